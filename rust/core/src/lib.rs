@@ -1,1 +1,27 @@
-//! x
+//! Metric cells, histograms, families, registries and their exposition: bytes and numbers, no Python.
+//!
+//! | want to see | read |
+//! |---|---|
+//! | how a value is recorded | [`cell`], [`histogram`] |
+//! | where the bin and bucket of a value come from | [`histogram::grid`], [`histogram::Layout`] |
+//! | which events are timed, and by which clock | [`sampling`], [`clock`] |
+//! | how label values become a series | [`labels`], [`family`], [`series`] |
+//! | what a scrape visits and prints | [`registry`], [`encode`] |
+//! | where the memory comes from and goes | [`slab`], [`reclaim`] |
+//!
+//! Modules import those above them in `sync, slab, reclaim, cell, histogram, labels, series, family,
+//! registry, encode`, never below.
+
+pub mod cell;
+pub mod clock;
+pub mod encode;
+pub mod error;
+pub mod family;
+pub mod histogram;
+pub mod labels;
+pub mod reclaim;
+pub mod registry;
+pub mod sampling;
+pub mod series;
+pub mod slab;
+mod sync;

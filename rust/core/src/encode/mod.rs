@@ -1,0 +1,4 @@
+//! Bytes for scrapers.
+
+pub mod number;
+pub mod text;

@@ -1,0 +1,18 @@
+//! One record, every view: exact classic buckets, narrow bins for quantiles and native histograms,
+//! count, sum, minimum and maximum.
+//!
+//! - [`grid`] says which bin a value belongs to;
+//! - [`Layout`] says which classic bucket;
+//! - [`Histogram`] holds the cells of one series and records;
+//! - [`Snapshot`] is a consistent copy, for quantiles and merging.
+
+mod bounds;
+pub mod grid;
+mod layout;
+mod octave;
+mod record;
+mod snapshot;
+
+pub use layout::Layout;
+pub use record::{Buckets, Histogram};
+pub use snapshot::Snapshot;

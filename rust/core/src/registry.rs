@@ -1,0 +1,255 @@
+//! The families and sources of one registry, in the order of their registration.
+
+use crate::error::Error;
+use crate::family::{Definition, Family};
+use crate::sync::{lock, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A value as it is printed: whole counts never pass through a double.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// A count.
+    Int(u64),
+    /// Anything else.
+    Float(f64),
+}
+
+/// One line of an exposition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// What follows the family's name, `_total` or nothing.
+    pub suffix: String,
+    /// Rendered labels, without braces.
+    pub labels: String,
+    /// The value.
+    pub value: Value,
+}
+
+/// A family whose samples were computed for one scrape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Computed {
+    /// The name without its type's suffix.
+    pub name: String,
+    /// One line of documentation.
+    pub help: String,
+    /// `counter`, `gauge`, `histogram`, `summary`, `info`, `stateset`, `gaugehistogram` or `unknown`.
+    pub kind: String,
+    /// The samples, in the order to print.
+    pub samples: Vec<Sample>,
+}
+
+/// Families that are computed at scrape from cells recorded elsewhere. Never calls Python.
+pub trait Source: Send + Sync {
+    /// Appends the families.
+    fn collect(&self, out: &mut Vec<Computed>);
+
+    /// The sample names it will use.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Something that a scrape visits.
+#[derive(Clone)]
+pub enum Entry {
+    /// Recorded series.
+    Family(Arc<Family>),
+    /// Computed ones.
+    Source(Arc<dyn Source>),
+}
+
+/// A set of families without two of one name.
+#[derive(Default)]
+pub struct Registry {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: Vec<Entry>,
+    /// Every sample name in use, and whose it is.
+    names: HashMap<String, Owner>,
+}
+
+#[derive(Clone)]
+enum Owner {
+    Family(Arc<Family>),
+    /// A source, or a collector outside this crate, by its description.
+    Other(String),
+}
+
+impl Owner {
+    fn describe(&self) -> String {
+        match self {
+            Owner::Family(family) => family.definition().describe(),
+            Owner::Other(description) => description.clone(),
+        }
+    }
+}
+
+fn names_of(definition: &Definition) -> Vec<String> {
+    let suffixes = definition.kind.suffixes().iter();
+    std::iter::once(&"").chain(suffixes).map(|suffix| format!("{}{suffix}", definition.name)).collect()
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The family of this definition, made when it is not there.
+    ///
+    /// # Errors
+    /// When one of its sample names belongs to something else.
+    pub fn family(&self, definition: Definition) -> Result<Arc<Family>, Error> {
+        let mut inner = lock(&self.inner);
+        if let Some(Owner::Family(family)) = inner.names.get(&definition.name) {
+            if family.definition().same(&definition) {
+                return Ok(family.clone());
+            }
+        }
+        let names = names_of(&definition);
+        inner.check(&names, || definition.describe())?;
+        let family = Arc::new(Family::new(definition));
+        inner.claim(names, &Owner::Family(family.clone()));
+        inner.entries.push(Entry::Family(family.clone()));
+        Ok(family)
+    }
+
+    /// Adds a family that is not registered here yet.
+    ///
+    /// # Errors
+    /// When one of its sample names is taken, by itself included.
+    pub fn adopt(&self, family: &Arc<Family>) -> Result<(), Error> {
+        let mut inner = lock(&self.inner);
+        let names = names_of(family.definition());
+        inner.check(&names, || family.definition().describe())?;
+        inner.claim(names, &Owner::Family(family.clone()));
+        inner.entries.push(Entry::Family(family.clone()));
+        Ok(())
+    }
+
+    /// Adds computed families.
+    ///
+    /// # Errors
+    /// When one of their names is taken.
+    pub fn register_source(&self, source: Arc<dyn Source>, description: &str) -> Result<(), Error> {
+        let mut inner = lock(&self.inner);
+        let names = source.names();
+        inner.check(&names, || description.to_owned())?;
+        inner.claim(names, &Owner::Other(description.to_owned()));
+        inner.entries.push(Entry::Source(source));
+        Ok(())
+    }
+
+    /// Takes names for a collector outside this crate.
+    ///
+    /// # Errors
+    /// When one of them is taken.
+    pub fn reserve(&self, names: Vec<String>, description: &str) -> Result<(), Error> {
+        let mut inner = lock(&self.inner);
+        inner.check(&names, || description.to_owned())?;
+        inner.claim(names, &Owner::Other(description.to_owned()));
+        Ok(())
+    }
+
+    /// Gives such names back.
+    pub fn release(&self, names: &[String]) {
+        let mut inner = lock(&self.inner);
+        for name in names {
+            inner.names.remove(name);
+        }
+    }
+
+    /// Removes a family; `false` when it is not here.
+    pub fn unregister(&self, family: &Arc<Family>) -> bool {
+        let mut inner = lock(&self.inner);
+        let before = inner.entries.len();
+        inner.entries.retain(|entry| !matches!(entry, Entry::Family(other) if Arc::ptr_eq(other, family)));
+        inner.names.retain(|_, owner| !matches!(owner, Owner::Family(other) if Arc::ptr_eq(other, family)));
+        inner.entries.len() < before
+    }
+
+    /// What a scrape visits now.
+    pub fn entries(&self) -> Vec<Entry> {
+        lock(&self.inner).entries.clone()
+    }
+
+    /// The family with one of whose sample names this is.
+    pub fn find(&self, name: &str) -> Option<Arc<Family>> {
+        match lock(&self.inner).names.get(name) {
+            Some(Owner::Family(family)) => Some(family.clone()),
+            _ => None,
+        }
+    }
+
+    /// All sample names in use.
+    pub fn names(&self) -> Vec<String> {
+        lock(&self.inner).names.keys().cloned().collect()
+    }
+}
+
+impl Inner {
+    fn check(&self, names: &[String], wanted: impl Fn() -> String) -> Result<(), Error> {
+        match names.iter().find_map(|name| Some((name, self.names.get(name)?))) {
+            None => Ok(()),
+            Some((name, owner)) => {
+                Err(Error::Conflict { existing: owner.describe(), wanted: wanted(), name: name.clone() })
+            }
+        }
+    }
+
+    fn claim(&mut self, names: Vec<String>, owner: &Owner) {
+        self.names.extend(names.into_iter().map(|name| (name, owner.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::Kind;
+
+    fn definition(name: &str, kind: Kind, labels: &[&str]) -> Definition {
+        Definition {
+            name: name.into(),
+            help: "h".into(),
+            unit: String::new(),
+            kind,
+            labels: labels.iter().map(|&label| label.into()).collect(),
+            max_series: 10,
+        }
+    }
+
+    #[test]
+    fn the_same_definition_is_the_same_family() {
+        let registry = Registry::new();
+        let first = registry.family(definition("a", Kind::Counter, &["x"])).unwrap();
+        let again = registry.family(definition("a", Kind::Counter, &["x"])).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(registry.entries().len(), 1);
+    }
+
+    #[test]
+    fn a_conflict_shows_both_definitions() {
+        let registry = Registry::new();
+        registry.family(definition("a", Kind::Counter, &["x"])).unwrap();
+        for (other, shows) in [
+            (definition("a", Kind::Gauge, &["x"]), "gauge a(x)"),
+            (definition("a", Kind::Counter, &["y"]), "counter a(y)"),
+            (definition("a_total", Kind::Gauge, &[]), "gauge a_total()"),
+        ] {
+            let text = registry.family(other).err().expect("a conflict").to_string();
+            assert!(text.contains("counter a(x)") && text.contains(shows), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_come_back_when_a_family_goes() {
+        let registry = Registry::new();
+        let family = registry.family(definition("a", Kind::Counter, &[])).unwrap();
+        assert!(registry.find("a_total").is_some());
+        assert!(registry.unregister(&family));
+        assert!(!registry.unregister(&family));
+        registry.family(definition("a_total", Kind::Gauge, &[])).unwrap();
+    }
+}
