@@ -1,5 +1,33 @@
-//! x
+//! The Python face of `ferrometer-core`: one file per class, `raw.rs` for the calls that must be fast.
+//!
+//! | class or function | file |
+//! |---|---|
+//! | `Metric` and its kinds: definition, series, cold methods | `metric.rs` |
+//! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
+//! | which child belongs to these label objects | `label_cache.rs` |
+//! | `Registry`: names, text exposition | `registry.rs` |
+
+mod gil;
+mod label_cache;
+mod metric;
+mod raw;
+mod registry;
+
 use pyo3::prelude::*;
+
+/// Native parts of ferrometer. Import from `ferrometer`, not from here.
 #[pymodule(gil_used = true)]
 mod _core {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
+    #[pymodule_export]
+    use super::registry::Registry;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::raw::install(module.py())
+    }
 }

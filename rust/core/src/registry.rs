@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::family::{Definition, Family};
 use crate::sync::{lock, Mutex};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A value as it is printed: whole counts never pass through a double.
@@ -68,6 +68,8 @@ struct Inner {
     entries: Vec<Entry>,
     /// Every sample name in use, and whose it is.
     names: HashMap<String, Owner>,
+    /// How often a callback or collector of this name raised.
+    failures: BTreeMap<String, u64>,
 }
 
 #[derive(Clone)]
@@ -181,6 +183,16 @@ impl Registry {
             Some(Owner::Family(family)) => Some(family.clone()),
             _ => None,
         }
+    }
+
+    /// Counts a callback or collector that raised during a scrape.
+    pub fn fail(&self, source: &str) {
+        *lock(&self.inner).failures.entry(source.to_owned()).or_default() += 1;
+    }
+
+    /// Who raised how often.
+    pub fn failures(&self) -> Vec<(String, u64)> {
+        lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect()
     }
 
     /// All sample names in use.

@@ -7,9 +7,9 @@ use crate::labels::escape;
 use crate::registry::{Computed, Entry, Registry};
 use crate::series::SeriesRef;
 
-/// Appends the exposition of a registry, then of families computed elsewhere. Families for which
-/// `leave_out` is true are passed over, and counted as a fault of the scrape.
-pub fn encode(registry: &Registry, further: &[Computed], leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
+/// Appends the exposition of a registry without the families for which `leave_out` is true, and what
+/// the registry has to say about itself.
+pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
     let mut text = Text { out, created: Vec::new(), head: Vec::new(), buckets: Buckets::default() };
     let mut computed = Vec::new();
     let mut faults = Faults::default();
@@ -17,9 +17,7 @@ pub fn encode(registry: &Registry, further: &[Computed], leave_out: &dyn Fn(&Fam
         match entry {
             Entry::Family(family) => {
                 faults.note(&family);
-                if leave_out(&family) {
-                    faults.left_out.push(family.definition().name.clone());
-                } else {
+                if !leave_out(&family) {
                     text.family(&family);
                 }
             }
@@ -29,7 +27,7 @@ pub fn encode(registry: &Registry, further: &[Computed], leave_out: &dyn Fn(&Fam
             }
         }
     }
-    further.iter().for_each(|family| text.computed(family));
+    faults.failed = registry.failures();
     faults.write(text.out);
 }
 
@@ -251,7 +249,7 @@ fn escape_help(help: &str, out: &mut Vec<u8>) {
 struct Faults {
     folded: Vec<(String, u64)>,
     refused: Vec<(String, u64)>,
-    left_out: Vec<String>,
+    failed: Vec<(String, u64)>,
 }
 
 impl Faults {
@@ -267,29 +265,28 @@ impl Faults {
     }
 
     fn write(self, out: &mut Vec<u8>) {
-        let left_out = self.left_out.into_iter().map(|name| (name, 1)).collect();
-        for (name, kind, help, rows) in [
+        for (name, help, rows) in [
             (
                 "ferrometer_series_overflow_total",
-                "counter",
                 "Label sets beyond a family's max_series, counted in its overflow series",
                 self.folded,
             ),
             (
                 "ferrometer_observations_refused_total",
-                "counter",
                 "Observations that were NaN and counted nowhere else",
                 self.refused,
             ),
-            ("ferrometer_family_left_out", "gauge", "Families whose callback raised during this scrape", left_out),
+            ("ferrometer_scrape_errors_total", "Callbacks and collectors that raised during a scrape", self.failed),
         ] {
-            let rows: Vec<(String, u64)> = rows;
             if rows.is_empty() {
                 continue;
             }
-            out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n").as_bytes());
-            for (family, count) in rows {
-                out.extend_from_slice(format!("{name}{{family=\"{family}\"}} ").as_bytes());
+            out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} counter\n").as_bytes());
+            for (source, count) in rows {
+                let mut label = b"source=\"".to_vec();
+                escape(&source, &mut label);
+                label.push(b'"');
+                start(name, "", &label, out);
                 write_count(count, out);
                 out.push(b'\n');
             }

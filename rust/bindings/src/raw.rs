@@ -1,0 +1,477 @@
+//! The hot calls as raw method slots: `inc`, `dec`, `set`, `observe`, `labels`.
+//!
+//! PyO3's own trampoline costs as much as the work done here (a thread-local attach count, a panic
+//! guard, argument extraction through `Result`s), so these few functions are plain C functions with
+//! CPython's `METH_FASTCALL | METH_KEYWORDS`, added to the PyO3 classes as method descriptors, which
+//! the interpreter's specialised calls know. Everything that is not the fast path goes through
+//! [`guarded`]: PyO3 again, with errors and panics turned into exceptions.
+//!
+//! What every `unsafe` in here rests on:
+//! - CPython calls a method descriptor only with a `self` of its type (it raises `TypeError`
+//!   otherwise), with the GIL, and with `args` heading as many objects as `nargs` and `kwnames` say;
+//! - a `Metric`'s `cell` is zero or the address of the cell of its kind, kept alive by its `series`;
+//!   the kind is that of the native class whose descriptor runs. `Metric::bind` is the only writer.
+//! - no fast path can panic: no indexing, no allocation, no arithmetic that checks.
+
+use crate::metric::{child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
+use ferrometer_core::cell::{CounterCell, GaugeCell};
+use ferrometer_core::histogram::Histogram as Cells;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::ffi::{self, PyObject, Py_ssize_t};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple, PyType};
+use std::ffi::{c_int, CStr};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Bytes from an object to its `Metric`; the same for every subclass, which append.
+static OFFSET: AtomicUsize = AtomicUsize::new(0);
+
+#[inline(always)]
+unsafe fn metric<'a>(slf: *mut PyObject) -> &'a Metric {
+    // SAFETY: `slf` is a `Metric` or a subclass of it, alive during the call; the GIL is held. `get` on
+    // a frozen class is an offset.
+    unsafe {
+        let py = Python::assume_attached();
+        &*ptr::from_ref(Borrowed::from_ptr(py, slf).cast_unchecked::<Metric>().get())
+    }
+}
+
+/// The object whose native part this is.
+pub fn object_of<'py>(py: Python<'py>, metric: &Metric) -> Bound<'py, PyAny> {
+    let object = (ptr::from_ref(metric) as usize - OFFSET.load(Relaxed)) as *mut PyObject;
+    // SAFETY: every `Metric` lives in an object, that many bytes behind its start.
+    unsafe { Bound::from_borrowed_ptr(py, object) }
+}
+
+#[inline(always)]
+unsafe fn none() -> *mut PyObject {
+    // SAFETY: None lives for ever; the GIL is held.
+    unsafe {
+        let none = ffi::Py_None();
+        ffi::Py_INCREF(none);
+        none
+    }
+}
+
+/// Everything but the fast path: errors and panics become exceptions.
+#[cold]
+#[inline(never)]
+fn guarded(slow: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut PyObject {
+    Python::attach(|py| {
+        let result = catch_unwind(AssertUnwindSafe(|| slow(py)))
+            .unwrap_or_else(|_| Err(PyRuntimeError::new_err("ferrometer: internal error; please report it")));
+        match result {
+            Ok(object) => object.into_ptr(),
+            Err(error) => {
+                error.restore(py);
+                ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// The arguments of a slow call, by position and by name.
+struct Arguments<'py> {
+    values: Vec<Option<Bound<'py, PyAny>>>,
+}
+
+impl<'py> Arguments<'py> {
+    unsafe fn parse(
+        py: Python<'py>,
+        method: &str,
+        names: &[&str],
+        args: *const *mut PyObject,
+        nargs: Py_ssize_t,
+        kwnames: *mut PyObject,
+    ) -> PyResult<Self> {
+        let nargs = usize::try_from(nargs).unwrap_or(0);
+        // SAFETY: `args` heads `nargs` objects, and as many more as `kwnames` has entries.
+        let object = |index: usize| unsafe { Bound::from_borrowed_ptr(py, *args.add(index)) };
+        if nargs > names.len() {
+            let most = names.len();
+            return Err(PyTypeError::new_err(format!("{method}() takes at most {most} arguments ({nargs} given)")));
+        }
+        let mut values: Vec<_> = (0..names.len()).map(|index| (index < nargs).then(|| object(index))).collect();
+        if !kwnames.is_null() {
+            // SAFETY: `kwnames` is a tuple of strings.
+            let kwnames = unsafe { Bound::from_borrowed_ptr(py, kwnames).cast_into_unchecked::<PyTuple>() };
+            for (index, name) in kwnames.iter().enumerate() {
+                let name: String = name.extract()?;
+                let place = names.iter().position(|known| *known == name).ok_or_else(|| {
+                    PyTypeError::new_err(format!("{method}() got an unexpected keyword argument '{name}'"))
+                })?;
+                if values[place].replace(object(nargs + index)).is_some() {
+                    return Err(PyTypeError::new_err(format!("{method}() got multiple values for argument '{name}'")));
+                }
+            }
+        }
+        Ok(Arguments { values })
+    }
+
+    fn number(&self, index: usize) -> PyResult<Option<f64>> {
+        self.values[index].as_ref().map(|value| value.extract::<f64>()).transpose()
+    }
+
+    /// Refuses malformed exemplars as `prometheus_client` does.
+    fn check_exemplar(&self, index: usize) -> PyResult<()> {
+        match &self.values[index] {
+            Some(exemplar) if exemplar.is_truthy()? => {
+                let py = exemplar.py();
+                py.import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counter.inc(amount=1, exemplar=None)
+unsafe extern "C" fn counter_inc(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the module's first paragraph, for all of it.
+    unsafe {
+        let cell = *metric(slf).cell.peek();
+        if cell != 0 && kwnames.is_null() {
+            let cell = &*(cell as *const CounterCell);
+            if nargs == 0 {
+                cell.inc();
+                return none();
+            }
+            if nargs == 1 && ffi::PyFloat_CheckExact(*args) != 0 {
+                let amount = ffi::PyFloat_AS_DOUBLE(*args);
+                if (0.0..f64::INFINITY).contains(&amount) {
+                    cell.add(amount);
+                    return none();
+                }
+            }
+        }
+        guarded(|py| {
+            let arguments = Arguments::parse(py, "inc", &["amount", "exemplar"], args, nargs, kwnames)?;
+            let counter = metric(slf);
+            let cell = counter.series()?.counter();
+            if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
+                arguments.check_exemplar(1)?;
+                cell.add_int(whole);
+                return Ok(py.None());
+            }
+            let amount = arguments.number(0)?.unwrap_or(1.0);
+            if amount < 0.0 {
+                return Err(PyValueError::new_err("Counters can only be incremented by non-negative amounts."));
+            }
+            if !amount.is_finite() {
+                return Err(PyValueError::new_err(format!(
+                    "Counters can only be incremented by finite amounts, not {amount}: the total would never be a \
+                     number again. Leave the call out"
+                )));
+            }
+            arguments.check_exemplar(1)?;
+            cell.add(amount);
+            Ok(py.None())
+        })
+    }
+}
+
+/// The fast path of `inc`, `dec` and `set`; false when the arguments are not exactly one float, or
+/// none and there is a default.
+#[inline(always)]
+unsafe fn gauge_fast(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+    default: Option<f64>,
+    apply: impl FnOnce(&GaugeCell, f64),
+) -> bool {
+    // SAFETY: the module's first paragraph.
+    unsafe {
+        let cell = *metric(slf).cell.peek();
+        if cell == 0 || !kwnames.is_null() {
+            return false;
+        }
+        let cell = &*(cell as *const GaugeCell);
+        let value = match (nargs, default) {
+            (0, Some(default)) => default,
+            (1, _) if ffi::PyFloat_CheckExact(*args) != 0 => ffi::PyFloat_AS_DOUBLE(*args),
+            _ => return false,
+        };
+        apply(cell, value);
+        true
+    }
+}
+
+macro_rules! gauge_method {
+    ($(#[$doc:meta])* $function:ident, $method:literal, $argument:literal, $default:expr, $apply:expr) => {
+        $(#[$doc])*
+        unsafe extern "C" fn $function(
+            slf: *mut PyObject,
+            args: *const *mut PyObject,
+            nargs: Py_ssize_t,
+            kwnames: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: the module's first paragraph.
+            unsafe {
+                if gauge_fast(slf, args, nargs, kwnames, $default, $apply) {
+                    return none();
+                }
+                guarded(|py| {
+                    let arguments = Arguments::parse(py, $method, &[$argument], args, nargs, kwnames)?;
+                    let value = arguments.number(0)?.or($default).ok_or_else(|| {
+                        PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
+                    })?;
+                    let apply: fn(&GaugeCell, f64) = $apply;
+                    apply(metric(slf).series()?.gauge(), value);
+                    Ok(py.None())
+                })
+            }
+        }
+    };
+}
+
+gauge_method! {
+    /// Gauge.inc(amount=1)
+    gauge_inc, "inc", "amount", Some(1.0), |cell, amount| cell.add(amount)
+}
+gauge_method! {
+    /// Gauge.dec(amount=1)
+    gauge_dec, "dec", "amount", Some(1.0), |cell, amount| cell.add(-amount)
+}
+gauge_method! {
+    /// Gauge.set(value)
+    gauge_set, "set", "value", None, |cell, value| cell.set(value)
+}
+
+/// Histogram.observe(amount, exemplar=None), Summary.observe(amount)
+unsafe extern "C" fn observe(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the module's first paragraph, for all of it.
+    unsafe {
+        let cell = *metric(slf).cell.peek();
+        if nargs == 1 && kwnames.is_null() && ffi::PyFloat_CheckExact(*args) != 0 {
+            let value = ffi::PyFloat_AS_DOUBLE(*args);
+            // A sampled histogram's address is odd, a missing one's zero.
+            if cell & 1 == 0 && cell != 0 && (*(cell as *const Cells)).record(value) {
+                return none();
+            }
+        }
+        guarded(|py| {
+            let arguments = Arguments::parse(py, "observe", &["amount", "exemplar"], args, nargs, kwnames)?;
+            let histogram = metric(slf);
+            let series = histogram.series()?;
+            let value = arguments.number(0)?.ok_or_else(|| {
+                PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'")
+            })?;
+            arguments.check_exemplar(1)?;
+            let parent = histogram.parent()?;
+            let counted = match &parent.sampler {
+                None => series.histogram().record(value),
+                Some(sampler) if sampler.take() => series.histogram().record_sample(value),
+                Some(_) if value.is_nan() => false,
+                Some(_) => {
+                    series.histogram().hold();
+                    true
+                }
+            };
+            if !counted {
+                parent.family.refuse();
+            }
+            Ok(py.None())
+        })
+    }
+}
+
+/// Metric.labels(*labelvalues, **labelkwargs)
+unsafe extern "C" fn labels(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the module's first paragraph. The child returned by `find` is alive: the cache owns it.
+    unsafe {
+        let family = metric(slf);
+        if kwnames.is_null() {
+            if let Some(cache) = family.cache.peek() {
+                if cache.fits(nargs) {
+                    let found = cache.find(args);
+                    if !found.is_null() {
+                        ffi::Py_INCREF(found);
+                        return found;
+                    }
+                }
+            }
+        }
+        guarded(|py| labels_slow(py, slf, args, nargs, kwnames))
+    }
+}
+
+#[cold]
+unsafe fn labels_slow(
+    py: Python<'_>,
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> PyResult<Py<PyAny>> {
+    // SAFETY: `slf` is a metric.
+    let family = unsafe { Bound::from_borrowed_ptr(py, slf).cast_into_unchecked::<Metric>() };
+    let metric = family.get();
+    let parent = metric.parent()?;
+    // SAFETY: the GIL is held and the cache is set once.
+    let Some(cache) = (unsafe { metric.cache.peek() }) else {
+        return Err(if parent.names.is_empty() {
+            PyValueError::new_err(format!("No label names were set when constructing {}", family.str()?))
+        } else {
+            let values = metric.series()?.text();
+            PyValueError::new_err(format!(
+                "{} already has labels set ({}); can not chain calls to .labels()",
+                family.str()?,
+                String::from_utf8_lossy(values)
+            ))
+        });
+    };
+    let nargs = usize::try_from(nargs).unwrap_or(0);
+    let mut key: Vec<*mut PyObject> = Vec::with_capacity(parent.names.len());
+    if kwnames.is_null() {
+        if nargs != parent.names.len() {
+            return Err(PyValueError::new_err("Incorrect label count"));
+        }
+        // SAFETY: `args` heads `nargs` objects.
+        key.extend((0..nargs).map(|index| unsafe { *args.add(index) }));
+    } else {
+        if nargs > 0 {
+            return Err(PyValueError::new_err("Can't pass both *args and **kwargs"));
+        }
+        // SAFETY: `kwnames` is a tuple of strings, and `args` heads as many objects.
+        let kwnames = unsafe { Bound::from_borrowed_ptr(py, kwnames).cast_into_unchecked::<PyTuple>() };
+        if kwnames.len() != parent.names.len() {
+            return Err(PyValueError::new_err("Incorrect label names"));
+        }
+        for name in &parent.names {
+            let place = kwnames.iter().position(|given| given.is(name) || given.eq(name).unwrap_or(false));
+            let place = place.ok_or_else(|| PyValueError::new_err("Incorrect label names"))?;
+            // SAFETY: `place` is below the number of keyword arguments.
+            key.push(unsafe { *args.add(place) });
+        }
+        // SAFETY: as in the fast path; `key` has one object per label.
+        let found = unsafe { cache.find(key.as_ptr()) };
+        if !found.is_null() {
+            // SAFETY: the cache owns a reference to it.
+            return Ok(unsafe { Bound::from_borrowed_ptr(py, found) }.unbind());
+        }
+    }
+    // SAFETY: the caller's frame keeps its arguments alive.
+    let values: Vec<Bound<'_, PyAny>> =
+        key.iter().map(|&object| unsafe { Bound::from_borrowed_ptr(py, object) }).collect();
+    let made = with_texts(&values, |texts| child(&family, texts))?;
+    // What nobody else refers to will not be passed again; a label that is no string is looked at
+    // each time, because its text may change.
+    let lasting = values.iter().all(|value| value.is_exact_instance_of::<PyString>() && is_shared(value));
+    if lasting {
+        let series = parent.family.len();
+        // SAFETY: the GIL is held; all pointers are live; nothing in `insert` runs Python, and what it
+        // replaced is dropped after the borrow.
+        let evicted = unsafe {
+            metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series)))
+        };
+        drop(evicted);
+    }
+    Ok(made.unbind())
+}
+
+/// Whether anything but the caller's stack and `value` itself refers to an object.
+fn is_shared(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the object is alive and the GIL is held.
+    unsafe { ffi::Py_REFCNT(value.as_ptr()) > 2 }
+}
+
+/// Runs `f` on the texts of label values, borrowed from the strings where that is possible.
+fn with_texts<R>(values: &[Bound<'_, PyAny>], f: impl FnOnce(&[&str]) -> PyResult<R>) -> PyResult<R> {
+    let mut borrowed = Vec::with_capacity(values.len());
+    for value in values {
+        match value.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
+            Some(text) => borrowed.push(text),
+            None => {
+                let owned = values.iter().map(label_text).collect::<PyResult<Vec<String>>>()?;
+                return f(&owned.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
+    }
+    f(&borrowed)
+}
+
+/// A new, empty object of a metric class, past whatever `__new__` and `__init__` Python defined.
+pub fn new_child<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    let py = kind.py();
+    let natives = natives(py);
+    let mut native = kind.as_type_ptr();
+    while !natives.iter().any(|known| ptr::eq(known.as_type_ptr(), native)) {
+        // SAFETY: a plain child's class derives from a native one, so the chain of bases meets it.
+        native = unsafe { (*native).tp_base };
+    }
+    let arguments = PyTuple::empty(py);
+    // SAFETY: a PyO3 class has a `tp_new`; the subtype derives from it; it takes any arguments.
+    unsafe {
+        let new = (*native).tp_new.ok_or_else(|| PyRuntimeError::new_err("a metric class without tp_new"))?;
+        Bound::from_owned_ptr_or_err(py, new(kind.as_type_ptr(), arguments.as_ptr(), ptr::null_mut()))
+    }
+}
+
+fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
+    [
+        py.get_type::<Counter>(),
+        py.get_type::<Gauge>(),
+        py.get_type::<Histogram>(),
+        py.get_type::<Summary>(),
+        py.get_type::<Info>(),
+        py.get_type::<Enum>(),
+    ]
+}
+
+/// Adds the raw methods to the classes.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    let probe = Bound::new(py, Metric::with(Counter))?;
+    let native = ptr::from_ref(probe.as_super().get()) as usize;
+    OFFSET.store(native - probe.as_ptr() as usize, Relaxed);
+
+    let [counter, gauge, histogram, summary, ..] = natives(py);
+    let metric = py.get_type::<Metric>();
+    add(&metric, c"labels", c"labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe child with these label values, \
+        made when it is not there; ValueError when they do not match the label names.", labels)?;
+    add(&counter, c"inc", c"inc($self, /, amount=1, exemplar=None)\n--\n\nIncrements by the amount, which is finite and \
+        not negative.", counter_inc)?;
+    add(&gauge, c"inc", c"inc($self, /, amount=1)\n--\n\nIncrements by the amount.", gauge_inc)?;
+    add(&gauge, c"dec", c"dec($self, /, amount=1)\n--\n\nDecrements by the amount.", gauge_dec)?;
+    add(&gauge, c"set", c"set($self, /, value)\n--\n\nSets the value.", gauge_set)?;
+    add(&histogram, c"observe", c"observe($self, /, amount, exemplar=None)\n--\n\nRecords an amount, in the metric's \
+        unit. NaN is counted in a self-metric and nowhere else.", observe)?;
+    add(&summary, c"observe", c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
+        counted in a self-metric and nowhere else.", observe)
+}
+
+type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
+
+fn add(class: &Bound<'_, PyType>, name: &'static CStr, doc: &'static CStr, method: Method) -> PyResult<()> {
+    const FLAGS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+    // The descriptor refers to the definition for as long as the class lives, which is for ever.
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
+        ml_flags: FLAGS,
+        ml_doc: doc.as_ptr(),
+    }));
+    let py = class.py();
+    // SAFETY: the class and the definition are valid; the result is a new reference or an error.
+    let descriptor =
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
+    class.setattr(name.to_str().unwrap_or_default(), descriptor)
+}

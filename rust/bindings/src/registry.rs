@@ -1,0 +1,73 @@
+//! `Registry`: the native half of `ferrometer.CollectorRegistry`.
+
+use crate::metric::{value_error, Metric};
+use ferrometer_core::clock::Clock;
+use ferrometer_core::encode::text;
+use ferrometer_core::registry::Registry as Core;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
+
+/// The families of one registry, and the names in use.
+#[pyclass(frozen, module = "ferrometer._core")]
+#[derive(Default)]
+pub struct Registry {
+    pub core: Arc<Core>,
+    /// The size of the latest exposition: the next one is about as long.
+    latest: AtomicUsize,
+}
+
+#[pymethods]
+impl Registry {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes names for a collector written in Python.
+    fn reserve(&self, names: Vec<String>, description: &str) -> PyResult<()> {
+        self.core.reserve(names, description).map_err(value_error)
+    }
+
+    /// Gives such names back.
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+    fn release(&self, names: Vec<String>) {
+        self.core.release(&names);
+    }
+
+    /// Registers a metric made with another registry, or with none.
+    fn adopt(&self, metric: &Bound<'_, Metric>) -> PyResult<()> {
+        self.core.adopt(&metric.get().parent()?.family).map_err(value_error)
+    }
+
+    /// Removes a metric's family; False when it is not here.
+    fn unregister(&self, metric: &Bound<'_, Metric>) -> PyResult<bool> {
+        Ok(self.core.unregister(&metric.get().parent()?.family))
+    }
+
+    /// All sample names in use.
+    fn names(&self) -> Vec<String> {
+        self.core.names()
+    }
+
+    /// Counts a callback or collector that raised during a scrape.
+    fn fail(&self, source: &str) {
+        self.core.fail(source);
+    }
+
+    /// The text exposition without some metrics. The GIL is released while it is written.
+    fn text<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
+        let leave_out: Vec<_> =
+            leave_out.iter().map(|metric| Ok(metric.get().parent()?.family.clone())).collect::<PyResult<_>>()?;
+        let bytes = py.detach(|| {
+            Clock::get().calibrate();
+            let latest = self.latest.load(Relaxed);
+            let mut out = Vec::with_capacity(latest + latest / 16 + 256);
+            text::encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
+            self.latest.store(out.len(), Relaxed);
+            out
+        });
+        Ok(PyBytes::new(py, &bytes))
+    }
+}
