@@ -33,6 +33,7 @@ unsafe fn metric<'a>(slf: *mut PyObject) -> &'a Metric {
     // SAFETY: `slf` is a `Metric` or a subclass of it, alive during the call; the GIL is held. `get` on
     // a frozen class is an offset.
     unsafe {
+        std::hint::assert_unchecked(!slf.is_null());
         let py = Python::assume_attached();
         &*ptr::from_ref(Borrowed::from_ptr(py, slf).cast_unchecked::<Metric>().get())
     }
@@ -55,12 +56,27 @@ unsafe fn none() -> *mut PyObject {
     }
 }
 
+/// The rest of a method, with its arguments as CPython passed them: in registers, so that the fast path
+/// stores none of them.
+type Slow =
+    unsafe fn(Python<'_>, *mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> PyResult<Py<PyAny>>;
+
 /// Everything but the fast path: errors and panics become exceptions.
+///
+/// # Safety
+/// The arguments are those of the running method.
 #[cold]
 #[inline(never)]
-fn guarded(slow: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut PyObject {
+unsafe fn guarded(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+    slow: Slow,
+) -> *mut PyObject {
     Python::attach(|py| {
-        let result = catch_unwind(AssertUnwindSafe(|| slow(py)))
+        // SAFETY: by contract.
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe { slow(py, slf, args, nargs, kwnames) }))
             .unwrap_or_else(|_| Err(PyRuntimeError::new_err("ferrometer: internal error; please report it")));
         match result {
             Ok(object) => object.into_ptr(),
@@ -145,35 +161,47 @@ unsafe extern "C" fn counter_inc(
             }
             if nargs == 1 && ffi::PyFloat_CheckExact(*args) != 0 {
                 let amount = ffi::PyFloat_AS_DOUBLE(*args);
-                if (0.0..f64::INFINITY).contains(&amount) {
+                #[expect(clippy::manual_range_contains, reason = "`contains` compiles to a classification of the bits")]
+                if amount >= 0.0 && amount < f64::INFINITY {
                     cell.add(amount);
                     return none();
                 }
             }
         }
-        guarded(|py| {
-            let arguments = Arguments::parse(py, "inc", &["amount", "exemplar"], args, nargs, kwnames)?;
-            let counter = metric(slf);
-            let cell = counter.series()?.counter();
-            if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
-                arguments.check_exemplar(1)?;
-                cell.add_int(whole);
-                return Ok(py.None());
-            }
-            let amount = arguments.number(0)?.unwrap_or(1.0);
-            if amount < 0.0 {
-                return Err(PyValueError::new_err("Counters can only be incremented by non-negative amounts."));
-            }
-            if !amount.is_finite() {
-                return Err(PyValueError::new_err(format!(
-                    "Counters can only be incremented by finite amounts, not {amount}: the total would never be a \
-                     number again. Leave the call out"
-                )));
-            }
+        guarded(slf, args, nargs, kwnames, counter_inc_slow)
+    }
+}
+
+unsafe fn counter_inc_slow(
+    py: Python<'_>,
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> PyResult<Py<PyAny>> {
+    // SAFETY: the module's first paragraph, for all of it.
+    unsafe {
+        let arguments = Arguments::parse(py, "inc", &["amount", "exemplar"], args, nargs, kwnames)?;
+        let counter = metric(slf);
+        let cell = counter.series()?.counter();
+        if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
             arguments.check_exemplar(1)?;
-            cell.add(amount);
-            Ok(py.None())
-        })
+            cell.add_int(whole);
+            return Ok(py.None());
+        }
+        let amount = arguments.number(0)?.unwrap_or(1.0);
+        if amount < 0.0 {
+            return Err(PyValueError::new_err("Counters can only be incremented by non-negative amounts."));
+        }
+        if !amount.is_finite() {
+            return Err(PyValueError::new_err(format!(
+                "Counters can only be incremented by finite amounts, not {amount}: the total would never be a \
+                 number again. Leave the call out"
+            )));
+        }
+        arguments.check_exemplar(1)?;
+        cell.add(amount);
+        Ok(py.None())
     }
 }
 
@@ -214,20 +242,31 @@ macro_rules! gauge_method {
             nargs: Py_ssize_t,
             kwnames: *mut PyObject,
         ) -> *mut PyObject {
+            unsafe fn slow(
+                py: Python<'_>,
+                slf: *mut PyObject,
+                args: *const *mut PyObject,
+                nargs: Py_ssize_t,
+                kwnames: *mut PyObject,
+            ) -> PyResult<Py<PyAny>> {
+                // SAFETY: the module's first paragraph.
+                let (arguments, metric) = unsafe {
+                    (Arguments::parse(py, $method, &[$argument], args, nargs, kwnames)?, metric(slf))
+                };
+                let value = arguments.number(0)?.or($default).ok_or_else(|| {
+                    PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
+                })?;
+                let apply: fn(&GaugeCell, f64) = $apply;
+                apply(metric.series()?.gauge(), value);
+                Ok(py.None())
+            }
             // SAFETY: the module's first paragraph.
             unsafe {
                 if gauge_fast(slf, args, nargs, kwnames, $default, $apply) {
-                    return none();
+                    none()
+                } else {
+                    guarded(slf, args, nargs, kwnames, slow)
                 }
-                guarded(|py| {
-                    let arguments = Arguments::parse(py, $method, &[$argument], args, nargs, kwnames)?;
-                    let value = arguments.number(0)?.or($default).ok_or_else(|| {
-                        PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
-                    })?;
-                    let apply: fn(&GaugeCell, f64) = $apply;
-                    apply(metric(slf).series()?.gauge(), value);
-                    Ok(py.None())
-                })
             }
         }
     };
@@ -263,29 +302,40 @@ unsafe extern "C" fn observe(
                 return none();
             }
         }
-        guarded(|py| {
-            let arguments = Arguments::parse(py, "observe", &["amount", "exemplar"], args, nargs, kwnames)?;
-            let histogram = metric(slf);
-            let series = histogram.series()?;
-            let value = arguments.number(0)?.ok_or_else(|| {
-                PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'")
-            })?;
-            arguments.check_exemplar(1)?;
-            let parent = histogram.parent()?;
-            let counted = match &parent.sampler {
-                None => series.histogram().record(value),
-                Some(sampler) if sampler.take() => series.histogram().record_sample(value),
-                Some(_) if value.is_nan() => false,
-                Some(_) => {
-                    series.histogram().hold();
-                    true
-                }
-            };
-            if !counted {
-                parent.family.refuse();
+        guarded(slf, args, nargs, kwnames, observe_slow)
+    }
+}
+
+unsafe fn observe_slow(
+    py: Python<'_>,
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    nargs: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> PyResult<Py<PyAny>> {
+    // SAFETY: the module's first paragraph, for all of it.
+    unsafe {
+        let arguments = Arguments::parse(py, "observe", &["amount", "exemplar"], args, nargs, kwnames)?;
+        let histogram = metric(slf);
+        let series = histogram.series()?;
+        let value = arguments
+            .number(0)?
+            .ok_or_else(|| PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'"))?;
+        arguments.check_exemplar(1)?;
+        let parent = histogram.parent()?;
+        let counted = match &parent.sampler {
+            None => series.histogram().record(value),
+            Some(sampler) if sampler.take() => series.histogram().record_sample(value),
+            Some(_) if value.is_nan() => false,
+            Some(_) => {
+                series.histogram().hold();
+                true
             }
-            Ok(py.None())
-        })
+        };
+        if !counted {
+            parent.family.refuse();
+        }
+        Ok(py.None())
     }
 }
 
@@ -310,11 +360,10 @@ unsafe extern "C" fn labels(
                 }
             }
         }
-        guarded(|py| labels_slow(py, slf, args, nargs, kwnames))
+        guarded(slf, args, nargs, kwnames, labels_slow)
     }
 }
 
-#[cold]
 unsafe fn labels_slow(
     py: Python<'_>,
     slf: *mut PyObject,
@@ -380,9 +429,8 @@ unsafe fn labels_slow(
         let series = parent.family.len();
         // SAFETY: the GIL is held; all pointers are live; nothing in `insert` runs Python, and what it
         // replaced is dropped after the borrow.
-        let evicted = unsafe {
-            metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series)))
-        };
+        let evicted =
+            unsafe { metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series))) };
         drop(evicted);
     }
     Ok(made.unbind())
@@ -445,17 +493,37 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
 
     let [counter, gauge, histogram, summary, ..] = natives(py);
     let metric = py.get_type::<Metric>();
-    add(&metric, c"labels", c"labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe child with these label values, \
-        made when it is not there; ValueError when they do not match the label names.", labels)?;
-    add(&counter, c"inc", c"inc($self, /, amount=1, exemplar=None)\n--\n\nIncrements by the amount, which is finite and \
-        not negative.", counter_inc)?;
+    add(
+        &metric,
+        c"labels",
+        c"labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe child with these label values, \
+        made when it is not there; ValueError when they do not match the label names.",
+        labels,
+    )?;
+    add(
+        &counter,
+        c"inc",
+        c"inc($self, /, amount=1, exemplar=None)\n--\n\nIncrements by the amount, which is finite and \
+        not negative.",
+        counter_inc,
+    )?;
     add(&gauge, c"inc", c"inc($self, /, amount=1)\n--\n\nIncrements by the amount.", gauge_inc)?;
     add(&gauge, c"dec", c"dec($self, /, amount=1)\n--\n\nDecrements by the amount.", gauge_dec)?;
     add(&gauge, c"set", c"set($self, /, value)\n--\n\nSets the value.", gauge_set)?;
-    add(&histogram, c"observe", c"observe($self, /, amount, exemplar=None)\n--\n\nRecords an amount, in the metric's \
-        unit. NaN is counted in a self-metric and nowhere else.", observe)?;
-    add(&summary, c"observe", c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
-        counted in a self-metric and nowhere else.", observe)
+    add(
+        &histogram,
+        c"observe",
+        c"observe($self, /, amount, exemplar=None)\n--\n\nRecords an amount, in the metric's \
+        unit. NaN is counted in a self-metric and nowhere else.",
+        observe,
+    )?;
+    add(
+        &summary,
+        c"observe",
+        c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
+        counted in a self-metric and nowhere else.",
+        observe,
+    )
 }
 
 type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
