@@ -15,8 +15,8 @@ use ferrometer_core::sampling::Sampler;
 use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::PyClass;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::PyClass;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
@@ -186,14 +186,13 @@ impl Metric {
             "counter" => Kind::Counter,
             "gauge" => Kind::Gauge,
             "histogram" => Kind::Histogram(Layout::new(&detail.extract::<Vec<f64>>()?).map_err(value_error)?),
-            "summary" => {
-                Kind::Summary(Layout::new(&[]).map_err(value_error)?, detail.extract::<Vec<f64>>()?.into())
-            }
+            "summary" => Kind::Summary(Layout::new(&[]).map_err(value_error)?, detail.extract::<Vec<f64>>()?.into()),
             "info" => Kind::Info,
             "stateset" => Kind::StateSet(detail.extract::<Vec<String>>()?.into()),
             other => return Err(PyValueError::new_err(format!("no metric type is called {other:?}"))),
         };
-        let sampler = if sample.to_bits() == 1f64.to_bits() { None } else { Some(Sampler::new(sample).map_err(value_error)?) };
+        let sampler =
+            if sample.to_bits() == 1f64.to_bits() { None } else { Some(Sampler::new(sample).map_err(value_error)?) };
         let definition = Definition { name, help, unit, kind, labels, max_series };
         if let Ok(parent) = self.parent() {
             let existing = parent.family.definition();
@@ -372,8 +371,7 @@ impl Metric {
     fn _record(&self, value: f64) -> PyResult<()> {
         let (parent, series) = (self.parent()?, self.series()?);
         let histogram = series.histogram();
-        let counted =
-            if parent.sampler.is_some() { histogram.record_sample(value) } else { histogram.record(value) };
+        let counted = if parent.sampler.is_some() { histogram.record_sample(value) } else { histogram.record(value) };
         if !counted {
             parent.family.refuse();
         }

@@ -267,9 +267,9 @@ unsafe extern "C" fn observe(
             let arguments = Arguments::parse(py, "observe", &["amount", "exemplar"], args, nargs, kwnames)?;
             let histogram = metric(slf);
             let series = histogram.series()?;
-            let value = arguments.number(0)?.ok_or_else(|| {
-                PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'")
-            })?;
+            let value = arguments
+                .number(0)?
+                .ok_or_else(|| PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'"))?;
             arguments.check_exemplar(1)?;
             let parent = histogram.parent()?;
             let counted = match &parent.sampler {
@@ -380,9 +380,8 @@ unsafe fn labels_slow(
         let series = parent.family.len();
         // SAFETY: the GIL is held; all pointers are live; nothing in `insert` runs Python, and what it
         // replaced is dropped after the borrow.
-        let evicted = unsafe {
-            metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series)))
-        };
+        let evicted =
+            unsafe { metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series))) };
         drop(evicted);
     }
     Ok(made.unbind())
@@ -445,17 +444,37 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
 
     let [counter, gauge, histogram, summary, ..] = natives(py);
     let metric = py.get_type::<Metric>();
-    add(&metric, c"labels", c"labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe child with these label values, \
-        made when it is not there; ValueError when they do not match the label names.", labels)?;
-    add(&counter, c"inc", c"inc($self, /, amount=1, exemplar=None)\n--\n\nIncrements by the amount, which is finite and \
-        not negative.", counter_inc)?;
+    add(
+        &metric,
+        c"labels",
+        c"labels($self, /, *labelvalues, **labelkwargs)\n--\n\nThe child with these label values, \
+        made when it is not there; ValueError when they do not match the label names.",
+        labels,
+    )?;
+    add(
+        &counter,
+        c"inc",
+        c"inc($self, /, amount=1, exemplar=None)\n--\n\nIncrements by the amount, which is finite and \
+        not negative.",
+        counter_inc,
+    )?;
     add(&gauge, c"inc", c"inc($self, /, amount=1)\n--\n\nIncrements by the amount.", gauge_inc)?;
     add(&gauge, c"dec", c"dec($self, /, amount=1)\n--\n\nDecrements by the amount.", gauge_dec)?;
     add(&gauge, c"set", c"set($self, /, value)\n--\n\nSets the value.", gauge_set)?;
-    add(&histogram, c"observe", c"observe($self, /, amount, exemplar=None)\n--\n\nRecords an amount, in the metric's \
-        unit. NaN is counted in a self-metric and nowhere else.", observe)?;
-    add(&summary, c"observe", c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
-        counted in a self-metric and nowhere else.", observe)
+    add(
+        &histogram,
+        c"observe",
+        c"observe($self, /, amount, exemplar=None)\n--\n\nRecords an amount, in the metric's \
+        unit. NaN is counted in a self-metric and nowhere else.",
+        observe,
+    )?;
+    add(
+        &summary,
+        c"observe",
+        c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
+        counted in a self-metric and nowhere else.",
+        observe,
+    )
 }
 
 type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;

@@ -64,7 +64,11 @@ impl Registry {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);
-            text::encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
+            text::encode(
+                &self.core,
+                &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)),
+                &mut out,
+            );
             self.latest.store(out.len(), Relaxed);
             out
         });

@@ -51,10 +51,9 @@ impl fmt::Display for Error {
             Error::NanBucket { position } => {
                 write!(f, "Bucket bound {position} is NaN, and no value is below NaN; remove it")
             }
-            Error::UnsortedBuckets { left, right } => write!(
-                f,
-                "Buckets not in sorted order: {left} is followed by {right}; bounds must ascend, each once"
-            ),
+            Error::UnsortedBuckets { left, right } => {
+                write!(f, "Buckets not in sorted order: {left} is followed by {right}; bounds must ascend, each once")
+            }
             Error::TooManyBuckets { count } => {
                 write!(f, "{count} buckets are too many: at most 65000; quantile() needs none of them")
             }

@@ -183,7 +183,11 @@ impl Family {
 
     fn check(&self, got: usize) -> Result<(), Error> {
         let expected = self.labels.names().len();
-        if got == expected { Ok(()) } else { Err(Error::LabelCount { expected, got }) }
+        if got == expected {
+            Ok(())
+        } else {
+            Err(Error::LabelCount { expected, got })
+        }
     }
 
     /// Removes the series with these label values. Handles to it go on working, unseen.

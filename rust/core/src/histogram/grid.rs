@@ -68,7 +68,11 @@ pub fn lower(exponent: u64, bin: usize) -> f64 {
 
 /// The inclusive upper bound of a bin; infinite for the last bin of the last octave.
 pub fn upper(exponent: u64, bin: usize) -> f64 {
-    if bin + 1 == BINS { lower(exponent + 1, 0) } else { lower(exponent, bin + 1) }
+    if bin + 1 == BINS {
+        lower(exponent + 1, 0)
+    } else {
+        lower(exponent, bin + 1)
+    }
 }
 
 /// The value that stands for a bin: the harmonic mean of its bounds, whose relative error to any
