@@ -28,9 +28,10 @@ PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"error", "sync"}),
-    frozenset({"reclaim", "slab", "clock", "sampling"}),
+    frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell"}),
-    frozenset({"histogram", "labels"}),
+    frozenset({"histogram", "labels", "sampling"}),
+    frozenset({"series"}),
     frozenset({"family"}),
     frozenset({"registry"}),
     frozenset({"encode"}),

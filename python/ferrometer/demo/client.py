@@ -51,6 +51,11 @@ class Traffic:
             yield fields["done"]
         raise TrafficError(f"the client process ended early, with status {await self._process.wait()}")
 
+    def stroll(self) -> None:
+        """Lets the client go on with light traffic, after its plan, until the end."""
+        assert self._process.stdin is not None  # it was opened with a pipe
+        self._process.stdin.write(b"go on\n")
+
 
 @asynccontextmanager
 async def traffic(url: str, requests: int, rate: float) -> AsyncIterator[Traffic]:

@@ -20,7 +20,7 @@ def table(seen: Seen, quantile: Quantile) -> str:
     for method, route in sorted({(method, route) for method, route, _ in answers}, key=lambda key: key[::-1]):
         own = {s: n for (m, r, s), n in answers.items() if (m, r) == (method, route)}
         p50, p95, p99 = (_duration(quantile(method, route, q)) for q in _QUANTILES)
-        rows.append((f"{method:4} {route}", *_counts(own.items()), p50, p95, p99))
+        rows.append((f"{method} {route}", *_counts(own.items()), p50, p95, p99))
     every = [(status, count) for (_, _, status), count in answers.items()]
     rows.append(("all routes", *_counts(every), "", "", ""))
     return "\n".join(_aligned(rows))

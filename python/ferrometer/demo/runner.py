@@ -64,28 +64,32 @@ async def _until_interrupted(options: Options, listener: socket) -> int:
 
 async def _programme(options: Options, listener: socket) -> int:
     base = address(listener)
-    print(f"A small GPU gateway on {base}, watched by Ferrometer.\n", flush=True)
+    _say(f"A small GPU gateway on {base}, watched by Ferrometer.")
     cost = overhead.measure()
     gateway = Gateway()
-    async with (
-        serving(gateway.app, listener),
-        traffic(base, options.requests, 0 if options.once else options.rate) as client,
-    ):
+    async with serving(gateway.app, listener), traffic(base, options.requests, options.rate) as client:
         totals = await _watch(client, options.requests)
         seen = await _settled(base)
-        verdict = _agreement(totals, seen)
-        print(f"\n{report.table(seen, gateway.quantile)}\n\n{report.beside(seen)}\n\n{verdict or _AGREED}\n")
-        print(
-            f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}\n",
-            flush=True,
-        )
-        if options.once or verdict:
-            return 1 if verdict else 0
-        print(
-            f"Serving, with a little traffic, until Ctrl-C:\n\n{report.urls(base, NAMESPACE)}\n", flush=True
-        )
+        _say(report.table(seen, gateway.quantile))
+        _say(report.beside(seen))
+        wrong = differences(totals, seen)
+        _say("\n".join(["The client and /metrics disagree:", *wrong]) if wrong else _AGREED)
+        _say(f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}")
+        if options.once or wrong:
+            return 1 if wrong else 0
+        if options.rate:
+            client.stroll()
+        _say(f"Serving{', with a little traffic,' if options.rate else ''} until Ctrl-C:")
+        _say(report.urls(base, NAMESPACE))
         await asyncio.Event().wait()
         return 0
+
+
+_AGREED = "Every answer the client counted is in /metrics, under its route and status."
+
+
+def _say(paragraph: str) -> None:
+    print(paragraph, end="\n\n", flush=True)
 
 
 async def _watch(client: Traffic, total: int) -> Totals:
@@ -93,6 +97,7 @@ async def _watch(client: Traffic, total: int) -> Totals:
     async for done in client.progress():
         progress.at(done)
     progress.finish()
+    print()
     assert client.totals is not None  # progress() ends with them or raises
     return client.totals
 
@@ -110,12 +115,3 @@ async def _settled(base: str) -> Seen:
 def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
-
-
-_AGREED = "Every answer the client counted is in /metrics, under its route and status."
-
-
-def _agreement(totals: Totals, seen: Seen) -> str:
-    """Nothing when the client and `/metrics` agree; else where they do not."""
-    lines = differences(totals, seen)
-    return "\n".join(["The client and /metrics disagree:", *lines]) if lines else ""

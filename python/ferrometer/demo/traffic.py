@@ -1,8 +1,8 @@
 """The demo's client, a process of its own: real sockets, a fixed plan, every answer counted.
 
-`python -m ferrometer.demo.traffic URL REQUESTS RATE` sends REQUESTS requests as fast as it can, then goes on
-with RATE a second. It writes one JSON object per line on standard output, `{"done": n}` while it works and
-its `Tally` at the end of the plan, and ends when its standard input is closed.
+`python -m ferrometer.demo.traffic URL REQUESTS RATE` sends REQUESTS requests as fast as it can. It writes one
+JSON object per line on standard output: `{"done": n}` while it works, its `Tally` at the end. A line on
+standard input then sends it on a stroll, with RATE requests a second until that input is closed.
 """
 
 from __future__ import annotations
@@ -141,19 +141,18 @@ def stroll(url: str, order: Iterator[Step], rate: float, stop: Callable[[float],
 
 
 def main(url: str, requests: int, rate: float) -> None:
-    """Drives the plan, says how it went, then strolls until standard input is closed."""
+    """Drives the plan, says how it went, then strolls if it is told to."""
     parent_gone, plan_done = threading.Event(), threading.Event()
     tally = Tally()
-
-    def watch_parent() -> None:
-        sys.stdin.read()
-        parent_gone.set()
 
     def report() -> None:
         while not plan_done.wait(0.1):
             print(json.dumps({"done": tally.done}), flush=True)
 
-    threading.Thread(target=watch_parent, daemon=True).start()
+    def watch_parent() -> None:
+        sys.stdin.read()
+        parent_gone.set()
+
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
     order = steps()
@@ -161,7 +160,8 @@ def main(url: str, requests: int, rate: float) -> None:
     plan_done.set()
     reporter.join()
     print(tally.as_json(), flush=True)
-    if rate > 0:
+    if sys.stdin.readline():
+        threading.Thread(target=watch_parent, daemon=True).start()
         stroll(url, order, rate, parent_gone.wait)
 
 
