@@ -25,22 +25,24 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help demo test bench lint docs clean needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint docs clean needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+build: $(VENV)/.wheel  ## the wheel, built and installed into .venv
+
 demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show the table (ONCE=1: then stop; PORT=8000)
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/.dev $(VENV)/.demo components needs-rust  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
+test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
 	cargo test --locked --package ferrometer-core
 	$(PY) -m pytest $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
 	$(PY) -m benches $(if $(QUICK),--quick)
 
-lint: $(VENV)/.dev $(VENV)/.demo needs-rust-checkers  ## rustfmt, clippy, rustdoc, ruff, mypy --strict, stubtest
+lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdoc, ruff, mypy --strict, stubtest
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
@@ -49,7 +51,7 @@ lint: $(VENV)/.dev $(VENV)/.demo needs-rust-checkers  ## rustfmt, clippy, rustdo
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
 
-docs: $(VENV)/.dev $(VENV)/.demo needs-rust  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
+docs: needs-rust $(VENV)/.dev $(VENV)/.demo  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 	$(PY) -m pytest tests/test_docs.py
 
@@ -77,7 +79,7 @@ needs-rust-checkers: needs-rust
 	  { echo "make lint: needs rustfmt and clippy: rustup component add rustfmt clippy" >&2; exit 1; }
 
 # The wheel users get is what every target tests: built once per change of the sources.
-$(VENV)/.wheel: $(VENV)/.created $(SOURCES) | needs-rust
+$(VENV)/.wheel: $(SOURCES) | needs-rust $(VENV)/.created
 	$(PIP) --constraint $(PINS) maturin
 	rm -rf dist
 	$(PY) -m maturin build --release --locked --interpreter $(PY) --out dist --quiet

@@ -76,8 +76,14 @@ def test_commands_exist(fence: Fence) -> None:
             case ["pip", "install", package]:
                 named = re.search(r"ferrometer\[(\w+)\]", package)
                 assert package.strip("'") == "." or (named and named[1] in extras), f"{fence}: {line}"
+            case [program, *_] if program.startswith(".venv/bin/"):
+                assert program.removeprefix(".venv/bin/") in _pinned(), f"{fence}: {line}"
             case _:
                 assert words[0] in {"git", "cd", "curl", "uvicorn"}, f"{fence}: who checks {line}?"
+
+
+def _pinned() -> set[str]:
+    return set(re.findall(r"^([\w-]+)==", (ROOT / "requirements-dev.txt").read_text(), flags=re.MULTILINE))
 
 
 def test_every_fence_says_what_it_is() -> None:
