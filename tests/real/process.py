@@ -18,10 +18,11 @@ class Process:
         command: Sequence[str | Path],
         *,
         folder: Path,
+        name: str = "",
         env: Mapping[str, str] | None = None,
         stop_with: signal.Signals = signal.SIGTERM,
     ) -> None:
-        self.name = Path(command[0]).name
+        self.name = name or Path(command[0]).name
         self.log_file = folder / f"{self.name}.log"
         self._stop_with = stop_with
         with self.log_file.open("wb") as log:
