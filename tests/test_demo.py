@@ -105,9 +105,10 @@ def test_stats_say_the_same(quiet: Demo) -> None:
 
 def test_websockets_and_hung_up_clients_are_counted(quiet: Demo) -> None:
     seen = Seen.of(quiet.get("/metrics"))
-    assert seen.total("websocket_connections_total", endpoint="/v1/realtime") == 2 * HUNDREDS
-    assert seen.total("websocket_messages_total", direction="in") == 10 * HUNDREDS
-    assert seen.total("websocket_messages_total", direction="out") == 10 * HUNDREDS
+    accepted = seen.total("websocket_connections_total", endpoint="/v1/realtime", outcome="accepted")
+    assert accepted == 2 * HUNDREDS
+    assert seen.total("websocket_messages_total", direction="received") == 10 * HUNDREDS
+    assert seen.total("websocket_messages_total", direction="sent") == 10 * HUNDREDS
     assert seen.total("http_client_disconnects_total") == HUNDREDS
     assert seen.total("http_exceptions_total", exception="RuntimeError") == HUNDREDS
 

@@ -39,7 +39,7 @@ _HUNDRED: tuple[tuple[int, Step], ...] = (
     (1, Step("GET", "/v1/models/llama-9000", "/v1/models/{name}")),
     (1, Step("POST", "/v1/embeddings", "/v1/embeddings", {"prompt": "but no model"})),
     (1, Step("GET", "/v1/gpus/7", "/v1/gpus/{number}")),
-    (1, Step("GET", "/wp-login.php", "")),
+    (1, Step("GET", "/wp-login.php", "unmatched")),
     (1, Step("POST", _STREAM, _STREAM, _prompt("llama-8b", 500), hang_up=True)),
 )
 

@@ -27,15 +27,16 @@ def table(seen: Seen, quantile: Quantile) -> str:
 
 
 def beside(seen: Seen) -> str:
-    """What has no place in the table: websockets, hung up clients, what is in flight."""
-    messages = f"{seen.total('websocket_messages_total', direction='in'):.0f} messages in"
+    """What has no place in the table: websockets, clients that hung up, what is in flight."""
+    websockets = seen.total("websocket_connections_total", outcome="accepted")
+    received = seen.total("websocket_messages_total", direction="received")
+    sent = seen.total("websocket_messages_total", direction="sent")
     return "\n".join(
         (
-            f"  websockets   {seen.total('websocket_connections_total'):.0f} connections, {messages}, "
-            f"{seen.total('websocket_messages_total', direction='out'):.0f} out",
-            f"  exceptions   {seen.total('http_exceptions_total'):.0f}",
-            f"  hung up      {seen.total('http_client_disconnects_total'):.0f} clients, in mid-stream",
-            f"  in flight    {seen.total('http_requests_in_flight'):.0f}",
+            f"  websockets  {websockets:.0f}, with {received:.0f} messages received and {sent:.0f} sent",
+            f"  exceptions  {seen.total('http_exceptions_total'):.0f}",
+            f"  hung up     {seen.total('http_client_disconnects_total'):.0f} clients, in mid-stream",
+            f"  in flight   {seen.total('http_requests_in_flight'):.0f}",
         )
     )
 

@@ -51,8 +51,9 @@ def differences(client: Totals, seen: Seen) -> list[str]:
         for method, route, status in sorted(client.answers.keys() | answers.keys())
         for count in [answers[method, route, status]]
     ]
-    for direction in ("in", "out"):
+    for direction in ("received", "sent"):
         counted = seen.total("websocket_messages_total", direction=direction)
         pairs.append((f"websocket messages {direction}", client.messages, int(counted)))
-    pairs.append(("websockets", client.conversations, int(seen.total("websocket_connections_total"))))
+    accepted = seen.total("websocket_connections_total", outcome="accepted")
+    pairs.append(("websockets accepted", client.conversations, int(accepted)))
     return [f"  {what}: the client has {own}, /metrics {seen}" for what, own, seen in pairs if own != seen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
@@ -14,12 +14,13 @@ import ferrometer
 from ferrometer.demo.model import NAMES, SimulatedModel
 
 NAMESPACE = "gpuproxy"
+_DOLLARS_PER_TOKEN = 0.6e-6
 
 
 class Prompt(BaseModel):
     """What a client asks of the model."""
 
-    model: str
+    model: Literal["llama-8b", "llama-70b"]
     prompt: str
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = 16
 
@@ -37,12 +38,13 @@ class Gateway:
         )
         waiting.set_function(lambda: self._model.waiting)
         self._routes()
-        ferrometer.instrument(
+        self._watched = ferrometer.instrument(
             self.app,
             namespace=NAMESPACE,
             registry=self._registry,
             health_checks={"model": self._model.alive},
         )
+        self._watched.stats.gpu.instances(1)
 
     def quantile(self, method: str, route: str, q: float) -> float:
         """Seconds that the fraction `q` of a route's requests stayed below."""
@@ -53,6 +55,7 @@ class Gateway:
 
     async def _write(self, prompt: Prompt) -> AsyncIterator[str]:
         counted = self._tokens.labels(prompt.model)
+        self._watched.stats.gpu.request(cost_usd=prompt.max_tokens * _DOLLARS_PER_TOKEN)
         async for token in self._model.tokens(prompt.model, prompt.max_tokens):
             counted.inc()
             yield token
