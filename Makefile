@@ -1,0 +1,104 @@
+# Ferrometer: every target works from a fresh clone; what is already up to date is not done again.
+# Needs Python >= 3.11, Rust (cargo) and make; everything else is fetched into .venv, target and .cache.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+# rustup's folder is often missing from a non-login shell's PATH.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first Python that is new enough; override with `make PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet
+PINS := requirements-dev.txt
+SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' -o -name 'Cargo.toml' \)) \
+  Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
+
+# One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
+export PYO3_PYTHON := $(abspath $(PY))
+
+.PHONY: help build demo test bench lint docs clean needs-rust needs-rust-checkers components
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: $(VENV)/.wheel  ## the wheel, built and installed into .venv
+
+demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show the table (ONCE=1: then stop; PORT=8000)
+	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
+	cargo test --locked --package ferrometer-core
+	$(PY) -m pytest $(ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
+	$(PY) -m benches $(if $(QUICK),--quick)
+
+lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdoc, ruff, mypy --strict, stubtest
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
+
+docs: needs-rust $(VENV)/.dev $(VENV)/.demo  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	$(PY) -m pytest tests/test_docs.py
+
+clean:  ## forget everything that was built or fetched
+	rm -rf $(VENV) .matrix .cache target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets stand on -----------------------------------------------------------------------------
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "make: needs Python 3.11 or newer; none found: install one, or pass PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: PYTHON=$(PYTHON) is missing or older than 3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+needs-rust:
+	@command -v cargo >/dev/null || { echo "make: needs Rust (cargo) 1.83 or newer: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: needs a C linker (cc); on Debian and Ubuntu: apt install gcc libc6-dev" >&2; exit 1; }
+
+needs-rust-checkers: needs-rust
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || \
+	  { echo "make lint: needs rustfmt and clippy: rustup component add rustfmt clippy" >&2; exit 1; }
+
+# The wheel users get is what every target tests: built once per change of the sources.
+$(VENV)/.wheel: $(SOURCES) | needs-rust $(VENV)/.created
+	$(PIP) --constraint $(PINS) maturin
+	rm -rf dist
+	$(PY) -m maturin build --release --locked --interpreter $(PY) --out dist --quiet
+	$(PIP) --force-reinstall --no-deps dist/*.whl
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.wheel $(PINS)
+	$(PIP) --constraint $(PINS) "$$(echo dist/*.whl)[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created $(PINS)
+	$(PIP) --requirement $(PINS)
+	@touch $@
+
+# The peers that the benchmark measures itself against; nothing else needs them.
+$(VENV)/.bench: $(VENV)/.created $(wildcard benches/requirements.txt)
+	$(if $(wildcard benches/requirements.txt),$(PIP) --requirement benches/requirements.txt)
+	@touch $@
+
+# Real Prometheus & co. for the tests: what is missing is unpacked from the distribution into .cache.
+components: $(VENV)/.dev
+	@$(PY) -m tests.real.fetch

@@ -1,0 +1,6 @@
+"""`python -m ferrometer` is the `ferrometer` command."""
+
+from ferrometer.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

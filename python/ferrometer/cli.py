@@ -1,0 +1,76 @@
+"""The `ferrometer` command."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+
+_DEMO_NEEDS = ("fastapi", "uvicorn", "websockets")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status, 2 for what the user can mend."""
+    options = parser().parse_args(arguments)
+    return int(options.run(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="ferrometer", description="Everything measured, nothing noticed.")
+    commands = root.add_subparsers(metavar="command", required=True)
+
+    demo = commands.add_parser("demo", help="a small GPU gateway under traffic, and what was seen of it")
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    demo.add_argument("--port", type=_port, default=8000, help="0 takes any free one (%(default)s)")
+    demo.add_argument("--requests", type=_positive, default=2000, help="before the table (%(default)s)")
+    demo.add_argument(
+        "--rate", type=_rate, default=5.0, help="requests a second after it; 0 for none (%(default)s)"
+    )
+    demo.add_argument("--once", action="store_true", help="end after the table")
+    demo.set_defaults(run=_demo)
+
+    about = commands.add_parser("version", help="the versions of Ferrometer and Python")
+    about.set_defaults(run=_version)
+    return root
+
+
+def _demo(options: argparse.Namespace) -> int:
+    missing = [name for name in _DEMO_NEEDS if find_spec(name) is None]
+    if missing:
+        print(f"ferrometer demo needs {', '.join(missing)}: pip install 'ferrometer[demo]'", file=sys.stderr)
+        return 2
+    from ferrometer.demo.runner import Options, run
+
+    return run(Options(options.host, options.port, options.requests, options.rate, options.once))
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(
+        f"ferrometer {version('ferrometer')} ({platform.python_implementation()} {platform.python_version()})"
+    )
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate <= 1000:
+        raise argparse.ArgumentTypeError("a rate is a number from 0 to 1000")
+    return rate

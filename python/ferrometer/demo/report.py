@@ -1,0 +1,94 @@
+"""The words and tables of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ferrometer.demo.overhead import Overhead
+from ferrometer.demo.seen import Seen
+
+Quantile = Callable[[str, str, float], float]
+"""Seconds at a quantile of one route: method, route, quantile."""
+
+_QUANTILES = (0.5, 0.95, 0.99)
+
+
+def table(seen: Seen, quantile: Quantile) -> str:
+    """What every route did, one line each, and the total."""
+    rows = [("route", "requests", "4xx", "5xx", "p50", "p95", "p99")]
+    answers = seen.answers()
+    for method, route in sorted({(method, route) for method, route, _ in answers}, key=lambda key: key[::-1]):
+        own = {s: n for (m, r, s), n in answers.items() if (m, r) == (method, route)}
+        p50, p95, p99 = (_duration(quantile(method, route, q)) for q in _QUANTILES)
+        rows.append((f"{method} {route}", *_counts(own.items()), p50, p95, p99))
+    every = [(status, count) for (_, _, status), count in answers.items()]
+    rows.append(("all routes", *_counts(every), "", "", ""))
+    return "\n".join(_aligned(rows))
+
+
+def beside(seen: Seen) -> str:
+    """What has no place in the table: websockets, clients that hung up, what is in flight."""
+    websockets = seen.total("websocket_connections_total", outcome="accepted")
+    received = seen.total("websocket_messages_total", direction="received")
+    sent = seen.total("websocket_messages_total", direction="sent")
+    return "\n".join(
+        (
+            f"  websockets  {websockets:.0f}, with {received:.0f} messages received and {sent:.0f} sent",
+            f"  exceptions  {seen.total('http_exceptions_total'):.0f}",
+            f"  hung up     {seen.total('http_client_disconnects_total'):.0f} clients, in mid-stream",
+            f"  in flight   {seen.total('http_requests_in_flight'):.0f}",
+        )
+    )
+
+
+def price(cost: Overhead) -> str:
+    """The overhead per request, with its floor beside it."""
+    rows = [
+        ("the bare ASGI application", f"{cost.application:.0f} ns", ""),
+        ("+ an empty Python middleware", f"+ {cost.empty:.0f} ns", ""),
+        (
+            "+ Ferrometer, everything on",
+            f"+ {cost.measured:.0f} ns",
+            f"{cost.measured / cost.empty:.2f} x empty",
+        ),
+        ("+ Ferrometer, sample=0.01", f"+ {cost.sampled:.0f} ns", f"{cost.sampled / cost.empty:.2f} x empty"),
+    ]
+    return "\n".join(_aligned(rows))
+
+
+def urls(base: str, namespace: str) -> str:
+    """Where to look while the demo is running."""
+    return "\n".join(
+        (
+            f"  {base}/metrics   what Prometheus scrapes; {namespace}_* beside http_*",
+            f"  {base}/stats     the same numbers as JSON, with p50, p95 and p99",
+            f"  {base}/health    200, or 503 when a check fails",
+            f"  {base}/monitor   health and numbers on one page",
+            f"  {base}/polling   the cheapest one, for dashboards that ask every second",
+            f"  {base}/docs      the gateway itself; try it and watch the numbers move",
+        )
+    )
+
+
+def _counts(statuses: Iterable[tuple[int, int]]) -> tuple[str, str, str]:
+    """Requests, those answered with 4xx and with 5xx, of pairs of status and count."""
+    pairs = list(statuses)
+    client, server = (sum(n for status, n in pairs if status // 100 == first) for first in (4, 5))
+    return str(sum(n for _, n in pairs)), str(client or ""), str(server or "")
+
+
+def _duration(seconds: float) -> str:
+    if seconds != seconds:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.0f} µs"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """First column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        yield "  ".join(("", first.ljust(widths[0]), *cells)).rstrip()

@@ -1,0 +1,32 @@
+"""What the whole session shares: a short temporary folder, and the summary of what was really exercised."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.component import LEDGER
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder with a short path: a Unix socket's path has room for about 100 bytes only."""
+    folder = Path(tempfile.mkdtemp(prefix="fm-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which real components took part, and what to install for those that did not."""
+    if LEDGER.exercised:
+        terminalreporter.section("real components exercised")
+        for name, where in sorted(LEDGER.exercised.items()):
+            terminalreporter.line(f"{name} ({where})")
+    if LEDGER.missing:
+        terminalreporter.section("real components missing")
+        for words in sorted(LEDGER.missing.values()):
+            terminalreporter.line(words)

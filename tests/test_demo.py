@@ -1,0 +1,203 @@
+"""The demo as a user runs it: a real process, real sockets, and numbers that must agree."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferrometer.demo import overhead
+from ferrometer.demo.client import Totals
+from ferrometer.demo.plan import steps
+from ferrometer.demo.progress import Progress
+from ferrometer.demo.seen import Seen, differences
+
+COMMAND = [sys.executable, "-m", "ferrometer", "demo"]
+HUNDREDS = 3
+
+
+class Demo:
+    """A running demo that has printed its table and serves."""
+
+    def __init__(self, process: subprocess.Popen[str], output: str) -> None:
+        self.process = process
+        self.output = output
+        match = re.search(r"http://127\.0\.0\.1:\d+", output)
+        assert match, output
+        self.base = match[0]
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"{self.base}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def rows(self) -> dict[str, list[str]]:
+        """The table's lines, by their first column."""
+        lines = [re.split(r"\s{2,}", line.strip()) for line in self.output.splitlines()]
+        return {line[0]: line[1:] for line in lines if len(line) > 1}
+
+
+@contextmanager
+def demo(tmp_path: Path, *options: str) -> Iterator[Demo]:
+    with (tmp_path / "stderr").open("w+") as errors:
+        command = [*COMMAND, "--port", "0", *options]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        try:
+            output = ""
+            for line in process.stdout:
+                output += line
+                if "/polling" in line:
+                    break
+            else:
+                pytest.fail(
+                    f"the demo ended with {process.wait()}:\n{output}{(tmp_path / 'stderr').read_text()}"
+                )
+            yield Demo(process, output)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo without background traffic: what it shows stays what it is."""
+    with demo(tmp_path_factory.mktemp("demo"), "--requests", str(HUNDREDS * 100), "--rate", "0") as running:
+        yield running
+
+
+def test_table_is_the_plan(quiet: Demo) -> None:
+    order = steps()
+    planned = [next(order) for _ in range(HUNDREDS * 100)]
+    expected = Counter(f"{step.method} {step.route}" for step in planned if step.method != "WEBSOCKET")
+    shown = {name: int(cells[0]) for name, cells in quiet.rows().items() if name in expected}
+    assert shown == expected
+
+
+def test_table_is_what_metrics_says(quiet: Demo) -> None:
+    seen = Seen.of(quiet.get("/metrics"))
+    shown = {line: int(cells[0]) for line, cells in quiet.rows().items() if cells[0].isdigit()}
+    assert shown.pop("all routes") == seen.total("http_requests_total") == 98 * HUNDREDS
+    assert sum(shown[name] for name in shown if name.startswith(("GET", "POST"))) == 98 * HUNDREDS
+
+
+def test_stats_say_the_same(quiet: Demo) -> None:
+    requests = json.loads(quiet.get("/stats"))["requests"]
+    failed = Seen.of(quiet.get("/metrics")).total
+    assert requests["total"] == 98 * HUNDREDS
+    assert requests["failed"] == 4 * HUNDREDS == failed("gpuproxy_requests_failed")
+    assert requests["in_flight"] == 0
+
+
+def test_websockets_and_hung_up_clients_are_counted(quiet: Demo) -> None:
+    seen = Seen.of(quiet.get("/metrics"))
+    accepted = seen.total("websocket_connections_total", endpoint="/v1/realtime", outcome="accepted")
+    assert accepted == 2 * HUNDREDS
+    assert seen.total("websocket_messages_total", direction="received") == 10 * HUNDREDS
+    assert seen.total("websocket_messages_total", direction="sent") == 10 * HUNDREDS
+    assert seen.total("http_client_disconnects_total") == HUNDREDS
+    assert seen.total("http_exceptions_total", exception="RuntimeError") == HUNDREDS
+
+
+def test_every_url_shown_answers(quiet: Demo) -> None:
+    urls = re.findall(r"http://\S+(/\w+)", quiet.output)
+    assert {"/metrics", "/stats", "/health", "/monitor", "/polling"} <= set(urls)
+    for path in urls:
+        assert quiet.get(path)
+
+
+def test_background_traffic_goes_on_until_ctrl_c(tmp_path: Path) -> None:
+    with demo(tmp_path, "--requests", "100", "--rate", "200") as running:
+
+        def total() -> Any:
+            return json.loads(running.get("/stats"))["requests"]["total"]
+
+        deadline = time.monotonic() + 20
+        while total() <= 100:
+            assert time.monotonic() < deadline, "no traffic in the background"
+            time.sleep(0.05)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(15) == 0
+        assert running.process.stdout is not None
+        assert running.process.stdout.read().strip().endswith("Stopped.")
+        assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_once_ends_by_itself(tmp_path: Path) -> None:
+    command = [*COMMAND, "--port", "0", "--once", "--requests", "100"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all routes" in done.stdout
+    assert "Ctrl-C" not in done.stdout
+
+
+def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [*COMMAND, "--port", str(port)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    match = re.fullmatch(r"ferrometer demo: port (\d+) is busy, (\d+) is free: .*--port \2 .*\n", done.stderr)
+    assert match, done.stderr
+    assert int(match[1]) == port
+
+
+@pytest.mark.parametrize(
+    "options", [["--port", "65536"], ["--port", "x"], ["--requests", "0"], ["--rate", "-1"]]
+)
+def test_bad_options_are_refused(options: list[str]) -> None:
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"argument {options[0]}" in done.stderr
+
+
+def test_a_disagreement_is_noticed() -> None:
+    client = Totals(answers={("GET", "/a", 200): 3}, conversations=0, messages=0, hung_up=0)
+    seen = Seen.of(
+        '# TYPE http_requests_total counter\nhttp_requests_total{method="GET",endpoint="/a",status="200"} 2\n'
+    )
+    assert differences(client, seen) == ["  GET /a 200: the client has 3, /metrics 2"]
+
+
+def test_overhead_counts_what_it_measures() -> None:
+    cost = overhead.measure(rounds=3, calls=50)
+    assert cost.application > 0
+    assert max(cost.empty, cost.measured, cost.sampled) < 1e6
+
+
+def test_progress_without_a_terminal_is_four_lines() -> None:
+    out = io.StringIO()
+    progress = Progress(out, "Sending", 100)
+    for done in range(100):
+        progress.at(done)
+    progress.finish()
+    assert out.getvalue().splitlines() == [f"Sending  {n}/100" for n in (25, 50, 75, 100)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are Unix's")
+def test_progress_on_a_terminal_stays_on_its_line() -> None:
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb") as screen:
+        progress = Progress(terminal, "Sending", 100)
+        progress.at(50)
+        progress.finish()
+        shown = screen.read1(4096).decode()
+    assert shown.count("\n") == 1
+    assert shown.endswith("100/100  \x1b[K\r\n")
