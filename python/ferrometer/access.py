@@ -1,0 +1,272 @@
+"""Who may read the endpoints: ``auth=`` asks for a secret, ``allow=`` for an address.
+
+Both are decided at construction, so a wrong value fails when the application starts and never
+opens an endpoint by accident. Secrets are kept as digests: no repr, log line or error shows them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import inspect
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
+
+import anyio.to_thread
+from starlette.requests import HTTPConnection, Request
+
+_log = logging.getLogger("ferrometer")
+
+AuthCheck: TypeAlias = Callable[[Request], "bool | Awaitable[bool]"]
+Auth: TypeAlias = "str | Sequence[str] | AuthCheck"
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+
+UNIX = "unix"
+_MAKE_TOKEN = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+class Refusal(NamedTuple):
+    """A status and the headers that go with it; there is never a body that says why."""
+
+    status: int
+    headers: dict[str, str]
+
+
+class Access:
+    """Decides whether a request may read an endpoint.
+
+    ``auth``: ``None`` (open), a bearer token, a list of bearer tokens (for rotation), a tuple
+    ``(user, password)`` for basic authentication, or a callable that takes the Starlette request
+    and returns ``True`` to admit. Anything but ``True``, and any exception, refuses. A plain
+    function runs in a worker thread, a coroutine function on the event loop.
+
+    ``allow``: ``None`` (everybody) or networks such as ``["10.0.0.0/8", "127.0.0.1", "::1"]``.
+    Loopback is admitted only when listed. IPv4-mapped IPv6 addresses count as IPv4. A client
+    without an address, as on a Unix socket, is admitted only by the word ``"unix"``. The address
+    is the one the server reports: behind a proxy configure the server (uvicorn:
+    ``--forwarded-allow-ips``); forwarding headers are never read here, since anyone can send them.
+    """
+
+    __slots__ = ("_allow", "_auth")
+
+    def __init__(self, auth: Auth | None = None, allow: str | Iterable[str | Network] | None = None) -> None:
+        self._auth = None if auth is None else _scheme(auth)
+        self._allow = None if allow is None else _AllowList(allow)
+
+    def __repr__(self) -> str:
+        return f"Access(auth={self._auth!r}, allow={self._allow!r})"
+
+    def refuse_address(self, request: HTTPConnection) -> Refusal | None:
+        """403 for a client outside ``allow``, else ``None``."""
+        if self._allow is None or self._allow.admits(request):
+            return None
+        return Refusal(403, {})
+
+    async def refuse_credentials(self, request: Request) -> Refusal | None:
+        """401 with a challenge for a request without the right secret, else ``None``."""
+        if self._auth is None or await self._auth.admits(request):
+            return None
+        return Refusal(401, {"WWW-Authenticate": self._auth.challenge})
+
+
+class _Scheme(Protocol):
+    @property
+    def challenge(self) -> str: ...
+
+    async def admits(self, request: Request) -> bool: ...
+
+
+def _scheme(auth: object) -> _Scheme:
+    if isinstance(auth, str):
+        return _Bearer([auth])
+    if isinstance(auth, tuple):
+        return _Basic(auth)
+    if isinstance(auth, list | set | frozenset):
+        return _Bearer(list(auth))
+    if callable(auth):
+        return _Custom(auth)
+    raise TypeError(
+        f"auth must be a token, a list of tokens, a (user, password) tuple or a callable,"
+        f" not {type(auth).__name__}"
+    )
+
+
+def _credentials(request: HTTPConnection, scheme: str) -> bytes | None:
+    values = request.headers.getlist("authorization")
+    if len(values) != 1:  # two headers are ambiguous: a proxy may have judged the other one
+        return None
+    name, _, rest = values[0].partition(" ")
+    if name.lower() != scheme:
+        return None
+    return rest.strip(" ").encode("latin-1")
+
+
+def _digest(secret: bytes) -> bytes:
+    # Digests have one length, so a comparison tells nothing about the length of the secret.
+    return hashlib.sha256(secret).digest()
+
+
+class _Bearer:
+    challenge = "Bearer"
+
+    def __init__(self, tokens: list[object]) -> None:
+        if not tokens:
+            raise ValueError("auth=[] would refuse everybody; give at least one token, or None for no check")
+        self._digests = [_digest(_token(token, n, len(tokens))) for n, token in enumerate(tokens, start=1)]
+
+    def __repr__(self) -> str:
+        return f"<bearer, {len(self._digests)} token{'s' * (len(self._digests) > 1)}>"
+
+    async def admits(self, request: Request) -> bool:
+        presented = _credentials(request, "bearer")
+        if presented is None:
+            return False
+        digest = _digest(presented)
+        found = False
+        for known in self._digests:  # all of them, so that the time does not tell which one matched
+            found |= hmac.compare_digest(known, digest)
+        return found
+
+
+def _token(token: object, number: int, total: int) -> bytes:
+    which = "the token" if total == 1 else f"token {number} of {total}"
+    if not isinstance(token, str):
+        raise TypeError(f"auth: {which} must be a str, not {type(token).__name__}")
+    if not token:
+        raise ValueError(f"auth: {which} is empty, which would admit an empty secret; {_MAKE_TOKEN}")
+    if not all("!" <= c <= "~" for c in token):
+        raise ValueError(
+            f"auth: {which} holds a space, a control or a non-ASCII character, which a bearer header"
+            f" cannot carry; {_MAKE_TOKEN}"
+        )
+    return token.encode()
+
+
+class _Basic:
+    challenge = 'Basic realm="metrics", charset="UTF-8"'
+
+    def __init__(self, pair: tuple[object, ...]) -> None:
+        if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise TypeError(
+                f"auth: a tuple means (user, password), two str; got {len(pair)} of"
+                f" {', '.join(type(part).__name__ for part in pair) or 'nothing'}."
+                f" For several bearer tokens give a list"
+            )
+        user, password = (str(part) for part in pair)
+        if not user or ":" in user:
+            raise ValueError(
+                f"auth: the user {user!r} must be non-empty and without ':', which ends the user in a basic header"
+            )
+        if not password:
+            raise ValueError(f"auth: the password of user {user!r} is empty; give one, or None for no check")
+        self._user, self._password = _digest(user.encode()), _digest(password.encode())
+
+    def __repr__(self) -> str:
+        return "<basic>"
+
+    async def admits(self, request: Request) -> bool:
+        presented = _credentials(request, "basic")
+        if presented is None:
+            return False
+        try:
+            user, _, password = base64.b64decode(presented, validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        right_user = hmac.compare_digest(self._user, _digest(user))
+        right_password = hmac.compare_digest(self._password, _digest(password))
+        return right_user & right_password
+
+
+class _Custom:
+    challenge = "Bearer"
+
+    def __init__(self, check: Callable[..., object]) -> None:
+        self._check = check
+        self._name = getattr(check, "__qualname__", type(check).__name__)
+        self._is_async = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
+            getattr(check, "__call__", None)  # noqa: B004 - the method itself is asked for, not callability
+        )
+
+    def __repr__(self) -> str:
+        return f"<callable {self._name}>"
+
+    async def admits(self, request: Request) -> bool:
+        try:
+            if self._is_async:
+                answer = self._check(request)
+            else:
+                answer = await anyio.to_thread.run_sync(partial(self._check, request))
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except Exception as error:
+            # The type only: the message of a failed login may quote the secret.
+            _log.error("auth callable %s raised %s: request refused", self._name, type(error).__name__)
+            return False
+        if not isinstance(answer, bool):
+            # A Response or an error object is truthy; admitting it would open the endpoint.
+            _log.error(
+                "auth callable %s returned %s, not True or False: request refused",
+                self._name,
+                type(answer).__name__,
+            )
+            return False
+        return answer
+
+
+class _AllowList:
+    def __init__(self, allow: str | Iterable[str | Network]) -> None:
+        entries = [allow] if isinstance(allow, str) else list(allow)
+        if not entries:
+            raise ValueError("allow=() would refuse everybody; list networks, or None for everybody")
+        self._unix = UNIX in entries
+        self._networks = [_network(entry) for entry in entries if entry != UNIX]
+
+    def __repr__(self) -> str:
+        return "[" + ", ".join([*map(str, self._networks), *[UNIX] * self._unix]) + "]"
+
+    def admits(self, request: HTTPConnection) -> bool:
+        client = request.client
+        if client is None or not client.host:
+            return self._unix
+        try:
+            address: Address = ipaddress.ip_address(client.host)
+        except ValueError:  # a name, as test clients report: never a listed network
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+
+def _network(entry: object) -> Network:
+    if isinstance(entry, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        network: Network = entry
+    elif isinstance(entry, str):
+        network = _parse_network(entry)
+    else:
+        raise TypeError(f"allow: {entry!r} must be a str such as '10.0.0.0/8', not {type(entry).__name__}")
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # clients are unmapped before the comparison, so networks are too
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _parse_network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"allow: {text!r} is no IP address or network; write '10.0.0.0/8', '127.0.0.1', '::1',"
+            f" or 'unix' for clients on a Unix socket. Host names are not resolved"
+        ) from None
+    raise ValueError(f"allow: {text!r} has bits set beyond its prefix; write '{meant}' or '{text.split('/')[0]}'")

@@ -1,0 +1,104 @@
+"""What each path says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ferrometer.exposition import CONTENT_TYPE_LATEST, generate_latest
+from ferrometer.health import HealthChecks, HealthReport, timestamp
+from ferrometer.registry import CollectorRegistry
+from ferrometer.stats import ServiceStats
+
+_T = TypeVar("_T")
+
+_THREADS = 2
+_limiter: RunVar[CapacityLimiter] = RunVar("ferrometer_endpoints_limiter")
+
+
+async def off_loop(build: Callable[[], _T]) -> _T:
+    """Run ``build`` in a worker thread, so that requests go on meanwhile.
+
+    The threads are counted apart from the application's: when its own forty all wait for a database,
+    the scrape that would show it must still get through.
+    """
+    try:
+        limiter = _limiter.get()
+    except LookupError:
+        limiter = CapacityLimiter(_THREADS)
+        _limiter.set(limiter)
+    return await anyio.to_thread.run_sync(build, limiter=limiter)
+
+
+class Answers:
+    """The bodies and status codes behind the paths."""
+
+    def __init__(
+        self, registry: CollectorRegistry, stats: ServiceStats, health: HealthChecks, flat_health: bool
+    ) -> None:
+        self._registry = registry
+        self._stats = stats
+        self._health = health
+        self._flat = flat_health
+
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus text."""
+        self._stats.system.watch()
+        body = await off_loop(self._exposition)
+        return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _exposition(self) -> bytes:
+        self._stats.system.read()
+        return generate_latest(self._registry)
+
+    async def stats(self, request: Request) -> Response:
+        """Every number, once."""
+        self._stats.system.watch()
+        return JSONResponse(await off_loop(self._stats_body))
+
+    def _stats_body(self) -> dict[str, Any]:
+        self._stats.system.read()
+        return self._stats.stats()
+
+    async def polling(self, request: Request) -> Response:
+        """Four numbers and the health as last known: no check runs, no thread, no percentile."""
+        return JSONResponse(
+            {"timestamp": timestamp(), "status": self._health.last_status(), "metrics": self._stats.polling()}
+        )
+
+    async def health(self, request: Request) -> Response:
+        """The components; 503 when a critical one is unhealthy. ``?format=flat`` or ``nested``."""
+        report = await self._health.run()
+        form = request.query_params.get("format")
+        flat = form == "flat" if form in ("flat", "nested") else self._flat
+        body = report.as_flat(self._stats.uptime_seconds()) if flat else report.as_dict()
+        return JSONResponse(body, status_code=report.http_status)
+
+    async def monitor(self, request: Request) -> Response:
+        """Health and numbers in one answer; always 200, the status is in the body."""
+        report = await self._health.run()
+        metrics = await off_loop(self._stats.monitor)
+        return JSONResponse(
+            {
+                "timestamp": report.timestamp,
+                "status": report.status,
+                "health": report.as_dict()["checks"],
+                "metrics": metrics,
+            }
+        )
+
+    async def live(self, request: Request) -> Response:
+        """Liveness: the event loop turns. Broken dependencies are no reason to restart."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        """Readiness: the checks, in one word."""
+        report: HealthReport = await self._health.run()
+        ready = report.http_status == 200
+        return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=report.http_status)

@@ -1,0 +1,95 @@
+"""The endpoints as one application, or as routes to put into another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from ferrometer.access import Access, Auth, Network
+from ferrometer.endpoints.answers import Answers
+from ferrometer.endpoints.cors import Cors
+from ferrometer.endpoints.endpoint import Endpoint
+from ferrometer.health import HealthChecks
+from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.stats import ServiceStats
+
+_PATHS = ("/metrics", "/metrics/", "/stats", "/polling", "/health", "/monitor", "/live", "/ready")
+_PROBES = ("/live", "/ready")
+
+
+def endpoint_paths(path: str = "") -> tuple[str, ...]:
+    """Every path that is served below ``path``."""
+    _check_path(path)
+    return tuple(path + name for name in _PATHS)
+
+
+def observability_routes(
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    stats: ServiceStats | None = None,
+    health: HealthChecks | None = None,
+    path: str = "",
+    auth: Auth | None = None,
+    allow: str | Iterable[str | Network] | None = None,
+    cors_origins: str | Iterable[str] = (),
+    flat_health: bool = False,
+) -> list[Route]:
+    """The endpoints as Starlette routes.
+
+    ``/live`` and ``/ready`` say one word each and answer everybody: a Kubernetes probe carries no
+    credentials. ``auth`` and ``allow`` (see ``ferrometer.access``) guard all others.
+    ``flat_health=True`` makes the flat form of ``/health`` the default; a request may ask for either
+    with ``?format=flat`` or ``?format=nested``.
+    """
+    answers = Answers(
+        registry,
+        stats if stats is not None else ServiceStats(registry=registry),
+        health if health is not None else HealthChecks(),
+        flat_health,
+    )
+    guarded, everybody, cors = Access(auth, allow), Access(), Cors(cors_origins)
+    routes = []
+    for name, full in zip(_PATHS, endpoint_paths(path), strict=True):
+        word = name.strip("/")
+        endpoint = Endpoint(getattr(answers, word), everybody if name in _PROBES else guarded, cors)
+        routes.append(Route(full, endpoint, name=f"ferrometer_{word}", include_in_schema=False))
+    return routes
+
+
+def observability_app(
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    stats: ServiceStats | None = None,
+    health: HealthChecks | None = None,
+    auth: Auth | None = None,
+    allow: str | Iterable[str | Network] | None = None,
+    cors_origins: str | Iterable[str] = (),
+    flat_health: bool = False,
+) -> Starlette:
+    """The endpoints as an application: mount it (``app.mount("/observability", ...)``) or serve it alone.
+
+    The arguments are those of ``observability_routes``.
+    """
+    return Starlette(
+        routes=observability_routes(
+            registry=registry,
+            stats=stats,
+            health=health,
+            auth=auth,
+            allow=allow,
+            cors_origins=cors_origins,
+            flat_health=flat_health,
+        )
+    )
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str):
+        raise TypeError(f"path must be a str such as '/observability', not {type(path).__name__}")
+    if path and (not path.startswith("/") or path.endswith("/") or set(path) & set("{}?# \t\r\n")):
+        raise ValueError(
+            f"path {path!r} must start with '/', not end with one, and hold no space, '?', '#' or braces;"
+            f" write '/observability', or '' for the root"
+        )

@@ -1,0 +1,284 @@
+"""Health checks: registered callables, run together, each within its own time.
+
+A check is one flight at a time. It flies apart from the request that asked, so a check that hangs
+holds neither the endpoint nor a second thread: while it hangs, the component is reported unhealthy
+at once. Results are kept for a second, so a storm of probes costs one run per second.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+from ferrometer._flight import Flight, Outcome, launch
+
+_log = logging.getLogger("ferrometer")
+
+Check: TypeAlias = "Callable[[], bool | Mapping[str, Any] | None | Awaitable[bool | Mapping[str, Any] | None]]"
+Status: TypeAlias = Literal["ok", "degraded", "unhealthy"]
+_C = TypeVar("_C", bound=Check)
+
+DEFAULT_TIMEOUT = 0.9
+"""Seconds. Below the one second that a Kubernetes probe waits unless told otherwise."""
+
+KNOWN_FOR = 60.0
+"""Seconds for which a result still says something to an endpoint that runs no checks itself."""
+
+_RESERVED = frozenset({"status", "uptime_seconds", "timestamp"})  # keys of the flat form
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one component answered. ``response_time_ms`` is in whole milliseconds."""
+
+    healthy: bool
+    response_time_ms: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    critical: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """The component as the endpoints show it: the check's own fields after ours."""
+        shown: dict[str, Any] = {"healthy": self.healthy, "response_time_ms": self.response_time_ms}
+        shown.update((key, value) for key, value in self.fields.items() if key not in shown)
+        if self.error is not None:
+            shown["error"] = self.error
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """All components at one moment."""
+
+    status: Status
+    timestamp: str
+    checks: Mapping[str, CheckResult]
+
+    @property
+    def http_status(self) -> int:
+        """200, or 503 when a critical component is unhealthy."""
+        return 503 if self.status == "unhealthy" else 200
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{"status", "timestamp", "checks": {name: {...}}}``."""
+        return {
+            "status": self.status,
+            "timestamp": self.timestamp,
+            "checks": {name: result.as_dict() for name, result in self.checks.items()},
+        }
+
+    def as_flat(self, uptime_seconds: float) -> dict[str, Any]:
+        """``{"status": "healthy", name: "connected", ..., "uptime_seconds": 3600}``."""
+        shown: dict[str, Any] = {"status": "healthy" if self.status == "ok" else self.status}
+        for name, result in self.checks.items():
+            shown[name] = "connected" if result.healthy else "disconnected"
+        shown["uptime_seconds"] = int(uptime_seconds)
+        return shown
+
+
+class HealthChecks:
+    """The registered components of a service.
+
+    ``timeout``: seconds for a check that names none. ``cache_seconds``: how long a result is served
+    again without a new run. ``expose_errors``: show an exception's message in the answer; by default
+    only its type is shown, since a driver's message may quote a password.
+    """
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check] | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        cache_seconds: float = 1.0,
+        expose_errors: bool = False,
+    ) -> None:
+        self._timeout = _seconds("timeout", timeout)
+        self._cache_seconds = _seconds("cache_seconds", cache_seconds, zero=True)
+        self._expose_errors = expose_errors
+        self._components: dict[str, _Component] = {}
+        for name, check in (checks or {}).items():
+            self.register(name, check)
+
+    def __repr__(self) -> str:
+        return f"HealthChecks({', '.join(self._components) or 'none'})"
+
+    @overload
+    def register(
+        self, name: str, check: _C, *, timeout: float | None = ..., critical: bool = ...
+    ) -> _C: ...
+
+    @overload
+    def register(
+        self, name: str, check: None = ..., *, timeout: float | None = ..., critical: bool = ...
+    ) -> Callable[[_C], _C]: ...
+
+    def register(
+        self, name: str, check: _C | None = None, *, timeout: float | None = None, critical: bool = True
+    ) -> _C | Callable[[_C], _C]:
+        """Add a component, or replace the one of that name (reloading a module never raises).
+
+        The check takes no argument. It is healthy when it returns ``True``, ``None`` or a mapping;
+        a mapping's items (``total_connections``, ``idle_connections``, ``max_connections`` ...) are
+        shown, and its ``"healthy"`` decides. It is unhealthy when it returns ``False``, raises, or
+        takes longer than ``timeout`` seconds. A plain function runs in a thread of its own, a
+        coroutine function on the event loop, where it must not block.
+
+        ``critical=False``: the service stays up (200, status ``"degraded"``) without it.
+
+        Without ``check`` it is a decorator: ``@health.register("database", timeout=0.5)``.
+        """
+        _check_name(name)
+        seconds = self._timeout if timeout is None else _seconds(f"timeout of {name!r}", timeout)
+
+        def add(check: _C) -> _C:
+            if not callable(check):
+                raise TypeError(
+                    f"health check {name!r} must be a callable without arguments, not {type(check).__name__}"
+                )
+            self._components[name] = _Component(name, check, seconds, critical, self._expose_errors)
+            return check
+
+        return add if check is None else add(check)
+
+    def unregister(self, name: str) -> None:
+        """Remove a component; one that is not there is no error."""
+        self._components.pop(name, None)
+
+    async def run(self) -> HealthReport:
+        """Run what is older than the cache, all at once, each within its timeout."""
+        components = list(self._components.values())
+        begun = [component.begin(self._cache_seconds) for component in components]
+        results: dict[str, CheckResult] = {}
+        for component, flight in zip(components, begun, strict=True):
+            # One after another is enough: they fly together, and each has a deadline of its own.
+            await flight.wait()
+            results[component.name] = component.result(flight)
+        return HealthReport(_status(results.values()), timestamp(), results)
+
+    def last_status(self) -> Status:
+        """The status as last known, without running anything; ``"ok"`` when nothing is known."""
+        return _status(filter(None, [component.known() for component in self._components.values()]))
+
+
+class _Component:
+    """One check, and its one flight."""
+
+    def __init__(self, name: str, check: Check, timeout: float, critical: bool, expose_errors: bool) -> None:
+        self.name = name
+        self._check = check
+        self._timeout = timeout
+        self._critical = critical
+        self._expose_errors = expose_errors
+        self._lock = threading.Lock()
+        self._flight: Flight | None = None
+        self._was_healthy = True
+
+    def begin(self, cache_seconds: float) -> Flight:
+        """The flight to wait for: the one in the air, the last one while it is fresh, or a new one."""
+        with self._lock:
+            flight = self._flight
+            if flight is None or (flight.over and (flight.aborted or flight.age() >= cache_seconds)):
+                flight = self._flight = Flight(self._timeout)
+                launch(self._check, flight, name=f"ferrometer-health-{self.name}")
+            return flight
+
+    def known(self) -> CheckResult | None:
+        flight = self._flight
+        if flight is None or (flight.over and flight.age() >= KNOWN_FOR):
+            return None
+        return self.result(flight) if flight.over or flight.overdue else None
+
+    def result(self, flight: Flight) -> CheckResult:
+        """What the flight brought home; for one still in the air, that it is late."""
+        outcome = flight.outcome or Outcome(error=TimeoutError("still running"))
+        result = self._judge(outcome, flight.duration_ms())
+        if result.healthy != self._was_healthy:
+            self._was_healthy = result.healthy
+            if result.healthy:
+                _log.info("health check %r recovered", self.name)
+            else:
+                _log.warning("health check %r is unhealthy: %s", self.name, result.error or "returned False")
+        return result
+
+    def _judge(self, outcome: Outcome, elapsed_ms: int) -> CheckResult:
+        if outcome.error is not None:
+            return CheckResult(False, elapsed_ms, {}, self._words(outcome.error), self._critical)
+        value = outcome.value
+        if value is None or isinstance(value, bool):
+            return CheckResult(value is not False, elapsed_ms, {}, None, self._critical)
+        try:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"returned {type(value).__name__}; return True, False, None or a mapping")
+            fields = {_text(key): _plain(item) for key, item in value.items()}
+            healthy = fields.pop("healthy", True)
+            if not isinstance(healthy, bool):
+                raise TypeError(f"'healthy' must be True or False, not {type(healthy).__name__}")
+        except TypeError as error:
+            return CheckResult(False, elapsed_ms, {}, self._words(error), self._critical)
+        return CheckResult(healthy, elapsed_ms, fields, None, self._critical)
+
+    def _words(self, error: BaseException) -> str:
+        name = type(error).__name__
+        return _text(f"{name}: {error}"[:300]) if self._expose_errors else name
+
+
+def timestamp() -> str:
+    """Now, in UTC, to the second: ``2026-01-13T12:34:56Z``."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _status(results: Iterable[CheckResult]) -> Status:
+    status: Status = "ok"
+    for result in results:
+        if not result.healthy:
+            if result.critical:
+                return "unhealthy"
+            status = "degraded"
+    return status
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """The value as JSON can carry it; a TypeError for what it cannot."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth < 4 and isinstance(value, Mapping):
+        return {_text(key): _plain(item, depth + 1) for key, item in value.items()}
+    if depth < 4 and isinstance(value, list | tuple):
+        return [_plain(item, depth + 1) for item in value]
+    raise TypeError(f"a field holds {type(value).__name__}, which JSON cannot carry")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a field's name is {type(value).__name__}, not str")
+    return value.encode("utf-8", "replace").decode()  # a lone surrogate would break the whole answer
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a health check's name must be a str, not {type(name).__name__}")
+    if not name or not name.isprintable():
+        raise ValueError(f"a health check's name must be printable and not empty, got {name!r}")
+    if name in _RESERVED:
+        raise ValueError(f"a health check cannot be called {name!r}: the flat form of /health uses that key")
+
+
+def _seconds(what: str, value: object, *, zero: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} must be a number of seconds, not {type(value).__name__}")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{what} must be a finite number of seconds above 0, got {value!r}")
+    return float(value)
+
+
+__all__ = ["Check", "CheckResult", "HealthChecks", "HealthReport", "Status", "timestamp"]
+

@@ -1,0 +1,220 @@
+"""``instrument(app)``: the middleware and the endpoints, in one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
+
+from ferrometer._core import HttpMetrics
+from ferrometer.access import Auth, Network
+from ferrometer.config import settings
+from ferrometer.endpoints import observability_routes
+from ferrometer.health import Check, HealthChecks
+from ferrometer.middleware import MetricsMiddleware
+from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.stats import ServiceStats
+
+_log = logging.getLogger("ferrometer")
+
+_STATE = "ferrometer"
+
+
+@dataclass(frozen=True, slots=True)
+class Observability:
+    """What ``instrument()`` added to an application; also ``app.state.ferrometer``."""
+
+    health: HealthChecks
+    stats: ServiceStats
+    metrics: HttpMetrics
+    registry: CollectorRegistry
+    routes: tuple[Route, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The endpoints' paths, for a rate limiter or an authentication layer that should let them pass."""
+        return tuple(route.path for route in self.routes)
+
+
+def instrument(
+    app: Starlette,
+    *,
+    namespace: str | None = None,
+    registry: CollectorRegistry = REGISTRY,
+    sample: float | None = None,
+    buckets: Sequence[float] | None = None,
+    path: str | None = None,
+    auth: Auth | None = None,
+    allow: str | Iterable[str | Network] | None = None,
+    cors_origins: str | Iterable[str] | None = None,
+    health_checks: HealthChecks | Mapping[str, Check] | None = None,
+    request_id: bool | None = None,
+    skip_paths: Iterable[str] | None = None,
+    skip_methods: Iterable[str] | None = None,
+    flat_health: bool | None = None,
+    fastapi_metrics: bool = True,
+    config: str | os.PathLike[str] | None = None,
+) -> Observability:
+    """Measure every request of a FastAPI or Starlette application, and serve what was measured.
+
+    Call it before the application starts; a second call returns what the first one made. Where an
+    argument is ``None``, the environment and ``config.toml`` are asked (see ``ferrometer.config``).
+
+    ``namespace`` prefixes the service's own families (``gpuproxy_requests_total`` ...). ``sample`` is
+    the share of requests whose duration is recorded, in (0, 1]; counts are always exact. ``buckets``
+    are the upper bounds of the duration histogram in seconds. ``path`` is put before the endpoints'
+    paths. ``auth``, ``allow``, ``cors_origins``, ``flat_health``: see ``ferrometer.endpoints``.
+    ``request_id`` accepts, makes and returns ``X-Request-ID``. Requests to ``skip_paths`` and
+    ``skip_methods`` are not measured; those to the endpoints never are.
+
+    The middleware goes around the whole application, around middleware that is added later too:
+    the status counted is the status sent. The endpoints come before all routes, so that no
+    catch-all hides them; but where the application has a route or a mount of exactly that path, even
+    one added later, the application's own wins.
+
+    FastAPI from 0.165 can measure requests itself (OpenTelemetry, ``http.server.request.duration``).
+    That is another measurement in another place and counts nothing here, but every request is then
+    measured twice; ``fastapi_metrics=False`` switches it off and leaves FastAPI's traces and logs.
+    """
+    _check_app(app)
+    existing = getattr(app.state, _STATE, None)
+    if isinstance(existing, Observability):
+        return existing
+    if app.middleware_stack is not None:
+        raise RuntimeError(
+            "instrument() came too late: the application has started. Call it right after the application is made"
+        )
+    for middleware in app.user_middleware:
+        if middleware.cls is MetricsMiddleware:
+            raise ValueError(
+                "the application already has MetricsMiddleware, which would count every request twice;"
+                " remove app.add_middleware(MetricsMiddleware), instrument() adds it"
+            )
+    chosen = settings(
+        {
+            "namespace": namespace,
+            "sample": sample,
+            "buckets": None if buckets is None else tuple(buckets),
+            "skip_paths": None if skip_paths is None else _paths(skip_paths),
+            "skip_methods": None if skip_methods is None else tuple(skip_methods),
+            "request_id": request_id,
+            "path": path,
+            "auth_token": auth,
+            "allow": allow,
+            "cors_origins": cors_origins,
+            "flat_health": flat_health,
+        },
+        file=config,
+    )
+    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets)
+    health = health_checks if isinstance(health_checks, HealthChecks) else HealthChecks(health_checks)
+    stats = ServiceStats(chosen.namespace, registry, requests=metrics)
+    routes = observability_routes(
+        registry=registry,
+        stats=stats,
+        health=health,
+        path=chosen.path,
+        auth=chosen.auth_token,
+        allow=chosen.allow,
+        cors_origins=chosen.cors_origins,
+        flat_health=chosen.flat_health,
+    )
+    made = Observability(health, stats, metrics, registry, tuple(routes))
+    _wrap(app, made, chosen.skip_paths, chosen.skip_methods, chosen.request_id, fastapi_metrics)
+    app.router.routes[:0] = routes
+    setattr(app.state, _STATE, made)
+    return made
+
+
+def _wrap(
+    app: Starlette,
+    made: Observability,
+    skip_paths: tuple[str, ...],
+    skip_methods: tuple[str, ...],
+    request_id: bool,
+    fastapi_metrics: bool,
+) -> None:
+    """Have the middleware stack, once it is built at start-up, built with ours around it.
+
+    Not ``add_middleware``: what is added after it would stand outside, and what an outer middleware
+    answers (a rate limiter's 429, the handler of unhandled exceptions) would not be counted.
+    """
+    build: Callable[[], ASGIApp] = app.build_middleware_stack
+
+    def build_measured() -> ASGIApp:
+        _give_way(app, made.routes)
+        _native_telemetry(app, keep=fastapi_metrics)
+        made.stats.system.start()
+        served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
+        return MetricsMiddleware(
+            build(),
+            metrics=made.metrics,
+            skip_paths=(*served, *skip_paths),
+            skip_methods=skip_methods,
+            request_id=request_id,
+        )
+
+    app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook
+
+
+def _give_way(app: Starlette, ours: Sequence[Route]) -> None:
+    """Take out those of our routes whose path the application has a route of its own for."""
+    mine = {id(route) for route in ours}
+    taken = set(_exact_paths(route for route in app.router.routes if id(route) not in mine))
+    for route in ours:
+        if route.path.rstrip("/") in taken and route in app.router.routes:
+            _log.info("%s is the application's own route; ferrometer leaves it alone", route.path)
+            app.router.routes[:] = [other for other in app.router.routes if other is not route]
+
+
+def _exact_paths(routes: Iterable[BaseRoute]) -> Iterable[str]:
+    """The paths, without a trailing slash, that routes and mounts have without any parameter."""
+    for route in routes:
+        # FastAPI >= 0.137 keeps an included router as one route and tells its contents by this method.
+        contents = getattr(route, "effective_route_contexts", None)
+        if callable(contents):
+            yield from _exact_paths(getattr(context, "starlette_route", None) or context for context in contents())
+        elif not isinstance(route, WebSocketRoute):
+            path = getattr(route, "path", None)
+            if isinstance(path, str) and "{" not in path and path.rstrip("/"):
+                yield path.rstrip("/")
+
+
+def _native_telemetry(app: Starlette, *, keep: bool) -> None:
+    """FastAPI >= 0.165 measures requests too, when OpenTelemetry is configured: say so, or stop it."""
+    config: Any = getattr(app, "_telemetry", None)
+    enabled = getattr(getattr(app, "_native_telemetry", None), "enabled", None)
+    if not isinstance(config, dict) or not callable(enabled) or not config.get("metrics"):
+        return
+    if not keep:
+        config["metrics"] = False
+    elif enabled():
+        _log.info(
+            "FastAPI's own telemetry measures every request as well (http.server.request.duration);"
+            " instrument(app, fastapi_metrics=False) switches that off"
+        )
+
+
+def _check_app(app: object) -> None:
+    if isinstance(app, Starlette):
+        return
+    if isinstance(app, type) and issubclass(app, Starlette):
+        raise TypeError(f"instrument() takes an application, not the class {app.__name__}: write {app.__name__}()")
+    raise TypeError(
+        f"instrument() takes a FastAPI or Starlette application, not {type(app).__name__};"
+        f" for any other ASGI application write app = ferrometer.MetricsMiddleware(app)"
+    )
+
+
+def _paths(paths: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(paths, str):
+        raise TypeError(f"skip_paths must be a list of paths; write [{paths!r}]")
+    return tuple(paths)
+
+

@@ -1,0 +1,280 @@
+"""What a service tells about itself besides its requests: GPU, database, cache, process.
+
+The numbers live once, in metrics. ``/stats``, ``/polling`` and ``/monitor`` read those metrics, so
+the JSON and the scrape can never disagree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ferrometer.metrics import Counter, Gauge, Summary
+from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.system import Every, gc_runs, heap_mb, live_tasks
+
+SYSTEM_SECONDS = 10.0
+"""How often the process readings are taken in the background."""
+
+
+class Requests(Protocol):
+    """The requests' side of the numbers: ``HttpMetrics`` is one."""
+
+    def snapshot(self) -> Mapping[str, float]:
+        """uptime_seconds, total, failed, in_flight, success_rate, p50_ms, p95_ms, p99_ms, avg_ms."""
+
+
+class ServiceStats:
+    """The ``{namespace}_*`` families beside the requests, and the JSON built from them.
+
+    Without a namespace the families stay out of ``registry`` and feed the JSON alone, as the
+    namespaced views of ``HttpMetrics`` do.
+    """
+
+    def __init__(
+        self,
+        namespace: str | None = None,
+        registry: CollectorRegistry = REGISTRY,
+        *,
+        requests: Requests | None = None,
+    ) -> None:
+        prefix, home = (f"{namespace}_", registry) if namespace else ("", CollectorRegistry())
+        self.namespace = namespace
+        self.gpu = GpuStats(prefix, home)
+        self.database = DatabaseStats(prefix, home)
+        self.cache = CacheStats(prefix, home)
+        self.system = SystemStats(prefix, home)
+        self._requests = requests
+        self._started = time.monotonic()
+
+    @property
+    def db(self) -> DatabaseStats:
+        """Short for ``database``."""
+        return self.database
+
+    def uptime_seconds(self) -> float:
+        """Seconds since this object was made."""
+        return time.monotonic() - self._started
+
+    def stats(self) -> dict[str, Any]:
+        """The body of ``/stats``."""
+        seen = self._snapshot()
+        return {
+            "uptime_seconds": int(seen["uptime_seconds"]),
+            "requests": _requests(seen),
+            "gpu": self.gpu.as_dict(),
+            "database": self.database.as_dict(),
+            "cache": self.cache.as_dict(),
+            "system": self.system.as_dict(),
+        }
+
+    def polling(self) -> dict[str, Any]:
+        """The ``metrics`` of ``/polling``: four readings, no percentile."""
+        return {
+            "requests_in_flight": int(self._snapshot()["in_flight"]),
+            "active_gpu_instances": int(_value(self.gpu.instances_active)),
+            "db_connections_active": int(_value(self.database.connections_active)),
+            "cache_hit_rate": self.cache.hit_rate(),
+        }
+
+    def monitor(self) -> dict[str, Any]:
+        """The ``metrics`` of ``/monitor``."""
+        return {
+            "requests": _requests(self._snapshot()),
+            "gpu": self.gpu.as_dict(),
+            "database": self.database.as_dict(),
+        }
+
+    def _snapshot(self) -> Mapping[str, float]:
+        return _NO_REQUESTS | {"uptime_seconds": self.uptime_seconds()} if self._requests is None else self._requests.snapshot()
+
+
+class GpuStats:
+    """``gpu_instances_active``, ``gpu_requests_total``, ``gpu_requests_failed``, ``gpu_cost_total``."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.instances_active = Gauge(f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry)
+        self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
+        self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
+        self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
+
+    def instances(self, active: int) -> None:
+        """Set how many instances are active now."""
+        self.instances_active.set(active)
+
+    def request(self, *, failed: bool = False, cost_usd: float = 0.0) -> None:
+        """Count one GPU request, and what it cost in USD."""
+        self.requests_total.inc()
+        if failed:
+            self.requests_failed.inc()
+        if cost_usd:
+            self.cost_total.inc(cost_usd)
+
+    def cost(self, usd: float) -> None:
+        """Add a cost in USD that belongs to no single request."""
+        self.cost_total.inc(usd)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "active_instances": int(_value(self.instances_active)),
+            "total_cost_usd": _value(self.cost_total),
+            "requests_total": int(_value(self.requests_total)),
+            "requests_failed": int(_value(self.requests_failed)),
+        }
+
+
+class DatabaseStats:
+    """``db_connections_active``, ``_idle``, ``db_queries_total``, ``db_errors_total``,
+    ``db_query_duration_milliseconds``."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.connections_active = Gauge(
+            f"{prefix}db_connections_active", "Active database connections", registry=registry
+        )
+        self.connections_idle = Gauge(f"{prefix}db_connections_idle", "Idle database connections", registry=registry)
+        self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
+        self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
+        self.query_duration = Summary(
+            f"{prefix}db_query_duration_milliseconds",
+            "Query duration percentiles",
+            registry=registry,
+            quantiles=(0.5, 0.95, 0.99),
+        )
+
+    def connections(self, *, active: int, idle: int) -> None:
+        """Set the state of the pool."""
+        self.connections_active.set(active)
+        self.connections_idle.set(idle)
+
+    def query(self, milliseconds: float | None = None, *, error: bool = False) -> None:
+        """Count one query, its duration when known, and whether it failed."""
+        self.queries_total.inc()
+        if error:
+            self.errors_total.inc()
+        if milliseconds is not None:
+            self.query_duration.observe(milliseconds)
+
+    @contextmanager
+    def time(self) -> Iterator[None]:
+        """Time the query in the block, sync or async; an exception counts as an error and goes on."""
+        begun = time.perf_counter()
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            self.query((time.perf_counter() - begun) * 1000, error=failed)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "connections_active": int(_value(self.connections_active)),
+            "connections_idle": int(_value(self.connections_idle)),
+            "queries_total": int(_value(self.queries_total)),
+            "errors": int(_value(self.errors_total)),
+        }
+
+
+class CacheStats:
+    """``cache_hits``, ``cache_misses``, ``cache_hit_rate`` (percent)."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry)
+        self.misses = Gauge(f"{prefix}cache_misses", "Cache misses", registry=registry)
+        self._rate = Gauge(f"{prefix}cache_hit_rate", "Cache hit rate in percent", registry=registry)
+        self._rate.set_function(self.hit_rate)
+
+    def hit(self, amount: int = 1) -> None:
+        """Count lookups that found what they looked for."""
+        self.hits.inc(amount)
+
+    def miss(self, amount: int = 1) -> None:
+        """Count lookups that did not."""
+        self.misses.inc(amount)
+
+    def hit_rate(self) -> float:
+        """Percent of lookups that hit; 0.0 before the first one."""
+        hits, misses = _value(self.hits), _value(self.misses)
+        return 100.0 * hits / (hits + misses) if hits + misses else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "hits": int(_value(self.hits)),
+            "misses": int(_value(self.misses)),
+            "hit_rate": self.hit_rate(),
+        }
+
+
+class SystemStats:
+    """``goroutines`` (live asyncio tasks), ``memory_heap_alloc_mb``, ``gc_total``.
+
+    What they mean in Python, and what a reading costs, is said in ``ferrometer.system``.
+    """
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.tasks = Gauge(f"{prefix}goroutines", "Live asyncio tasks", registry=registry)
+        self.heap = Gauge(f"{prefix}memory_heap_alloc_mb", "Allocated Python and native heap in MB", registry=registry)
+        self.collections = Counter(f"{prefix}gc", "Garbage collections of all generations", registry=registry)
+        self._lock = threading.Lock()
+        self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self._background = Every(SYSTEM_SECONDS, self.read)
+
+    def watch(self) -> None:
+        """Count the tasks of the event loop that runs here from now on; nothing outside of one."""
+        try:
+            self._loop = weakref.ref(asyncio.get_running_loop())
+        except RuntimeError:  # no loop, or another framework's
+            return
+
+    def start(self) -> None:
+        """Read every ten seconds in the background, for readers that ask no Python (own port, push)."""
+        self._background.start()
+
+    def stop(self) -> None:
+        """End the background readings."""
+        self._background.stop()
+
+    def read(self) -> None:
+        """Take the three readings now; some microseconds, from any thread."""
+        loop = self._loop() if self._loop is not None else None
+        self.tasks.set(live_tasks(loop))
+        self.heap.set(heap_mb())
+        with self._lock:  # a counter has no `set`: two readers must not both add the difference
+            self.collections.inc(max(0, gc_runs() - _value(self.collections)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "goroutines": int(_value(self.tasks)),
+            "heap_alloc_mb": int(_value(self.heap)),
+            "gc_runs": int(_value(self.collections)),
+        }
+
+
+def _value(metric: Counter | Gauge) -> float:
+    return float(metric._value.get())
+
+
+def _requests(seen: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "total": int(seen["total"]),
+        "failed": int(seen["failed"]),
+        "in_flight": int(seen["in_flight"]),
+        "success_rate": float(seen["success_rate"]),
+        "duration": {f"{name}_ms": float(seen[f"{name}_ms"]) for name in ("p50", "p95", "p99", "avg")},
+    }
+
+
+_NO_REQUESTS: dict[str, float] = {
+    "total": 0,
+    "failed": 0,
+    "in_flight": 0,
+    "success_rate": 100.0,
+    "p50_ms": 0.0,
+    "p95_ms": 0.0,
+    "p99_ms": 0.0,
+    "avg_ms": 0.0,
+}
