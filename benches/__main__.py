@@ -16,9 +16,9 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import middleware, record
+    from benches import exposition, footprint, middleware, record
 
-    return [*record.ROWS, *middleware.ROWS]
+    return [*record.ROWS, *middleware.ROWS, *exposition.ROWS, *footprint.ROWS]
 
 
 def main(arguments: list[str] | None = None) -> int:
