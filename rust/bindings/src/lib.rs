@@ -6,10 +6,14 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
+//! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
 
 mod gil;
+mod http_metrics;
 mod label_cache;
 mod metric;
+mod middleware;
 mod raw;
 mod registry;
 
@@ -21,6 +25,8 @@ mod _core {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
+    use super::http_metrics::HttpMetrics;
+    #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
     use super::registry::Registry;
@@ -28,6 +34,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        super::raw::install(module.py())
+        super::raw::install(module.py())?;
+        super::middleware::install(module)
     }
 }

@@ -1,0 +1,173 @@
+//! `HttpMetrics`: what the middleware records into and the endpoints read from.
+
+mod active;
+mod endpoint;
+mod resolve;
+mod shared;
+mod table;
+mod views;
+
+pub use active::Links;
+pub use endpoint::{Endpoint, Measured, SocketSeries};
+pub use resolve::Scope;
+pub use shared::Shared;
+pub use table::Table;
+
+use crate::registry::Registry;
+use ferrometer_core::clock::Clock;
+use ferrometer_core::registry::Registry as Core;
+use ferrometer_core::sampling::Sampler;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::Arc;
+
+/// The HTTP metrics of one application.
+///
+/// Two of these on one registry record into the same series; each has its own sampling.
+#[pyclass(module = "ferrometer._core", frozen, weakref)]
+pub struct HttpMetrics {
+    pub instrument: Instrument,
+    namespace: Option<String>,
+    registry: Py<PyAny>,
+}
+
+/// The part of [`HttpMetrics`] that the middleware touches for every request.
+pub struct Instrument {
+    pub shared: Arc<Shared>,
+    pub table: Table,
+    pub sampler: Sampler,
+    /// Whether only some requests are timed.
+    pub sampled: bool,
+    pub clock: &'static Clock,
+}
+
+/// What an [`HttpMetrics`] is made of.
+pub struct Options<'a, 'py> {
+    pub registry: Option<&'a Bound<'py, PyAny>>,
+    pub namespace: Option<String>,
+    pub sample: Option<f64>,
+    pub buckets: Option<Vec<f64>>,
+}
+
+#[pymethods]
+impl HttpMetrics {
+    #[new]
+    #[pyo3(signature = (registry=None, namespace=None, sample=1.0, buckets=None))]
+    fn new(
+        py: Python<'_>,
+        registry: Option<&Bound<'_, PyAny>>,
+        namespace: Option<String>,
+        sample: f64,
+        buckets: Option<Vec<f64>>,
+    ) -> PyResult<Self> {
+        Self::make(py, Options { registry, namespace, sample: Some(sample), buckets })
+    }
+
+    /// The prefix of the views in the style of GP2, or `None`.
+    #[getter]
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The share of requests that are timed, in (0, 1].
+    #[getter]
+    fn sample(&self) -> f64 {
+        self.instrument.sampler.rate()
+    }
+
+    /// The registry that the families are in.
+    #[getter]
+    fn registry(&self, py: Python<'_>) -> Py<PyAny> {
+        self.registry.clone_ref(py)
+    }
+
+    /// Totals over all series: `uptime_seconds`, `total`, `failed`, `in_flight`, `success_rate` (percent), and
+    /// `p50_ms`, `p95_ms`, `p99_ms`, `avg_ms` of the durations in milliseconds. Zero where nothing was recorded; the
+    /// success rate is 100 then.
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let shared = &self.instrument.shared;
+        let totals = py.detach(|| views::Totals::of(shared));
+        let dict = PyDict::new(py);
+        dict.set_item("uptime_seconds", totals.uptime)?;
+        dict.set_item("total", totals.total)?;
+        dict.set_item("failed", totals.failed)?;
+        dict.set_item("in_flight", totals.in_flight)?;
+        dict.set_item("success_rate", totals.success_rate())?;
+        let millis = totals.milliseconds();
+        for (key, value) in ["p50_ms", "p95_ms", "p99_ms", "avg_ms"].into_iter().zip(millis) {
+            dict.set_item(key, value)?;
+        }
+        Ok(dict)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("HttpMetrics(namespace={:?}, sample={:?})", self.namespace, self.instrument.sampler.rate())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.registry)?;
+        self.instrument.table.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.instrument.table.forget();
+    }
+}
+
+impl HttpMetrics {
+    /// Makes one, validating its options.
+    pub fn make(py: Python<'_>, options: Options<'_, '_>) -> PyResult<Self> {
+        let Options { registry, namespace, sample, buckets } = options;
+        if let Some(namespace) = &namespace {
+            check_namespace(namespace)?;
+        }
+        let refused = |error: ferrometer_core::error::Error| PyValueError::new_err(error.to_string());
+        let sampler = Sampler::new(sample.unwrap_or(1.0)).map_err(refused)?;
+        let (registry, core) = core_of(py, registry)?;
+        let buckets = buckets.unwrap_or_else(|| shared::BUCKETS.to_vec());
+        let shared = Shared::of(&core, &buckets).map_err(refused)?;
+        if let Some(namespace) = &namespace {
+            views::register(&core, &shared, namespace).map_err(refused)?;
+        }
+        let instrument =
+            Instrument { shared, table: Table::new(), sampled: sampler.rate() < 1.0, sampler, clock: Clock::get() };
+        Ok(Self { instrument, namespace, registry })
+    }
+}
+
+/// A `CollectorRegistry`, the default one where none is given, and the native registry inside.
+fn core_of(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<(Py<PyAny>, Arc<Core>)> {
+    let registry = match given {
+        Some(registry) => registry.clone(),
+        None => py.import("ferrometer.registry")?.getattr("REGISTRY")?,
+    };
+    let native = registry.getattr_opt("_native")?.unwrap_or_else(|| registry.clone());
+    match native.cast::<Registry>() {
+        Ok(native) => Ok((registry.unbind(), native.get().core.clone())),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "registry must be a ferrometer.CollectorRegistry, not {}; prometheus_client's registries cannot hold \
+             native metrics",
+            registry.repr()?
+        ))),
+    }
+}
+
+fn check_namespace(namespace: &str) -> PyResult<()> {
+    let mut letters = namespace.chars();
+    let starts = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    if starts && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "namespace must be letters, digits and underscores, starting with no digit, not {namespace:?}; \
+         try {:?}, or None for no namespaced metrics",
+        suggest(namespace)
+    )))
+}
+
+fn suggest(namespace: &str) -> String {
+    let name: String = namespace.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') { name } else { format!("app_{name}") }
+}

@@ -1,0 +1,205 @@
+//! The HTTP families of one registry, whoever records into them.
+
+use super::active::Active;
+use super::endpoint::Held;
+use ferrometer_core::cell::GaugeCell;
+use ferrometer_core::error::Error;
+use ferrometer_core::family::{Definition, Family, Kind};
+use ferrometer_core::histogram::Layout;
+use ferrometer_core::registry::Registry;
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+const MAX_SERIES: usize = 10_000;
+
+/// The upper bounds, in seconds, that `prometheus_client` has made everybody expect.
+pub const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Websockets live for hours.
+const SOCKET_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0];
+
+/// The families, and which requests are being measured now. One per registry, so that two middlewares around one
+/// another know of each other.
+///
+/// Everything that is not a family is only touched with the GIL held.
+pub struct Shared {
+    pub requests: Arc<Family>,
+    pub duration: Arc<Family>,
+    pub first_byte: Arc<Family>,
+    pub request_bytes: Arc<Family>,
+    pub response_bytes: Arc<Family>,
+    pub in_flight: Held<GaugeCell>,
+    pub exceptions: Arc<Family>,
+    pub disconnects: Arc<Family>,
+    pub cancelled: Arc<Family>,
+    pub socket_connections: Arc<Family>,
+    pub socket_active: Held<GaugeCell>,
+    pub socket_messages: Arc<Family>,
+    pub socket_duration: Arc<Family>,
+    pub active: Active,
+    /// How many middlewares record here.
+    pub middlewares: Cell<usize>,
+    pub started: Instant,
+    registry: Weak<Registry>,
+    /// Prefixes whose views are in the registry, which then owns this.
+    namespaces: Mutex<Vec<String>>,
+}
+
+// SAFETY: families and gauges are `Sync` by themselves; `middlewares` and `active` are only touched with the GIL held,
+// and dropping them touches nothing.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// Which registry has which `Shared`.
+static ALL: Mutex<Vec<(Weak<Registry>, Weak<Shared>)>> = Mutex::new(Vec::new());
+
+impl Shared {
+    /// The one of this registry, made when it has none.
+    ///
+    /// # Errors
+    /// When one of the names belongs to another metric, or to a histogram with other buckets.
+    pub fn of(registry: &Arc<Registry>, buckets: &[f64]) -> Result<Arc<Self>, Error> {
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(registry, shared)| registry.strong_count() > 0 && shared.strong_count() > 0);
+        let known = all.iter().find(|(other, _)| std::ptr::eq(other.as_ptr(), Arc::as_ptr(registry)));
+        if let Some(known) = known.and_then(|(_, shared)| shared.upgrade()) {
+            // The families exist; what is left to check is that the buckets are the same.
+            registry.family(duration(buckets)?)?;
+            return Ok(known);
+        }
+        let shared = Arc::new(Self::new(registry, buckets)?);
+        all.push((Arc::downgrade(registry), Arc::downgrade(&shared)));
+        Ok(shared)
+    }
+
+    fn new(registry: &Arc<Registry>, buckets: &[f64]) -> Result<Self, Error> {
+        let family = |name, help, kind, labels: &[&str]| registry.family(definition(name, help, "", kind, labels));
+        let in_flight = family("http_requests_in_flight", "HTTP requests being served now.", Kind::Gauge, &[])?;
+        let socket_active = family("websocket_connections_active", "Open websockets.", Kind::Gauge, &[])?;
+        let route = ["method", "endpoint"];
+        Ok(Self {
+            requests: family(
+                "http_requests",
+                "HTTP requests served, by the status the client was sent.",
+                Kind::Counter,
+                &["method", "endpoint", "status"],
+            )?,
+            duration: registry.family(duration(buckets)?)?,
+            first_byte: registry.family(definition(
+                "http_response_first_byte_seconds",
+                "Time to the first chunk of a streamed response.",
+                "seconds",
+                Kind::Histogram(Layout::new(buckets)?),
+                &route,
+            ))?,
+            request_bytes: family(
+                "http_request_body_bytes",
+                "Request bodies as announced by Content-Length.",
+                Kind::Counter,
+                &route,
+            )?,
+            response_bytes: family("http_response_body_bytes", "Response bodies sent.", Kind::Counter, &route)?,
+            in_flight: Held::gauge(&in_flight, &[])?,
+            exceptions: family(
+                "http_exceptions",
+                "Requests that ended in an unhandled exception; counted with status 500 as well.",
+                Kind::Counter,
+                &["method", "endpoint", "exception"],
+            )?,
+            disconnects: family(
+                "http_client_disconnects",
+                "Requests whose client went away before the response was complete.",
+                Kind::Counter,
+                &route,
+            )?,
+            cancelled: family(
+                "http_requests_cancelled",
+                "Requests cancelled before the response was complete, not because of the client.",
+                Kind::Counter,
+                &route,
+            )?,
+            socket_connections: family(
+                "websocket_connections",
+                "Websockets by what happened: accepted, rejected, and after acceptance closed, error or cancelled.",
+                Kind::Counter,
+                &["endpoint", "outcome"],
+            )?,
+            socket_active: Held::gauge(&socket_active, &[])?,
+            socket_messages: family(
+                "websocket_messages",
+                "Websocket messages received and sent.",
+                Kind::Counter,
+                &["endpoint", "direction"],
+            )?,
+            socket_duration: registry.family(definition(
+                "websocket_duration_seconds",
+                "How long websockets stayed open after their acceptance.",
+                "seconds",
+                Kind::Histogram(Layout::new(&SOCKET_BUCKETS)?),
+                &["endpoint"],
+            ))?,
+            active: Active::new(),
+            middlewares: Cell::new(0),
+            started: Instant::now(),
+            registry: Arc::downgrade(registry),
+            namespaces: Mutex::default(),
+        })
+    }
+
+    /// Notes that the views of a namespace are registered; `false` when they were before.
+    pub fn add_namespace(&self, namespace: &str) -> bool {
+        let mut all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = !all.iter().any(|known| known == namespace);
+        if fresh {
+            all.push(namespace.into());
+        }
+        fresh
+    }
+
+    /// Takes such a note back.
+    pub fn remove_namespace(&self, namespace: &str) {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known != namespace);
+    }
+
+    /// Counts a fault of the middleware itself. It has stepped aside; the request goes on unmeasured.
+    #[cold]
+    #[inline(never)]
+    pub fn fault(&self, reason: &str) {
+        let definition = definition(
+            "ferrometer_middleware_errors",
+            "Times the middleware stepped aside because of a fault of its own or a malformed scope.",
+            "",
+            Kind::Counter,
+            &["reason"],
+        );
+        let Some(registry) = self.registry.upgrade() else { return };
+        // When even this name is taken by the user there is nowhere left to say so.
+        let family = registry.family(definition);
+        if let Ok(series) = family.and_then(|family| family.series(&[reason])) {
+            series.counter().inc();
+        }
+    }
+}
+
+fn definition(name: &str, help: &str, unit: &str, kind: Kind, labels: &[&str]) -> Definition {
+    Definition {
+        name: name.into(),
+        help: help.into(),
+        unit: unit.into(),
+        kind,
+        labels: labels.iter().map(|&label| label.into()).collect(),
+        max_series: MAX_SERIES,
+    }
+}
+
+fn duration(buckets: &[f64]) -> Result<Definition, Error> {
+    Ok(definition(
+        "http_request_duration_seconds",
+        "Time from the request's start to the end of its response.",
+        "seconds",
+        Kind::Histogram(Layout::new(buckets)?),
+        &["method", "endpoint"],
+    ))
+}

@@ -1,0 +1,102 @@
+//! The request as `send` and `receive`: one object, told apart by the number of arguments.
+//!
+//! `send(message)` looks at the message and returns what the server's `send` returns, so it adds nothing to be
+//! awaited. `receive()` has to see what comes back, and wraps the server's awaitable.
+
+use super::ffi::{vectorcall, Obj};
+use super::message::{body_size, is_true, read, status, Message, Type};
+use super::receive;
+use super::request::{Phase, Request, COMPLETE, STREAMING, TIMED};
+use super::request_id;
+use super::scope::Kind;
+use super::socket;
+use pyo3::ffi;
+use std::ptr::null_mut;
+
+/// `send(message)` or `receive()`.
+pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
+    let request: *mut Request = object.cast();
+    // SAFETY: the vectorcall protocol; the caller holds the request, which holds `send` and `receive` to its death.
+    unsafe {
+        match ffi::PyVectorcall_NARGS(nargsf) {
+            1 if kwnames.is_null() => {
+                if (*request).phase != Phase::Over {
+                    let message = *arguments;
+                    let renamed = if (*request).kind == Kind::Http {
+                        http(request, message)
+                    } else {
+                        socket::sent(request, message);
+                        null_mut()
+                    };
+                    if !renamed.is_null() {
+                        return send_instead(request, renamed);
+                    }
+                }
+                vectorcall((*request).send, arguments, nargsf, kwnames)
+            }
+            0 if kwnames.is_null() => {
+                let awaitable = vectorcall((*request).receive, arguments, nargsf, kwnames);
+                if awaitable.is_null() || (*request).phase == Phase::Over {
+                    return awaitable;
+                }
+                receive::wrap(request, awaitable)
+            }
+            // Whatever is wrong with the call, the server's own function says it best.
+            _ => vectorcall((*request).send, arguments, nargsf, kwnames),
+        }
+    }
+}
+
+#[cold]
+unsafe fn send_instead(request: *mut Request, mut message: Obj) -> Obj {
+    // SAFETY: the message is ours; what is called takes references of its own.
+    unsafe {
+        let arguments = [null_mut(), message];
+        let flags = 1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        let result = vectorcall((*request).send, arguments.as_ptr().add(1), flags, null_mut());
+        super::ffi::clear(&mut message);
+        result
+    }
+}
+
+/// Notes what a message says. Returns a message to send in its place (with the request id in its headers), or null.
+#[inline(always)]
+unsafe fn http(request: *mut Request, message: Obj) -> Obj {
+    // SAFETY: live; nothing below runs application code, except the truth value of a strange `more_body`.
+    unsafe {
+        let Some(Message { kind, status: code, body, more_body }) = read(message) else { return null_mut() };
+        match kind {
+            Type::ResponseBody => {
+                let size = body_size(body);
+                (*request).sent_bytes = (*request).sent_bytes.wrapping_add(size);
+                if !is_true(more_body) {
+                    (*request).flags |= COMPLETE;
+                } else if size > 0 && !(*request).has(STREAMING) {
+                    first_chunk(request);
+                }
+            }
+            Type::ResponseStart if (*request).status == 0 => {
+                (*request).status = status(code);
+                if !(*request).id.is_null() && (*request).status >= 200 {
+                    return request_id::announce(request, message);
+                }
+            }
+            Type::ResponsePathsend => (*request).flags |= COMPLETE,
+            _ => {}
+        }
+    }
+    null_mut()
+}
+
+/// The first byte of a stream is on its way. Only streams pay for reading the clock here.
+#[cold]
+#[inline(never)]
+unsafe fn first_chunk(request: *mut Request) {
+    // SAFETY: the request runs, so its middleware is there.
+    unsafe {
+        (*request).flags |= STREAMING;
+        if (*request).has(TIMED) {
+            (*request).first_byte = (*(*request).middleware).instrument().clock.now();
+        }
+    }
+}

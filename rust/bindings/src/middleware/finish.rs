@@ -1,0 +1,278 @@
+//! The end of a request: what happened, and which cells it counts in.
+
+use super::ffi::{clear, Obj, Pending};
+use super::guard::shield;
+use super::object::Middleware;
+use super::request::{Phase, Request, COMPLETE, DISCONNECTED, STREAMING, TIMED};
+use super::request_id;
+use super::scope::{content_length, method, Kind, HEAD};
+use super::socket;
+use crate::http_metrics::{Endpoint, Instrument, Measured, Scope};
+use ferrometer_core::error::Error;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::rc::Rc;
+
+/// What a server answers for an application that does not.
+const FAILED: u16 = 500;
+/// What nginx writes into its log when the client has gone before any answer. No client ever sees it.
+const CLIENT_GONE: u16 = 499;
+
+/// How the application ended.
+#[derive(Clone)]
+pub enum Ending {
+    /// It returned.
+    Returned,
+    /// An exception of this type left it.
+    Raised(String),
+    /// An exception left it that only says that the client has gone.
+    Disconnected,
+    /// It was cancelled, closed, or never gone on with.
+    Cancelled,
+}
+
+/// The application returned.
+///
+/// # Safety
+/// `request` was executing; no exception is pending. Likewise below, but for the exception.
+#[inline(always)]
+pub unsafe fn returned(request: *mut Request) {
+    // SAFETY: as the caller says.
+    unsafe {
+        record(request, &Ending::Returned);
+        release(request);
+    }
+}
+
+/// The application returned, and a pending `StopIteration` says so.
+#[cold]
+pub unsafe fn returned_by_exception(request: *mut Request) {
+    // SAFETY: the exception is set aside meanwhile.
+    unsafe {
+        let pending = Pending::take();
+        returned(request);
+        pending.restore();
+    }
+}
+
+/// The application raised the pending exception, which goes on untouched.
+#[cold]
+#[inline(never)]
+pub unsafe fn raised(request: *mut Request) {
+    // SAFETY: the exception is set aside meanwhile.
+    unsafe {
+        let pending = Pending::take();
+        let ending = judge(request, pending.value());
+        record(request, &ending);
+        release(request);
+        pending.restore();
+    }
+}
+
+/// Nobody goes on with the application.
+#[cold]
+#[inline(never)]
+pub unsafe fn abandoned(request: *mut Request) {
+    // SAFETY: an exception may be pending where the last reference is dropped; it is set aside.
+    unsafe {
+        let pending = Pending::take();
+        record(request, &Ending::Cancelled);
+        release(request);
+        pending.restore();
+    }
+}
+
+/// Nobody ever began with the application; nothing is counted.
+#[cold]
+pub unsafe fn unstarted(request: *mut Request) {
+    // SAFETY: live.
+    unsafe { release(request) };
+}
+
+/// Lets go of everything that the request was about. `send` and `receive` stay for whoever kept this object.
+#[inline(always)]
+unsafe fn release(request: *mut Request) {
+    // SAFETY: each slot is emptied before its reference is given back. Giving back may run Python code, which may
+    // come back here, so the phase is set first; and it may drop the last reference to `request` itself, so one is
+    // held meanwhile by whoever called, as all callers' callers do.
+    unsafe {
+        (*request).phase = Phase::Over;
+        if !(*request).id.is_null() {
+            request_id::end(request);
+        }
+        clear(&mut (*request).inner);
+        clear(&mut (*request).scope);
+        clear(&mut *(&raw mut (*request).middleware).cast());
+        if ffi::Py_REFCNT(request.cast()) > 1 {
+            // Someone besides the awaiter has kept it: it may be part of a cycle now.
+            Request::track(request);
+        }
+    }
+}
+
+/// What an exception means.
+unsafe fn judge(request: *mut Request, exception: Obj) -> Ending {
+    // SAFETY: the exception is live, and a type's name lives as long as the type.
+    unsafe {
+        if exception.is_null() {
+            return Ending::Raised("SystemError".into());
+        }
+        let kind = ffi::Py_TYPE(exception);
+        let full = std::ffi::CStr::from_ptr((*kind).tp_name).to_string_lossy();
+        let name = full.rsplit('.').next().unwrap_or(&full).to_owned();
+        let is = |base| ffi::PyType_IsSubtype(kind, base as *mut ffi::PyTypeObject) != 0;
+        match name.as_str() {
+            // Cancellation by asyncio, uvloop and trio. Only these two of that name derive from no Exception.
+            "CancelledError" | "Cancelled" if !is(ffi::PyExc_Exception.cast()) => Ending::Cancelled,
+            "GeneratorExit" if is(ffi::PyExc_GeneratorExit.cast()) => Ending::Cancelled,
+            // What Starlette and uvicorn raise for it.
+            "ClientDisconnect" | "ClientDisconnected" | "WebSocketDisconnect" => Ending::Disconnected,
+            // ASGI 2.4 lets `send` raise any OSError for it; others are the application's own.
+            _ if (*request).has(DISCONNECTED) && is(ffi::PyExc_OSError.cast()) => Ending::Disconnected,
+            _ => Ending::Raised(name),
+        }
+    }
+}
+
+/// Counts the request. Whatever goes wrong here is counted as a fault, and the request goes on.
+#[inline(always)]
+unsafe fn record(request: *mut Request, ending: &Ending) {
+    // SAFETY: the request runs, so scope and middleware are there; no exception is pending.
+    unsafe {
+        let middleware = &*(*request).middleware;
+        let shared = &*middleware.instrument().shared;
+        shared.active.leave(request);
+        let done = shield(shared, || {
+            if (*request).kind == Kind::Http { http(request, middleware, ending) } else { socket::end(request, ending) }
+        });
+        if let Some(Err(_)) = done {
+            shared.fault("series");
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) -> Result<(), Error> {
+    // SAFETY: as for `record`.
+    unsafe {
+        let instrument = middleware.instrument();
+        let shared = &*instrument.shared;
+        let now = if (*request).has(TIMED) { instrument.clock.now() } else { 0 };
+        shared.in_flight.add(-1.0);
+        let method = method((*request).scope);
+        let scope = Scope::new((*request).scope);
+        let kept;
+        let measured = match instrument.table.known(&scope).and_then(|endpoint| endpoint.known(method)) {
+            Some(measured) if middleware.hook.is_null() => measured,
+            _ => {
+                kept = endpoint_of(&*request, middleware, &scope);
+                kept.measured(shared, method)?
+            }
+        };
+        let status = match ending {
+            Ending::Returned if (*request).status != 0 => (*request).status,
+            Ending::Returned if !(*request).has(DISCONNECTED) => FAILED,
+            Ending::Raised(_) => FAILED,
+            _ if (*request).status != 0 => (*request).status,
+            _ => CLIENT_GONE,
+        };
+        measured.count(shared, status)?;
+        time(&*request, instrument, measured, now);
+        if method != HEAD && (*request).sent_bytes > 0 {
+            measured.response_bytes.add_int((*request).sent_bytes);
+        }
+        let length = content_length((*request).scope);
+        if length > 0 {
+            measured.request_bytes(shared)?.add_int(length);
+        }
+        if (*request).has(STREAMING) {
+            stream(&*request, instrument, measured)?;
+        }
+        if (*request).has(DISCONNECTED) || !matches!(ending, Ending::Returned) {
+            odd(&*request, instrument, measured, ending)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn time(request: &Request, instrument: &Instrument, measured: &Measured, now: u64) {
+    if !request.has(TIMED) {
+        measured.duration.hold();
+        return;
+    }
+    let seconds = instrument.clock.seconds(request.started, now);
+    if instrument.sampled {
+        measured.duration.record_sample(seconds);
+    } else {
+        measured.duration.record(seconds);
+    }
+}
+
+#[cold]
+fn stream(request: &Request, instrument: &Instrument, measured: &Measured) -> Result<(), Error> {
+    let histogram = measured.first_byte(&instrument.shared)?;
+    if request.has(TIMED) {
+        histogram.record_sample(instrument.clock.seconds(request.started, request.first_byte));
+    } else {
+        histogram.hold();
+    }
+    Ok(())
+}
+
+#[cold]
+fn odd(request: &Request, instrument: &Instrument, measured: &Measured, ending: &Ending) -> Result<(), Error> {
+    let shared = &*instrument.shared;
+    if let Ending::Raised(exception) = ending {
+        measured.rare(&shared.exceptions, Some(exception))?;
+    }
+    if request.has(DISCONNECTED) || matches!(ending, Ending::Disconnected) {
+        return measured.rare(&shared.disconnects, None);
+    }
+    if matches!(ending, Ending::Cancelled) && !request.has(COMPLETE) {
+        return measured.rare(&shared.cancelled, None);
+    }
+    Ok(())
+}
+
+/// The endpoint of a request that is not known by identity: by the user's hook, or by what the framework left.
+///
+/// # Safety
+/// As for [`returned`].
+#[cold]
+#[inline(never)]
+pub unsafe fn endpoint_of(request: &Request, middleware: &Middleware, scope: &Scope) -> Rc<Endpoint> {
+    let instrument = middleware.instrument();
+    // SAFETY: the GIL is held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the hook, if any, and the scope are alive; errors are taken as values.
+    let hooked = unsafe { hooked(py, request, middleware) };
+    match hooked {
+        Ok(Some(name)) => return instrument.table.named(&name),
+        Ok(None) => {}
+        Err(error) => forget(py, error, instrument, "route"),
+    }
+    match instrument.table.find(py, scope) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            forget(py, error, instrument, "template");
+            instrument.table.unmatched()
+        }
+    }
+}
+
+unsafe fn hooked(py: Python<'_>, request: &Request, middleware: &Middleware) -> PyResult<Option<String>> {
+    if middleware.hook.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: both are alive.
+    let (hook, scope) = unsafe {
+        (Bound::from_borrowed_ptr(py, middleware.hook), Bound::from_borrowed_ptr(py, request.scope))
+    };
+    hook.call1((scope,))?.extract()
+}
+
+fn forget(_: Python<'_>, error: PyErr, instrument: &Instrument, reason: &str) {
+    drop(error);
+    instrument.shared.fault(reason);
+}

@@ -1,0 +1,119 @@
+//! What is counted of a websocket: its acceptance when it happens, messages as they pass, the rest at its end.
+
+use super::finish::{endpoint_of, Ending};
+use super::guard::shield;
+use super::message::{read, Type};
+use super::ffi::Obj;
+use super::request::{Request, DISCONNECTED};
+use crate::http_metrics::{Scope, SocketSeries};
+use ferrometer_core::error::Error;
+use std::rc::Rc;
+
+/// An accepted websocket.
+pub struct Socket {
+    accepted: u64,
+    /// Known from the acceptance on, unless the application accepted before it routed: then at the end.
+    series: Option<Rc<SocketSeries>>,
+    received: u64,
+    sent: u64,
+}
+
+/// A message is about to be sent.
+///
+/// # Safety
+/// Both are live, the request is not over, no exception is pending. Likewise below.
+pub unsafe fn sent(request: *mut Request, message: Obj) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match read(message).map(|message| message.kind) {
+            Some(Type::Accept) if (*request).socket.is_none() => accept(request),
+            Some(Type::SocketSend) => {
+                if let Some(socket) = &mut (*request).socket {
+                    match &socket.series {
+                        Some(series) => series.sent.inc(),
+                        None => socket.sent += 1,
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A message has been received.
+pub unsafe fn received(request: *mut Request, kind: Type) {
+    // SAFETY: as the caller says.
+    unsafe {
+        if kind == Type::SocketDisconnect {
+            (*request).flags |= DISCONNECTED;
+        } else if let Some(socket) = &mut (*request).socket {
+            match &socket.series {
+                Some(series) => series.received.inc(),
+                None => socket.received += 1,
+            }
+        }
+    }
+}
+
+unsafe fn accept(request: *mut Request) {
+    // SAFETY: the request runs, so its middleware and scope are there.
+    unsafe {
+        let middleware = &*(*request).middleware;
+        let instrument = middleware.instrument();
+        let shared = &*instrument.shared;
+        let series = shield(shared, || {
+            let scope = Scope::new((*request).scope);
+            let routed = scope.route_or_endpoint() != 0 || !middleware.hook.is_null();
+            routed.then(|| {
+                let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
+                series.outcome(shared, "accepted")?;
+                Ok::<_, Error>(series)
+            })
+        });
+        if matches!(series, Some(Some(Err(_)))) {
+            shared.fault("series");
+        }
+        let series = series.flatten().and_then(Result::ok);
+        shared.socket_active.add(1.0);
+        let socket = Socket { accepted: instrument.clock.now(), series, received: 0, sent: 0 };
+        (*request).socket = Some(Box::new(socket));
+    }
+}
+
+/// The websocket's application has ended.
+#[cold]
+#[inline(never)]
+pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
+    // SAFETY: as for `accept`.
+    unsafe {
+        let middleware = &*(*request).middleware;
+        let instrument = middleware.instrument();
+        let shared = &*instrument.shared;
+        let socket = (*request).socket.take();
+        if socket.is_some() {
+            shared.socket_active.add(-1.0);
+        }
+        let outcome = match ending {
+            Ending::Raised(_) => "error",
+            // A client that leaves makes frameworks cancel or raise; for the connection that is a close.
+            Ending::Cancelled if !(*request).has(DISCONNECTED) => "cancelled",
+            _ if socket.is_none() => "rejected",
+            _ => "closed",
+        };
+        let scope = Scope::new((*request).scope);
+        let find = || endpoint_of(&*request, middleware, &scope).socket(shared);
+        let Some(socket) = socket else { return find()?.outcome(shared, outcome) };
+        let series = match socket.series {
+            Some(series) => series,
+            None => {
+                let series = find()?;
+                series.outcome(shared, "accepted")?;
+                series.sent.add_int(socket.sent);
+                series.received.add_int(socket.received);
+                series
+            }
+        };
+        series.duration.record(instrument.clock.seconds(socket.accepted, instrument.clock.now()));
+        series.outcome(shared, outcome)
+    }
+}
