@@ -1,14 +1,18 @@
 """auth= and allow=: who gets in, who does not, and what wrong values say."""
 
+from __future__ import annotations
+
 import base64
 import hmac
 import ipaddress
 import threading
+from typing import Any
 
-import anyio
+import anyio.lowlevel
 import pytest
-from ferrometer.access import Access
 from starlette.requests import Request
+
+from ferrometer.access import Access, AuthCheck
 
 pytestmark = pytest.mark.anyio
 
@@ -16,16 +20,22 @@ TOKEN = "s3cret-token"
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request):
-    return request.param
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def request_from(client=("127.0.0.1", 5000), *authorization):
-    headers = [(b"authorization", value if isinstance(value, bytes) else value.encode()) for value in authorization]
-    return Request({"type": "http", "method": "GET", "path": "/metrics", "headers": headers, "client": client})
+def request_from(
+    client: tuple[str, int] | None = ("127.0.0.1", 5000), *authorization: str | bytes
+) -> Request:
+    headers = [
+        (b"authorization", value if isinstance(value, bytes) else value.encode()) for value in authorization
+    ]
+    return Request(
+        {"type": "http", "method": "GET", "path": "/metrics", "headers": headers, "client": client}
+    )
 
 
-async def admits(access, *authorization):
+async def admits(access: Access, *authorization: str | bytes) -> bool:
     refusal = await access.refuse_credentials(request_from(("127.0.0.1", 5000), *authorization))
     if refusal is not None:
         assert refusal.status == 401
@@ -33,7 +43,7 @@ async def admits(access, *authorization):
     return refusal is None
 
 
-def basic(user, password):
+def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -54,27 +64,32 @@ def basic(user, password):
         (b"Bearer \xff\xfe", False),
     ],
 )
-async def test_a_bearer_token(header, admitted):
+async def test_a_bearer_token(header: str | bytes, admitted: bool) -> None:
     assert await admits(Access(TOKEN), header) is admitted
 
 
-async def test_no_header_and_two_headers_are_refused():
+async def test_no_header_and_two_headers_are_refused() -> None:
     assert not await admits(Access(TOKEN))
     assert not await admits(Access(TOKEN), f"Bearer {TOKEN}", "Bearer other")
     assert not await admits(Access(TOKEN), f"Bearer {TOKEN}", f"Bearer {TOKEN}")
 
 
-async def test_every_token_of_a_list_admits_and_no_other():
+async def test_every_token_of_a_list_admits_and_no_other() -> None:
     access = Access(["old", "new"])
     assert await admits(access, "Bearer old")
     assert await admits(access, "Bearer new")
     assert not await admits(access, "Bearer old,new")
 
 
-async def test_every_token_is_compared_whichever_matches(monkeypatch):
-    compared = []
+async def test_every_token_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[int, int]] = []
     real = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or real(a, b))
+
+    def compare(known: bytes, presented: bytes) -> bool:
+        compared.append((len(known), len(presented)))
+        return real(known, presented)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     for presented in ("first", "third", "a-much-longer-one-that-matches-nothing"):
         compared.clear()
         await admits(Access(["first", "second", "third"]), f"Bearer {presented}")
@@ -94,32 +109,39 @@ async def test_every_token_is_compared_whichever_matches(monkeypatch):
         (f"Bearer {TOKEN}", False),
     ],
 )
-async def test_basic(header, admitted):
+async def test_basic(header: str, admitted: bool) -> None:
     assert await admits(Access(("prom", "pä:ss")), header) is admitted
 
 
-async def test_the_challenge_names_the_scheme():
-    for auth, scheme in ((TOKEN, "Bearer"), (("u", "p"), "Basic "), (lambda request: False, "Bearer")):
+async def test_the_challenge_names_the_scheme() -> None:
+    cases: list[tuple[Any, str]] = [
+        (TOKEN, "Bearer"),
+        (("u", "p"), "Basic "),
+        (lambda request: False, "Bearer"),
+    ]
+    for auth, scheme in cases:
         refusal = await Access(auth).refuse_credentials(request_from())
+        assert refusal is not None
         assert refusal.headers["WWW-Authenticate"].startswith(scheme)
 
 
-async def test_a_callable_sees_the_request_and_a_plain_one_leaves_the_loop_free():
-    seen = []
+async def test_a_callable_sees_the_request_and_a_plain_one_leaves_the_loop_free() -> None:
+    seen: list[tuple[str, threading.Thread]] = []
 
-    def plain(request):
+    def plain(request: Request) -> bool:
         seen.append((request.url.path, threading.current_thread()))
         return request.headers.get("authorization") == "yes"
 
-    async def asynchronous(request):
-        await anyio.sleep(0)
+    async def asynchronous(request: Request) -> bool:
+        await anyio.lowlevel.checkpoint()
         return plain(request)
 
     class Callable:
-        async def __call__(self, request):
+        async def __call__(self, request: Request) -> bool:
             return plain(request)
 
-    for auth in (plain, asynchronous, Callable(), lambda request: asynchronous(request)):
+    checks: list[AuthCheck] = [plain, asynchronous, Callable(), lambda request: asynchronous(request)]
+    for auth in checks:
         assert await admits(Access(auth), "yes")
         assert not await admits(Access(auth), "no")
     assert {path for path, _ in seen} == {"/metrics"}
@@ -128,13 +150,15 @@ async def test_a_callable_sees_the_request_and_a_plain_one_leaves_the_loop_free(
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", object(), b"", [True]])
-async def test_only_true_admits(answer, caplog):
+async def test_only_true_admits(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert not await admits(Access(lambda request: answer))
     assert "refused" in caplog.text
 
 
-async def test_a_callable_that_raises_refuses_and_its_message_is_not_logged(caplog):
-    def broken(request):
+async def test_a_callable_that_raises_refuses_and_its_message_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(request: Request) -> bool:
         raise RuntimeError(f"login failed for {TOKEN}")
 
     assert not await admits(Access(broken))
@@ -170,20 +194,20 @@ async def test_a_callable_that_raises_refuses_and_its_message_is_not_logged(capl
         (["unix", "127.0.0.1"], "127.0.0.1", True),
     ],
 )
-async def test_addresses(allow, client, admitted):
+async def test_addresses(allow: Any, client: str | None, admitted: bool) -> None:
     address = None if client is None else (client, 5000)
     refusal = Access(allow=allow).refuse_address(request_from(address))
     assert (refusal is None) is admitted
     assert refusal is None or (refusal.status, refusal.headers) == (403, {})
 
 
-async def test_forwarding_headers_are_not_read():
+async def test_forwarding_headers_are_not_read() -> None:
     scope = request_from(("8.8.8.8", 1)).scope
     scope["headers"] = [(b"x-forwarded-for", b"10.0.0.1"), (b"forwarded", b"for=10.0.0.1")]
     assert Access(allow="10.0.0.0/8").refuse_address(Request(scope)) is not None
 
 
-async def test_nothing_asked_admits_everybody():
+async def test_nothing_asked_admits_everybody() -> None:
     assert Access().refuse_address(request_from(None)) is None
     assert await admits(Access())
 
@@ -211,7 +235,9 @@ async def test_nothing_asked_admits_everybody():
         ({"token": "x"}, TypeError, "not dict"),
     ],
 )
-async def test_a_wrong_auth_fails_at_construction_and_quotes_no_secret(auth, error, words):
+async def test_a_wrong_auth_fails_at_construction_and_quotes_no_secret(
+    auth: Any, error: type[Exception], words: str
+) -> None:
     with pytest.raises(error) as caught:
         Access(auth)
     assert words in str(caught.value)
@@ -231,14 +257,15 @@ async def test_a_wrong_auth_fails_at_construction_and_quotes_no_secret(auth, err
         ([None], TypeError, "not NoneType"),
     ],
 )
-async def test_a_wrong_allow_fails_at_construction(allow, error, words):
+async def test_a_wrong_allow_fails_at_construction(allow: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
         Access(allow=allow)
     assert words in str(caught.value)
 
 
-async def test_repr_hides_secrets():
-    for auth in (TOKEN, [TOKEN, "other"], ("user", TOKEN)):
+async def test_repr_hides_secrets() -> None:
+    kinds: list[Any] = [TOKEN, [TOKEN, "other"], ("user", TOKEN)]
+    for auth in kinds:
         text = repr(Access(auth, ["10.0.0.0/8", "unix"]))
         assert TOKEN not in text
         assert "10.0.0.0/8, unix" in text

@@ -19,9 +19,8 @@ from ._flight import Flight, Outcome, launch
 
 _log = logging.getLogger("ferrometer")
 
-Check: TypeAlias = (
-    "Callable[[], bool | Mapping[str, Any] | None | Awaitable[bool | Mapping[str, Any] | None]]"
-)
+Answer: TypeAlias = "bool | Mapping[str, Any] | None"
+Check: TypeAlias = "Callable[[], Answer | Awaitable[Answer]]"
 Status: TypeAlias = Literal["ok", "degraded", "unhealthy"]
 _C = TypeVar("_C", bound=Check)
 

@@ -88,7 +88,8 @@ def instrument(
         return existing
     if app.middleware_stack is not None:
         raise RuntimeError(
-            "instrument() came too late: the application has started. Call it right after the application is made"
+            "instrument() came too late: the application has started."
+            " Call it right after the application is made"
         )
     for middleware in app.user_middleware:
         if middleware.cls is MetricsMiddleware:

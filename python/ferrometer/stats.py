@@ -125,6 +125,7 @@ class GpuStats:
         self.cost_total.inc(usd)
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``gpu`` part of ``/stats``."""
         return {
             "active_instances": int(_value(self.instances_active)),
             "total_cost_usd": _value(self.cost_total),
@@ -178,6 +179,7 @@ class DatabaseStats:
             self.query((time.perf_counter() - begun) * 1000, error=failed)
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``database`` part of ``/stats``."""
         return {
             "connections_active": int(_value(self.connections_active)),
             "connections_idle": int(_value(self.connections_idle)),
@@ -209,6 +211,7 @@ class CacheStats:
         return 100.0 * hits / (hits + misses) if hits + misses else 0.0
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``cache`` part of ``/stats``."""
         return {
             "hits": int(_value(self.hits)),
             "misses": int(_value(self.misses)),
@@ -256,6 +259,7 @@ class SystemStats:
             self.collections.inc(max(0, gc_runs() - _value(self.collections)))
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``system`` part of ``/stats``."""
         return {
             "goroutines": int(_value(self.tasks)),
             "heap_alloc_mb": int(_value(self.heap)),
