@@ -114,8 +114,8 @@ async def _fly(call: Callable[[], object], flight: Flight, name: str) -> None:
         landed = await _within(flight.timeout, call, flight, name)
         outcome = landed or Outcome(error=TimeoutError(f"no answer within {flight.timeout:g} s"))
     finally:
-        flight.release()
         flight.settle(outcome)
+        flight.release()
 
 
 async def _within(seconds: float, call: Callable[[], object], flight: Flight, name: str) -> Outcome | None:

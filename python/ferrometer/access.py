@@ -14,7 +14,6 @@ import inspect
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import anyio.to_thread
@@ -161,7 +160,7 @@ class _Basic:
         user, password = (str(part) for part in pair)
         if not user or ":" in user:
             raise ValueError(
-                f"auth: the user {user!r} must be non-empty and without ':', which ends the user in a basic header"
+                f"auth: the user {user!r} must be non-empty and without ':', which ends it in a basic header"
             )
         if not password:
             raise ValueError(f"auth: the password of user {user!r} is empty; give one, or None for no check")
@@ -201,7 +200,8 @@ class _Custom:
             if self._is_async:
                 answer = self._check(request)
             else:
-                answer = await anyio.to_thread.run_sync(partial(self._check, request))
+                # Boxed: trio refuses a thread's answer that is a coroutine, which is awaited here.
+                (answer,) = await anyio.to_thread.run_sync(lambda: (self._check(request),))
             if inspect.isawaitable(answer):
                 answer = await answer
         except Exception as error:
@@ -269,4 +269,5 @@ def _parse_network(text: str) -> Network:
             f"allow: {text!r} is no IP address or network; write '10.0.0.0/8', '127.0.0.1', '::1',"
             f" or 'unix' for clients on a Unix socket. Host names are not resolved"
         ) from None
-    raise ValueError(f"allow: {text!r} has bits set beyond its prefix; write '{meant}' or '{text.split('/')[0]}'")
+    address = text.partition("/")[0]
+    raise ValueError(f"allow: {text!r} has bits set beyond its prefix; write '{meant}' or '{address}'")

@@ -4,13 +4,13 @@ The file is ``config.toml`` in the working directory, or the one that ``FERROMET
 ``FERROMETER_CONFIG=`` (empty) reads none. It may be the application's own file: sections that are not
 listed here are left alone.
 
-| section       | key                                                  | environment                 |
-|---------------|------------------------------------------------------|-----------------------------|
-| ``[metrics]`` | ``namespace``, ``sample``, ``buckets``               | ``FERROMETER_NAMESPACE`` .. |
-|               | ``skip_paths``, ``skip_methods``, ``request_id``     |                             |
-| ``[endpoints]`` | ``path``, ``auth_token``, ``allow``, ``cors_origins``, ``flat_health`` | ``FERROMETER_PATH`` .. |
+| section         | keys                                                                           |
+|-----------------|--------------------------------------------------------------------------------|
+| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id``                |
+| ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                             |
 
-In the environment a list is separated by commas. ``auth_token`` is one token there, taken whole.
+In the environment a key is ``FERROMETER_`` and its name in capitals (``FERROMETER_SAMPLE=0.01``), and
+a list is separated by commas. ``auth_token`` is one token there, taken whole.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Settings:
 
 
 def settings(
-    explicit: Mapping[str, object],
+    explicit: Mapping[str, Any],
     *,
     file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -66,7 +66,7 @@ def settings(
 class _Key(NamedTuple):
     section: str
     name: str
-    convert: Callable[[object], object]
+    convert: Callable[[Any], object]
     from_text: Callable[[str], object]
 
 
@@ -86,7 +86,7 @@ def _existing(path: Path, source: str) -> Path:
     return path
 
 
-def _from_file(path: Path | None) -> dict[str, object]:
+def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
@@ -94,7 +94,7 @@ def _from_file(path: Path | None) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no valid TOML: {error}") from None
     sections = {key.section for key in _KEYS}
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for section, table in document.items():
         if section not in sections:
             # Somebody else's section, unless it is nearly one of ours.
@@ -111,8 +111,8 @@ def _from_file(path: Path | None) -> dict[str, object]:
     return found
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for key in _KEYS:
         variable = _PREFIX + key.name.upper()
         text = environ.get(variable)
@@ -121,7 +121,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
         if not text.strip():
             # An empty FERROMETER_AUTH_TOKEN is a deployment fault and must not open the endpoints.
             raise ValueError(f"{variable} is set but empty; give it a value or unset it")
-        found[key.name] = _convert(lambda text, key=key: key.convert(key.from_text(text)), text, variable)  # type: ignore[misc]
+        found[key.name] = _convert(key.convert, _convert(key.from_text, text, variable), variable)
     return found
 
 
@@ -193,7 +193,16 @@ def _parse_truth(text: str) -> bool:
     return _WORDS[word]
 
 
-_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_WORDS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 _KEYS = (
     _Key("metrics", "namespace", _text, str),

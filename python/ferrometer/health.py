@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from ferrometer._flight import Flight, Outcome, launch
+from ._flight import Flight, Outcome, launch
 
 _log = logging.getLogger("ferrometer")
 
-Check: TypeAlias = "Callable[[], bool | Mapping[str, Any] | None | Awaitable[bool | Mapping[str, Any] | None]]"
+Answer: TypeAlias = "bool | Mapping[str, Any] | None"
+Check: TypeAlias = "Callable[[], Answer | Awaitable[Answer]]"
 Status: TypeAlias = Literal["ok", "degraded", "unhealthy"]
 _C = TypeVar("_C", bound=Check)
 
@@ -108,9 +109,7 @@ class HealthChecks:
         return f"HealthChecks({', '.join(self._components) or 'none'})"
 
     @overload
-    def register(
-        self, name: str, check: _C, *, timeout: float | None = ..., critical: bool = ...
-    ) -> _C: ...
+    def register(self, name: str, check: _C, *, timeout: float | None = ..., critical: bool = ...) -> _C: ...
 
     @overload
     def register(
@@ -281,4 +280,3 @@ def _seconds(what: str, value: object, *, zero: bool = False) -> float:
 
 
 __all__ = ["Check", "CheckResult", "HealthChecks", "HealthReport", "Status", "timestamp"]
-

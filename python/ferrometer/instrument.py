@@ -12,14 +12,14 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from ferrometer._core import HttpMetrics
-from ferrometer.access import Auth, Network
-from ferrometer.config import settings
-from ferrometer.endpoints import observability_routes
-from ferrometer.health import Check, HealthChecks
-from ferrometer.middleware import MetricsMiddleware
-from ferrometer.registry import REGISTRY, CollectorRegistry
-from ferrometer.stats import ServiceStats
+from ._core import HttpMetrics
+from .access import Auth, Network
+from .config import settings
+from .endpoints import observability_routes
+from .health import Check, HealthChecks
+from .middleware import MetricsMiddleware
+from .registry import REGISTRY, CollectorRegistry
+from .stats import ServiceStats
 
 _log = logging.getLogger("ferrometer")
 
@@ -88,7 +88,8 @@ def instrument(
         return existing
     if app.middleware_stack is not None:
         raise RuntimeError(
-            "instrument() came too late: the application has started. Call it right after the application is made"
+            "instrument() came too late: the application has started."
+            " Call it right after the application is made"
         )
     for middleware in app.user_middleware:
         if middleware.cls is MetricsMiddleware:
@@ -179,7 +180,9 @@ def _exact_paths(routes: Iterable[BaseRoute]) -> Iterable[str]:
         # FastAPI >= 0.137 keeps an included router as one route and tells its contents by this method.
         contents = getattr(route, "effective_route_contexts", None)
         if callable(contents):
-            yield from _exact_paths(getattr(context, "starlette_route", None) or context for context in contents())
+            yield from _exact_paths(
+                getattr(context, "starlette_route", None) or context for context in contents()
+            )
         elif not isinstance(route, WebSocketRoute):
             path = getattr(route, "path", None)
             if isinstance(path, str) and "{" not in path and path.rstrip("/"):
@@ -205,7 +208,9 @@ def _check_app(app: object) -> None:
     if isinstance(app, Starlette):
         return
     if isinstance(app, type) and issubclass(app, Starlette):
-        raise TypeError(f"instrument() takes an application, not the class {app.__name__}: write {app.__name__}()")
+        raise TypeError(
+            f"instrument() takes an application, not the class {app.__name__}: write {app.__name__}()"
+        )
     raise TypeError(
         f"instrument() takes a FastAPI or Starlette application, not {type(app).__name__};"
         f" for any other ASGI application write app = ferrometer.MetricsMiddleware(app)"
@@ -216,5 +221,3 @@ def _paths(paths: Iterable[str]) -> tuple[str, ...]:
     if isinstance(paths, str):
         raise TypeError(f"skip_paths must be a list of paths; write [{paths!r}]")
     return tuple(paths)
-
-

@@ -7,6 +7,7 @@ the JSON and the scrape can never disagree.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import weakref
@@ -14,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ferrometer.metrics import Counter, Gauge, Summary
-from ferrometer.registry import REGISTRY, CollectorRegistry
-from ferrometer.system import Every, gc_runs, heap_mb, live_tasks
+from .metrics import Counter, Gauge, Summary
+from .registry import REGISTRY, CollectorRegistry
+from .system import Every, gc_runs, heap_mb, live_tasks
 
 SYSTEM_SECONDS = 10.0
 """How often the process readings are taken in the background."""
@@ -91,14 +92,18 @@ class ServiceStats:
         }
 
     def _snapshot(self) -> Mapping[str, float]:
-        return _NO_REQUESTS | {"uptime_seconds": self.uptime_seconds()} if self._requests is None else self._requests.snapshot()
+        if self._requests is None:
+            return _NO_REQUESTS | {"uptime_seconds": self.uptime_seconds()}
+        return self._requests.snapshot()
 
 
 class GpuStats:
     """``gpu_instances_active``, ``gpu_requests_total``, ``gpu_requests_failed``, ``gpu_cost_total``."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.instances_active = Gauge(f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry)
+        self.instances_active = Gauge(
+            f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry
+        )
         self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
         self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
         self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
@@ -108,18 +113,19 @@ class GpuStats:
         self.instances_active.set(active)
 
     def request(self, *, failed: bool = False, cost_usd: float = 0.0) -> None:
-        """Count one GPU request, and what it cost in USD."""
+        """Count one GPU request, and what it cost in USD (not negative)."""
+        if cost_usd:
+            self.cost_total.inc(cost_usd)
         self.requests_total.inc()
         if failed:
             self.requests_failed.inc()
-        if cost_usd:
-            self.cost_total.inc(cost_usd)
 
     def cost(self, usd: float) -> None:
         """Add a cost in USD that belongs to no single request."""
         self.cost_total.inc(usd)
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``gpu`` part of ``/stats``."""
         return {
             "active_instances": int(_value(self.instances_active)),
             "total_cost_usd": _value(self.cost_total),
@@ -136,7 +142,9 @@ class DatabaseStats:
         self.connections_active = Gauge(
             f"{prefix}db_connections_active", "Active database connections", registry=registry
         )
-        self.connections_idle = Gauge(f"{prefix}db_connections_idle", "Idle database connections", registry=registry)
+        self.connections_idle = Gauge(
+            f"{prefix}db_connections_idle", "Idle database connections", registry=registry
+        )
         self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
         self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
         self.query_duration = Summary(
@@ -171,6 +179,7 @@ class DatabaseStats:
             self.query((time.perf_counter() - begun) * 1000, error=failed)
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``database`` part of ``/stats``."""
         return {
             "connections_active": int(_value(self.connections_active)),
             "connections_idle": int(_value(self.connections_idle)),
@@ -190,11 +199,11 @@ class CacheStats:
 
     def hit(self, amount: int = 1) -> None:
         """Count lookups that found what they looked for."""
-        self.hits.inc(amount)
+        _count(self.hits, amount)
 
     def miss(self, amount: int = 1) -> None:
         """Count lookups that did not."""
-        self.misses.inc(amount)
+        _count(self.misses, amount)
 
     def hit_rate(self) -> float:
         """Percent of lookups that hit; 0.0 before the first one."""
@@ -202,6 +211,7 @@ class CacheStats:
         return 100.0 * hits / (hits + misses) if hits + misses else 0.0
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``cache`` part of ``/stats``."""
         return {
             "hits": int(_value(self.hits)),
             "misses": int(_value(self.misses)),
@@ -217,7 +227,9 @@ class SystemStats:
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self.tasks = Gauge(f"{prefix}goroutines", "Live asyncio tasks", registry=registry)
-        self.heap = Gauge(f"{prefix}memory_heap_alloc_mb", "Allocated Python and native heap in MB", registry=registry)
+        self.heap = Gauge(
+            f"{prefix}memory_heap_alloc_mb", "Allocated Python and native heap in MB", registry=registry
+        )
         self.collections = Counter(f"{prefix}gc", "Garbage collections of all generations", registry=registry)
         self._lock = threading.Lock()
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
@@ -247,6 +259,7 @@ class SystemStats:
             self.collections.inc(max(0, gc_runs() - _value(self.collections)))
 
     def as_dict(self) -> dict[str, Any]:
+        """The ``system`` part of ``/stats``."""
         return {
             "goroutines": int(_value(self.tasks)),
             "heap_alloc_mb": int(_value(self.heap)),
@@ -255,7 +268,16 @@ class SystemStats:
 
 
 def _value(metric: Counter | Gauge) -> float:
-    return float(metric._value.get())
+    """The metric's value; 0.0 for one that was set to NaN or infinity, which JSON cannot carry."""
+    value = metric._get()
+    return value if math.isfinite(value) else 0.0
+
+
+def _count(gauge: Gauge, amount: int) -> None:
+    # Counts by nature, gauges by type: their names are contracts, and a counter's would end in `_total`.
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"a count grows by a finite amount of at least 0, not {amount!r}")
+    gauge.inc(amount)
 
 
 def _requests(seen: Mapping[str, float]) -> dict[str, Any]:

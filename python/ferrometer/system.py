@@ -43,11 +43,12 @@ def heap_mb() -> float:
         with open("/proc/self/statm", "rb", buffering=0) as statm:
             _size, resident, shared, *_ = statm.read(256).split()
         return (int(resident) - int(shared)) * _PAGE / _MB
-    if sys.platform == "darwin":
+    elif sys.platform == "darwin":  # noqa: RET505 - mypy reads the branches of `if sys.platform` only so
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MB
-    return 0.0
+    else:
+        return 0.0
 
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else 4096

@@ -11,10 +11,10 @@ from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ferrometer.exposition import CONTENT_TYPE_LATEST, generate_latest
-from ferrometer.health import HealthChecks, HealthReport, timestamp
-from ferrometer.registry import CollectorRegistry
-from ferrometer.stats import ServiceStats
+from ..exposition import CONTENT_TYPE_LATEST, generate_latest
+from ..health import HealthChecks, HealthReport, timestamp
+from ..registry import CollectorRegistry
+from ..stats import ServiceStats
 
 _T = TypeVar("_T")
 

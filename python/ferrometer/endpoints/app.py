@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ferrometer.access import Access, Auth, Network
-from ferrometer.endpoints.answers import Answers
-from ferrometer.endpoints.cors import Cors
-from ferrometer.endpoints.endpoint import Endpoint
-from ferrometer.health import HealthChecks
-from ferrometer.registry import REGISTRY, CollectorRegistry
-from ferrometer.stats import ServiceStats
+from ..access import Access, Auth, Network
+from ..health import HealthChecks
+from ..registry import REGISTRY, CollectorRegistry
+from ..stats import ServiceStats
+from .answers import Answers
+from .cors import Cors
+from .endpoint import Endpoint
 
 _PATHS = ("/metrics", "/metrics/", "/stats", "/polling", "/health", "/monitor", "/live", "/ready")
 _PROBES = ("/live", "/ready")

@@ -38,7 +38,12 @@ class Cors:
     def preflight(self, request: Request, methods: str) -> dict[str, str] | None:
         """The headers that answer a preflight; ``None`` when the request is none."""
         asked = request.headers.get("access-control-request-method")
-        if not self.enabled or request.method != "OPTIONS" or asked is None or "origin" not in request.headers:
+        if (
+            not self.enabled
+            or request.method != "OPTIONS"
+            or asked is None
+            or "origin" not in request.headers
+        ):
             return None
         headers = self.headers(request)
         if "Access-Control-Allow-Origin" in headers:

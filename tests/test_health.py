@@ -1,0 +1,244 @@
+"""Health checks: what they may answer, and what the report says."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ferrometer.health import CheckResult, HealthChecks
+
+pytestmark = pytest.mark.anyio
+
+FOREVER = 3600.0
+SOON = 0.05
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """An event that hanging checks wait for; set at the end, so that no thread outlives its test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def one(check: Any, **options: Any) -> CheckResult:
+    health = HealthChecks(**options)
+    health.register("it", check)
+    report = await health.run()
+    return report.checks["it"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "healthy", "shown"),
+    [
+        (True, True, {}),
+        (None, True, {}),
+        (False, False, {}),
+        ({}, True, {}),
+        ({"healthy": False}, False, {}),
+        (
+            {"total_connections": 45, "idle_connections": 20},
+            True,
+            {"total_connections": 45, "idle_connections": 20},
+        ),
+        (
+            {"healthy": True, "nested": {"a": [1, 2.5, None, "x"]}},
+            True,
+            {"nested": {"a": [1, 2.5, None, "x"]}},
+        ),
+        ({"rate": float("nan"), "top": float("inf")}, True, {"rate": None, "top": None}),
+        ({"text": "a\ud800b"}, True, {"text": "a?b"}),
+        ({"response_time_ms": "mine"}, True, {}),
+    ],
+)
+async def test_what_a_check_may_answer(answer: Any, healthy: bool, shown: Mapping[str, Any]) -> None:
+    async def asynchronous() -> Any:
+        return answer
+
+    for check in (lambda: answer, asynchronous):
+        result = (await one(check)).as_dict()
+        assert result.pop("healthy") is healthy
+        assert type(result.pop("response_time_ms")) is int
+        assert result == shown
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [1, 0, "ok", [True], {"healthy": 1}, {1: 2}, {"x": object()}, {"x": {"y": {1, 2}}}, {"x": b"bytes"}],
+)
+async def test_any_other_answer_is_unhealthy(answer: Any) -> None:
+    result = await one(lambda: answer)
+    assert (result.healthy, result.error) == (False, "TypeError")
+
+
+async def test_a_recursive_answer_is_unhealthy() -> None:
+    loop: dict[str, Any] = {}
+    loop["loop"] = loop
+    assert (await one(lambda: loop)).error == "TypeError"
+
+
+async def test_an_exception_shows_its_type_and_only_on_request_its_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> None:
+        raise ConnectionRefusedError("postgres://app:hunter2@db/prod")
+
+    async def asynchronous() -> None:
+        broken()
+
+    for check in (broken, asynchronous):
+        caplog.clear()
+        result = await one(check)
+        assert result.as_dict() == {
+            "healthy": False,
+            "response_time_ms": result.response_time_ms,
+            "error": "ConnectionRefusedError",
+        }
+        assert "hunter2" not in caplog.text
+        shown = await one(check, expose_errors=True)
+        assert shown.error == "ConnectionRefusedError: postgres://app:hunter2@db/prod"
+
+
+async def test_a_plain_function_may_return_an_awaitable() -> None:
+    async def ping() -> dict[str, bool]:
+        return {"pong": True}
+
+    assert (await one(lambda: ping())).fields == {"pong": True}
+
+
+async def test_the_worst_component_decides_and_uncritical_ones_only_degrade() -> None:
+    health = HealthChecks()
+    assert (await health.run()).as_dict().keys() == {"status", "timestamp", "checks"}
+    assert ((await health.run()).status, (await health.run()).http_status) == ("ok", 200)
+    health.register("good", lambda: True)
+    health.register("extra", lambda: False, critical=False)
+    report = await health.run()
+    assert (report.status, report.http_status) == ("degraded", 200)
+    assert report.as_flat(12.9) == {
+        "status": "degraded",
+        "good": "connected",
+        "extra": "disconnected",
+        "uptime_seconds": 12,
+    }
+    health.register("bad", lambda: False)
+    report = await health.run()
+    assert (report.status, report.http_status) == ("unhealthy", 503)
+
+
+async def test_last_status_runs_nothing(release: threading.Event) -> None:
+    calls: list[int] = []
+    health = HealthChecks(timeout=SOON)
+
+    def check() -> bool:
+        calls.append(1)
+        return False
+
+    health.register("it", check)
+    assert (health.last_status(), calls) == ("ok", [])
+    await health.run()
+    assert (health.last_status(), calls) == ("unhealthy", [1])
+    health.unregister("it")
+    assert health.last_status() == "ok"
+    health.register("hang", release.wait)
+    await health.run()
+    assert health.last_status() == "unhealthy"
+
+
+async def test_an_old_result_is_not_known_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = HealthChecks({"it": lambda: False})
+    await health.run()
+    monkeypatch.setattr("ferrometer.health.KNOWN_FOR", 0.0)
+    assert health.last_status() == "ok"
+
+
+async def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ferrometer")
+    state = {"up": False}
+    health = HealthChecks({"db": lambda: state["up"]}, cache_seconds=0)
+    for up in (False, False, True, True, False):
+        state["up"] = up
+        await health.run()
+    assert [record.message for record in caplog.records] == [
+        "health check 'db' is unhealthy: returned False",
+        "health check 'db' recovered",
+        "health check 'db' is unhealthy: returned False",
+    ]
+
+
+async def test_registering_again_replaces_and_the_decorator_returns_the_function() -> None:
+    health = HealthChecks()
+
+    @health.register("db", timeout=0.5, critical=False)
+    def check() -> bool:
+        return False
+
+    assert check() is False
+    assert (await health.run()).status == "degraded"
+    health.register("db", lambda: True)
+    assert (await health.run()).status == "ok"
+    assert repr(health) == "HealthChecks(db)"
+    health.unregister("nobody")
+
+
+async def test_the_report_is_json() -> None:
+    health = HealthChecks({"a": lambda: {"x": 1}, "b": lambda: bool(1 / 0)})
+    report = await health.run()
+    assert (
+        json.loads(json.dumps(report.as_dict(), allow_nan=False))["checks"]["b"]["error"]
+        == "ZeroDivisionError"
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", report.timestamp)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("", bool), ValueError, "printable and not empty"),
+        (("a\nb", bool), ValueError, "printable"),
+        (("a\ud800", bool), ValueError, "printable"),
+        (("status", bool), ValueError, "flat form"),
+        (("uptime_seconds", bool), ValueError, "flat form"),
+        ((3, bool), TypeError, "must be a str, not int"),
+        (("db", 3), TypeError, "must be a callable"),
+        (("db", True), TypeError, "must be a callable"),
+    ],
+)
+async def test_a_wrong_check_fails_at_registration(
+    arguments: tuple[Any, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        HealthChecks().register(*arguments)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -0.0])
+async def test_a_wrong_timeout_fails_at_registration(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        HealthChecks(timeout=seconds)
+    with pytest.raises(ValueError, match="timeout of 'db'"):
+        HealthChecks().register("db", bool, timeout=seconds)
+
+
+@pytest.mark.parametrize("seconds", ["1", True, [1]])
+async def test_a_timeout_that_is_no_number_fails(seconds: Any) -> None:
+    with pytest.raises(TypeError, match="timeout must be a number of seconds"):
+        HealthChecks(timeout=seconds)
+    with pytest.raises(TypeError, match="cache_seconds"):
+        HealthChecks(cache_seconds=seconds)
+
+
+async def test_a_cache_of_zero_seconds_is_allowed_and_a_negative_one_is_not() -> None:
+    HealthChecks(cache_seconds=0)
+    with pytest.raises(ValueError, match="cache_seconds"):
+        HealthChecks(cache_seconds=-1)
