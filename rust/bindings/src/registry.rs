@@ -2,7 +2,8 @@
 
 use crate::metric::{value_error, Metric};
 use ferrometer_core::clock::Clock;
-use ferrometer_core::encode::text;
+use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::family::Family;
 use ferrometer_core::registry::Registry as Core;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -58,17 +59,35 @@ impl Registry {
 
     /// The text exposition without some metrics. The GIL is released while it is written.
     fn text<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, text::encode)
+    }
+
+    /// The protobuf exposition without some metrics; native histograms have at most `native_buckets`
+    /// buckets. The GIL is released while it is written.
+    fn protobuf<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: Vec<Bound<'py, Metric>>,
+        native_buckets: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, |core, leave_out, out| protobuf::encode(core, leave_out, native_buckets, out))
+    }
+}
+
+impl Registry {
+    fn write<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: &[Bound<'py, Metric>],
+        encode: impl FnOnce(&Core, &dyn Fn(&Family) -> bool, &mut Vec<u8>) + Send,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let leave_out: Vec<_> =
             leave_out.iter().map(|metric| Ok(metric.get().parent()?.family.clone())).collect::<PyResult<_>>()?;
         let bytes = py.detach(|| {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);
-            text::encode(
-                &self.core,
-                &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)),
-                &mut out,
-            );
+            encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
             self.latest.store(out.len(), Relaxed);
             out
         });

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::family::{Definition, Family};
+use crate::labels::Labels;
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -190,15 +191,51 @@ impl Registry {
         *lock(&self.inner).failures.entry(source.to_owned()).or_default() += 1;
     }
 
-    /// Who raised how often.
-    pub fn failures(&self) -> Vec<(String, u64)> {
-        lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect()
+    /// What the registry has to say about itself, as families; nothing while all is well.
+    pub fn faults(&self) -> Vec<Computed> {
+        let mut folded = Vec::new();
+        let mut refused = Vec::new();
+        for entry in self.entries() {
+            if let Entry::Family(family) = entry {
+                let faults = family.faults();
+                folded.push((family.definition().name.clone(), faults.0));
+                refused.push((family.definition().name.clone(), faults.1));
+            }
+        }
+        let failed = lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect();
+        [
+            (
+                "ferrometer_series_overflow",
+                "Label sets beyond a family's max_series, counted in its overflow series",
+                folded,
+            ),
+            ("ferrometer_observations_refused", "Observations that were NaN and counted nowhere else", refused),
+            ("ferrometer_scrape_errors", "Callbacks and collectors that raised during a scrape", failed),
+        ]
+        .into_iter()
+        .filter_map(|(name, help, rows)| self_metric(name, help, rows))
+        .collect()
     }
 
     /// All sample names in use.
     pub fn names(&self) -> Vec<String> {
         lock(&self.inner).names.keys().cloned().collect()
     }
+}
+
+fn self_metric(name: &str, help: &str, rows: Vec<(String, u64)>) -> Option<Computed> {
+    let samples: Vec<Sample> = rows
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(source, count)| {
+            let mut labels = Vec::new();
+            Labels::new(&["source"]).render(&[&source], &mut labels);
+            let labels = String::from_utf8_lossy(&labels).into_owned();
+            Sample { suffix: "_total".into(), labels, value: Value::Int(count) }
+        })
+        .collect();
+    let computed = Computed { name: name.into(), help: help.into(), kind: "counter".into(), samples };
+    (!computed.samples.is_empty()).then_some(computed)
 }
 
 impl Inner {

@@ -12,11 +12,9 @@ use crate::series::SeriesRef;
 pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
     let mut text = Text { out, created: Vec::new(), head: Vec::new(), buckets: Buckets::default() };
     let mut computed = Vec::new();
-    let mut faults = Faults::default();
     for entry in registry.entries() {
         match entry {
             Entry::Family(family) => {
-                faults.note(&family);
                 if !leave_out(&family) {
                     text.family(&family);
                 }
@@ -27,8 +25,7 @@ pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mu
             }
         }
     }
-    faults.failed = registry.failures();
-    faults.write(text.out);
+    registry.faults().iter().for_each(|family| text.computed(family));
 }
 
 struct Text<'a> {
@@ -240,56 +237,6 @@ fn escape_help(help: &str, out: &mut Vec<u8>) {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             byte => out.push(byte),
-        }
-    }
-}
-
-/// What a registry has to say about itself; nothing while all is well.
-#[derive(Default)]
-struct Faults {
-    folded: Vec<(String, u64)>,
-    refused: Vec<(String, u64)>,
-    failed: Vec<(String, u64)>,
-}
-
-impl Faults {
-    fn note(&mut self, family: &Family) {
-        let (folded, refused) = family.faults();
-        let name = &family.definition().name;
-        if folded > 0 {
-            self.folded.push((name.clone(), folded));
-        }
-        if refused > 0 {
-            self.refused.push((name.clone(), refused));
-        }
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
-        for (name, help, rows) in [
-            (
-                "ferrometer_series_overflow_total",
-                "Label sets beyond a family's max_series, counted in its overflow series",
-                self.folded,
-            ),
-            (
-                "ferrometer_observations_refused_total",
-                "Observations that were NaN and counted nowhere else",
-                self.refused,
-            ),
-            ("ferrometer_scrape_errors_total", "Callbacks and collectors that raised during a scrape", self.failed),
-        ] {
-            if rows.is_empty() {
-                continue;
-            }
-            out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} counter\n").as_bytes());
-            for (source, count) in rows {
-                let mut label = b"source=\"".to_vec();
-                escape(&source, &mut label);
-                label.push(b'"');
-                start(name, "", &label, out);
-                write_count(count, out);
-                out.push(b'\n');
-            }
         }
     }
 }
