@@ -10,7 +10,7 @@ use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::histogram::{Buckets, Histogram as Cells, Layout};
-use ferrometer_core::labels::escape;
+use ferrometer_core::labels::{escape, pairs};
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -470,7 +470,7 @@ fn child_samples<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> P
         Kind::Info => {
             let own = series.info().unwrap_or_default();
             let labels = PyDict::new(py);
-            for (name, value) in parse_info(&own) {
+            for (name, value) in pairs(own.as_bytes()) {
                 labels.set_item(name, value)?;
             }
             vec![("_info", labels, 1.0)]
@@ -485,21 +485,6 @@ fn child_samples<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> P
             samples
         }
     })
-}
-
-/// The labels of a rendered info. Its names were sorted when it was rendered.
-fn parse_info(text: &str) -> Vec<(String, String)> {
-    let mut labels = Vec::new();
-    let mut rest = text;
-    while let Some((name, _)) = rest.split_once("=\"") {
-        let one = ferrometer_core::labels::Labels::new(&[name]);
-        let values = one.values(rest.as_bytes());
-        let mut rendered = Vec::new();
-        one.render(&[&values[0]], &mut rendered);
-        rest = rest.get(rendered.len() + 1..).unwrap_or_default();
-        labels.push((name.to_owned(), values.into_iter().next().unwrap_or_default()));
-    }
-    labels
 }
 
 macro_rules! kinds {

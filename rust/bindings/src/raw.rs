@@ -15,6 +15,7 @@
 
 use crate::metric::{child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
+use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::histogram::Histogram as Cells;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
@@ -130,16 +131,19 @@ impl<'py> Arguments<'py> {
         self.values[index].as_ref().map(|value| value.extract::<f64>()).transpose()
     }
 
-    /// Refuses malformed exemplars as `prometheus_client` does.
-    fn check_exemplar(&self, index: usize) -> PyResult<()> {
-        match &self.values[index] {
-            Some(exemplar) if exemplar.is_truthy()? => {
-                let py = exemplar.py();
-                py.import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
-                Ok(())
-            }
-            _ => Ok(()),
+    /// Keeps the exemplar that stands at `index`, if one does, for `bucket` of the series. Raises what
+    /// `prometheus_client` raises for a malformed one; the event itself is counted by then, as there.
+    fn keep_exemplar(&self, index: usize, metric: &Metric, bucket: usize, value: f64) -> PyResult<()> {
+        let Some(exemplar) = self.values[index].as_ref() else { return Ok(()) };
+        if !exemplar.is_truthy()? {
+            return Ok(());
         }
+        exemplar.py().import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
+        let mut pairs: Vec<(String, String)> =
+            exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
+        pairs.sort();
+        metric.parent()?.family.exemplars().set(metric.series()?.text(), bucket, Exemplar::now(&pairs, value));
+        Ok(())
     }
 }
 
@@ -185,8 +189,8 @@ unsafe fn counter_inc_slow(
         let counter = metric(slf);
         let cell = counter.series()?.counter();
         if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
-            arguments.check_exemplar(1)?;
             cell.add_int(whole);
+            arguments.keep_exemplar(1, counter, 0, whole as f64)?;
             return Ok(py.None());
         }
         let amount = arguments.number(0)?.unwrap_or(1.0);
@@ -199,8 +203,8 @@ unsafe fn counter_inc_slow(
                  number again. Leave the call out"
             )));
         }
-        arguments.check_exemplar(1)?;
         cell.add(amount);
+        arguments.keep_exemplar(1, counter, 0, amount)?;
         Ok(py.None())
     }
 }
@@ -321,7 +325,6 @@ unsafe fn observe_slow(
         let value = arguments
             .number(0)?
             .ok_or_else(|| PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'"))?;
-        arguments.check_exemplar(1)?;
         let parent = histogram.parent()?;
         let counted = match &parent.sampler {
             None => series.histogram().record(value),
@@ -334,7 +337,9 @@ unsafe fn observe_slow(
         };
         if !counted {
             parent.family.refuse();
+            return Ok(py.None());
         }
+        arguments.keep_exemplar(1, histogram, series.histogram().layout().bucket(value), value)?;
         Ok(py.None())
     }
 }

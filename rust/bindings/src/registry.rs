@@ -2,6 +2,7 @@
 
 use crate::metric::{value_error, Metric};
 use ferrometer_core::clock::Clock;
+use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
 use ferrometer_core::registry::Registry as Core;
@@ -59,7 +60,13 @@ impl Registry {
 
     /// The text exposition without some metrics. The GIL is released while it is written.
     fn text<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, text::encode)
+        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::Prometheus, leave_out, out))
+    }
+
+    /// The OpenMetrics exposition without some metrics, and without its end mark. The GIL is released
+    /// while it is written.
+    fn openmetrics<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::OpenMetrics, leave_out, out))
     }
 
     /// The protobuf exposition without some metrics; native histograms have at most `native_buckets`

@@ -7,7 +7,7 @@
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Shorter calibrations than this could be off by more than one part in ten thousand.
 const CALIBRATION: Duration = Duration::from_micros(500);
@@ -72,6 +72,11 @@ impl Clock {
             }
         }
     }
+}
+
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,7 @@
 
 use crate::cell::bump;
 use crate::error::Error;
+use crate::exemplar::Exemplars;
 use crate::histogram::Layout;
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
@@ -109,6 +110,7 @@ pub struct Family {
     labels: Labels,
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
+    exemplars: Exemplars,
     /// Times a label set was folded into the overflow series.
     folded: AtomicU64,
     /// Observations that were NaN.
@@ -132,6 +134,7 @@ impl Family {
             definition,
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
+            exemplars: Exemplars::default(),
             folded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -145,6 +148,11 @@ impl Family {
     /// Its label names, and how they turn into text.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// The exemplars of its series.
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     /// The series with these label values, made when it is not there; the overflow series when the
@@ -205,6 +213,7 @@ impl Family {
             return Ok(false);
         };
         let (position, _) = entry.remove();
+        self.exemplars.remove(scratch);
         series[position as usize] = None;
         if index.len() * 2 < series.len() {
             self.compact(&mut table);
@@ -227,6 +236,7 @@ impl Family {
         let mut table = lock(&self.table);
         table.series.clear();
         table.index.clear();
+        self.exemplars.clear();
     }
 
     /// How many series there are.

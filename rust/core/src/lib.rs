@@ -16,6 +16,7 @@ pub mod cell;
 pub mod clock;
 pub mod encode;
 pub mod error;
+pub mod exemplar;
 pub mod family;
 pub mod histogram;
 pub mod labels;

@@ -1,11 +1,11 @@
 //! One series: its label text, its cells, and a place for the binding's handle.
 
 use crate::cell::{CounterCell, GaugeCell};
+use crate::clock::now;
 use crate::family::Kind;
 use crate::histogram::Histogram;
 use crate::slab::Block;
 use crate::sync::{lock, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 use triomphe::ThinArc;
 
 /// What a series records into.
@@ -143,8 +143,4 @@ impl SeriesRef {
             _ => panic!("the series is no info"),
         }
     }
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -4,8 +4,10 @@
 //! Written by hand because a message is a dozen tags, and because the nested lengths can be computed
 //! into one reused scratch buffer; the tests decode with a generated parser.
 
+use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::native::Native;
+use crate::labels::pairs;
 use crate::registry::{Computed, Entry, Registry, Value};
 use crate::series::SeriesRef;
 
@@ -73,11 +75,12 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
         Kind::Counter => metric(out, &labels, |out| {
             nested(3, out, |out| {
                 double(1, series.counter().get(), out);
+                write_exemplar(2, family.exemplars().of(series.text()).first(), out);
                 timestamp(3, series.created(), out);
             });
         }),
         Kind::Gauge => metric(out, &labels, |out| gauge(series.gauge().get(), out)),
-        Kind::Histogram(_) => metric(out, &labels, |out| histogram(series, native_buckets, out)),
+        Kind::Histogram(_) => metric(out, &labels, |out| histogram(family, series, native_buckets, out)),
         Kind::Summary(_, quantiles) => metric(out, &labels, |out| {
             let snapshot = series.histogram().snapshot();
             nested(4, out, |out| {
@@ -94,7 +97,7 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
         }),
         Kind::Info => {
             let own = series.info().unwrap_or_default();
-            let own = crate::labels::pairs(own.as_bytes());
+            let own = pairs(own.as_bytes());
             let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             metric(out, &labels.iter().copied().chain(own).collect::<Vec<_>>(), |out| gauge(1.0, out));
         }
@@ -110,17 +113,19 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
     }
 }
 
-fn histogram(series: &SeriesRef, native_buckets: usize, out: &mut Vec<u8>) {
+fn histogram(family: &Family, series: &SeriesRef, native_buckets: usize, out: &mut Vec<u8>) {
     let snapshot = series.histogram().snapshot();
     nested(7, out, |out| {
         number(1, snapshot.count(), out);
         double(2, snapshot.buckets.sum, out);
+        let exemplars = family.exemplars().of(series.text());
         let mut cumulative = 0;
-        for (&bound, count) in snapshot.layout().bounds().iter().zip(&snapshot.buckets.counts) {
+        for (index, (&bound, count)) in snapshot.layout().bounds().iter().zip(&snapshot.buckets.counts).enumerate() {
             cumulative += count;
             nested(3, out, |out| {
                 number(1, cumulative, out);
                 double(2, bound, out);
+                write_exemplar(3, exemplars.get(index), out);
             });
         }
         if let Some(native) = Native::new(&snapshot, native_buckets) {
@@ -158,7 +163,7 @@ fn encode_computed(family: &Computed, out: &mut Vec<u8>) {
         return computed_summary(family, out);
     }
     for sample in family.samples.iter().filter(|sample| sample.suffix == suffix) {
-        let labels = crate::labels::pairs(sample.labels.as_bytes());
+        let labels = pairs(sample.labels.as_bytes());
         let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         metric(out, &labels, |out| match kind {
             kind::COUNTER => nested(3, out, |out| double(1, as_double(sample.value), out)),
@@ -177,7 +182,7 @@ fn computed_summary(family: &Computed, out: &mut Vec<u8>) {
                     ("_count", Value::Int(count)) => number(1, count, out),
                     ("_sum", value) => double(2, as_double(value), out),
                     ("", value) => {
-                        let labels = crate::labels::pairs(sample.labels.as_bytes());
+                        let labels = pairs(sample.labels.as_bytes());
                         let quantile = labels.first().and_then(|(_, value)| value.parse().ok()).unwrap_or(f64::NAN);
                         nested(3, out, |out| {
                             double(1, quantile, out);
@@ -201,12 +206,28 @@ fn as_double(value: Value) -> f64 {
 fn metric(out: &mut Vec<u8>, labels: &[(&str, &str)], value: impl FnOnce(&mut Vec<u8>)) {
     nested(4, out, |out| {
         for (name, value) in labels {
-            nested(1, out, |out| {
-                bytes(1, name.as_bytes(), out);
-                bytes(2, value.as_bytes(), out);
-            });
+            label(name, value, out);
         }
         value(out);
+    });
+}
+
+fn write_exemplar(field: u64, exemplar: Option<&Option<Exemplar>>, out: &mut Vec<u8>) {
+    if let Some(Some(exemplar)) = exemplar {
+        nested(field, out, |out| {
+            for (name, value) in pairs(exemplar.labels.as_bytes()) {
+                label(&name, &value, out);
+            }
+            double(2, exemplar.value, out);
+            timestamp(3, exemplar.timestamp, out);
+        });
+    }
+}
+
+fn label(name: &str, value: &str, out: &mut Vec<u8>) {
+    nested(1, out, |out| {
+        bytes(1, name.as_bytes(), out);
+        bytes(2, value.as_bytes(), out);
     });
 }
 

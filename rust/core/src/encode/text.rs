@@ -1,16 +1,36 @@
-//! The Prometheus text format 0.0.4, byte for byte as `prometheus_client` writes it.
+//! The Prometheus text format 0.0.4 and OpenMetrics 1.0, byte for byte as `prometheus_client` writes them.
 
 use super::number::{write_count, write_float, write_value};
+use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::Buckets;
 use crate::labels::escape;
 use crate::registry::{Computed, Entry, Registry};
 use crate::series::SeriesRef;
 
+/// Which of the two text formats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `text/plain; version=0.0.4`
+    Prometheus,
+    /// `application/openmetrics-text; version=1.0.0`: units, `_created` beside its series, exemplars, and
+    /// an end mark, which [`encode`] leaves to the caller, who may have more to append.
+    OpenMetrics,
+}
+
+/// The last line of an OpenMetrics exposition.
+pub const END: &[u8] = b"# EOF\n";
+
 /// Appends the exposition of a registry without the families for which `leave_out` is true, and what
 /// the registry has to say about itself.
-pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
-    let mut text = Text { out, created: Vec::new(), head: Vec::new(), buckets: Buckets::default() };
+pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
+    let mut text = Text {
+        open: format == Format::OpenMetrics,
+        out,
+        created: Vec::new(),
+        head: Vec::new(),
+        buckets: Buckets::default(),
+    };
     let mut computed = Vec::new();
     for entry in registry.entries() {
         match entry {
@@ -29,6 +49,8 @@ pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mu
 }
 
 struct Text<'a> {
+    /// Whether it is OpenMetrics.
+    open: bool,
     out: &'a mut Vec<u8>,
     /// `_created` lines follow the family under a heading of their own.
     created: Vec<u8>,
@@ -50,6 +72,18 @@ fn type_and_suffix(kind: &str) -> (&str, &'static str) {
 }
 
 impl Text<'_> {
+    /// HELP, TYPE and, in OpenMetrics, UNIT of a family.
+    fn family_heading(&mut self, name: &str, help: &str, kind: &str, unit: &str) {
+        if !self.open {
+            let (kind, suffix) = type_and_suffix(kind);
+            return self.heading(name, suffix, help, kind);
+        }
+        self.heading(name, "", help, kind);
+        if !unit.is_empty() {
+            self.out.extend_from_slice(format!("# UNIT {name} {unit}\n").as_bytes());
+        }
+    }
+
     fn heading(&mut self, name: &str, suffix: &str, help: &str, kind: &str) {
         for (word, text) in [("HELP", None), ("TYPE", Some(kind))] {
             for part in ["# ", word, " ", name, suffix, " "] {
@@ -57,6 +91,7 @@ impl Text<'_> {
             }
             match text {
                 Some(kind) => self.out.extend_from_slice(kind.as_bytes()),
+                None if self.open => escape(help, self.out),
                 None => escape_help(help, self.out),
             }
             self.out.push(b'\n');
@@ -65,8 +100,8 @@ impl Text<'_> {
 
     fn family(&mut self, family: &Family) {
         let definition = family.definition();
-        let (kind, suffix) = type_and_suffix(definition.kind.name());
-        self.heading(&definition.name, suffix, &definition.help, kind);
+        let (_, suffix) = type_and_suffix(definition.kind.name());
+        self.family_heading(&definition.name, &definition.help, definition.kind.name(), &definition.unit);
         let name = format!("{}{suffix}", definition.name);
         match &definition.kind {
             Kind::Counter => family.for_each(|series| {
@@ -76,6 +111,9 @@ impl Text<'_> {
                     write_count(whole, self.out);
                 } else {
                     write_float(whole as f64 + fraction, self.out);
+                }
+                if self.open {
+                    write_exemplar(family.exemplars().of(series.text()).first(), self.out);
                 }
                 self.out.push(b'\n');
                 self.created_line(&definition.name, series);
@@ -132,13 +170,15 @@ impl Text<'_> {
         }
         self.head.extend_from_slice(b"} ");
         let (head, tail) = self.head.split_at(end);
+        let exemplars = if self.open { family.exemplars().of(series.text()) } else { Vec::new() };
         let mut cumulative = 0;
-        for (bound, count) in bounds.iter().zip(&self.buckets.counts) {
+        for (index, (bound, count)) in bounds.iter().zip(&self.buckets.counts).enumerate() {
             cumulative += count;
             self.out.extend_from_slice(head);
             self.out.extend_from_slice(bound);
             self.out.extend_from_slice(tail);
             write_count(cumulative, self.out);
+            write_exemplar(exemplars.get(index), self.out);
             self.out.push(b'\n');
         }
         // As the peer: with negative bounds the sum is no counter, and neither is exposed.
@@ -178,9 +218,10 @@ impl Text<'_> {
     }
 
     fn created_line(&mut self, name: &str, series: &SeriesRef) {
-        start(name, "_created", series.text(), &mut self.created);
-        write_float(series.created(), &mut self.created);
-        self.created.push(b'\n');
+        let out = if self.open { &mut *self.out } else { &mut self.created };
+        start(name, "_created", series.text(), out);
+        write_float(series.created(), out);
+        out.push(b'\n');
     }
 
     fn start(&mut self, name: &str, suffix: &str, labels: &[u8]) {
@@ -202,8 +243,7 @@ impl Text<'_> {
     }
 
     fn computed(&mut self, family: &Computed) {
-        let (kind, suffix) = type_and_suffix(&family.kind);
-        self.heading(&family.name, suffix, &family.help, kind);
+        self.family_heading(&family.name, &family.help, &family.kind, "");
         for sample in &family.samples {
             start(&family.name, &sample.suffix, sample.labels.as_bytes(), self.out);
             write_value(sample.value, self.out);
@@ -221,6 +261,18 @@ fn start(name: &str, suffix: &str, labels: &[u8], out: &mut Vec<u8>) {
         out.push(b'{');
         out.extend_from_slice(labels);
         out.extend_from_slice(b"} ");
+    }
+}
+
+/// Appends what follows a value that has an exemplar.
+fn write_exemplar(exemplar: Option<&Option<Exemplar>>, out: &mut Vec<u8>) {
+    if let Some(Some(exemplar)) = exemplar {
+        out.extend_from_slice(b" # {");
+        out.extend_from_slice(exemplar.labels.as_bytes());
+        out.extend_from_slice(b"} ");
+        write_float(exemplar.value, out);
+        // A timestamp is a plain decimal, not a Go float.
+        out.extend_from_slice(format!(" {:?}", exemplar.timestamp).as_bytes());
     }
 }
 

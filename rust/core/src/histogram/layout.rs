@@ -67,7 +67,7 @@ impl Layout {
     }
 
     /// The bucket of any value that is not NaN.
-    pub(crate) fn bucket(&self, value: f64) -> usize {
+    pub fn bucket(&self, value: f64) -> usize {
         self.bounds.partition_point(|&bound| bound < value)
     }
 }
