@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from ._core import HttpMetrics
 from .metrics import Counter, Gauge, Summary
 from .registry import REGISTRY, CollectorRegistry
 from .system import Every, gc_runs, heap_mb, live_tasks
@@ -51,6 +52,12 @@ class ServiceStats:
         self.cache = CacheStats(prefix, home)
         self.system = SystemStats(prefix, home)
         self._requests = requests
+        # The middleware's own gauge, by its definition: /polling must not add up all durations for it.
+        self._in_flight = (
+            Gauge("http_requests_in_flight", "HTTP requests being served now.", registry=requests.registry)
+            if isinstance(requests, HttpMetrics)
+            else None
+        )
         self._started = time.monotonic()
 
     @property
@@ -77,7 +84,7 @@ class ServiceStats:
     def polling(self) -> dict[str, Any]:
         """The ``metrics`` of ``/polling``: four readings, no percentile."""
         return {
-            "requests_in_flight": int(self._snapshot()["in_flight"]),
+            "requests_in_flight": self._now_in_flight(),
             "active_gpu_instances": int(_value(self.gpu.instances_active)),
             "db_connections_active": int(_value(self.database.connections_active)),
             "cache_hit_rate": self.cache.hit_rate(),
@@ -90,6 +97,11 @@ class ServiceStats:
             "gpu": self.gpu.as_dict(),
             "database": self.database.as_dict(),
         }
+
+    def _now_in_flight(self) -> int:
+        if self._in_flight is not None:
+            return max(0, int(_value(self._in_flight)))
+        return int(self._snapshot()["in_flight"])
 
     def _snapshot(self) -> Mapping[str, float]:
         if self._requests is None:
