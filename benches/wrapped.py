@@ -64,6 +64,18 @@ def starlette() -> Starlette:
     return Starlette(routes=[ROUTE])
 
 
+def as_starlette(app: ASGIApp) -> ASGIApp:
+    """What `Starlette.__call__` does before its middlewares run: some of the peers look the route up there."""
+    around = starlette()
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = around
+        scope["router"] = around.router
+        await app(scope, receive, send)
+
+    return outermost
+
+
 @dataclass(frozen=True)
 class Wrapped:
     """An application inside a middleware, and how many requests that middleware says it saw."""
