@@ -49,9 +49,9 @@ def price(cost: Overhead) -> str:
         (
             "+ Ferrometer, everything on",
             f"+ {cost.measured:.0f} ns",
-            f"{cost.measured / cost.empty:.2f} x empty",
+            _times(cost.measured, cost.empty),
         ),
-        ("+ Ferrometer, sample=0.01", f"+ {cost.sampled:.0f} ns", f"{cost.sampled / cost.empty:.2f} x empty"),
+        ("+ Ferrometer, sample=0.01", f"+ {cost.sampled:.0f} ns", _times(cost.sampled, cost.empty)),
     ]
     return "\n".join(_aligned(rows))
 
@@ -75,6 +75,11 @@ def _counts(statuses: Iterable[tuple[int, int]]) -> tuple[str, str, str]:
     pairs = list(statuses)
     client, server = (sum(n for status, n in pairs if status // 100 == first) for first in (4, 5))
     return str(sum(n for _, n in pairs)), str(client or ""), str(server or "")
+
+
+def _times(own: float, empty: float) -> str:
+    # On a machine that is busy otherwise the difference of two times can come out as anything.
+    return f"{own / empty:.2f} x empty" if own > 0 < empty else "too noisy to compare"
 
 
 def _duration(seconds: float) -> str:
