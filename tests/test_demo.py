@@ -145,6 +145,17 @@ def test_once_ends_by_itself(tmp_path: Path) -> None:
     assert "Ctrl-C" not in done.stdout
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = [*COMMAND, "--port", "0", "--once", "--requests", "100"]
+    with (tmp_path / "stderr").open("w+") as errors:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+    assert (tmp_path / "stderr").read_text() == ""
+
+
 def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
