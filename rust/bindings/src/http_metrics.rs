@@ -169,5 +169,9 @@ fn check_namespace(namespace: &str) -> PyResult<()> {
 
 fn suggest(namespace: &str) -> String {
     let name: String = namespace.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') { name } else { format!("app_{name}") }
+    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        name
+    } else {
+        format!("app_{name}")
+    }
 }

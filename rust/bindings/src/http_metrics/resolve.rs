@@ -25,7 +25,11 @@ impl Scope {
     /// The address of the route object, or of the endpoint where there is none; zero where there is neither.
     #[inline(always)]
     pub fn route_or_endpoint(&self) -> usize {
-        if self.route.is_null() { self.endpoint() } else { self.route as usize }
+        if self.route.is_null() {
+            self.endpoint()
+        } else {
+            self.route as usize
+        }
     }
 
     fn endpoint_object(&self) -> Obj {
@@ -65,7 +69,9 @@ impl Scope {
     pub fn identities(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         let all = [self.route, self.endpoint_object(), self.context_object()];
         // SAFETY: borrowed from the scope, which is alive, or null.
-        all.into_iter().filter_map(|object| unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.map(Bound::unbind)).collect()
+        all.into_iter()
+            .filter_map(|object| unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.map(Bound::unbind))
+            .collect()
     }
 }
 
@@ -73,7 +79,11 @@ impl Scope {
 #[inline(always)]
 unsafe fn present(object: Obj) -> Obj {
     // SAFETY: a singleton is compared by address.
-    if object == unsafe { ffi::Py_None() } { null_mut() } else { object }
+    if object == unsafe { ffi::Py_None() } {
+        null_mut()
+    } else {
+        object
+    }
 }
 
 /// How far an answer reaches.

@@ -50,7 +50,13 @@ unsafe fn start(request: *mut Request) -> bool {
 #[inline(always)]
 pub unsafe fn iterator(awaitable: Obj) -> Obj {
     // SAFETY: as the caller says.
-    unsafe { if ffi::PyCoro_CheckExact(awaitable) != 0 { awaitable } else { iterator_of(awaitable) } }
+    unsafe {
+        if ffi::PyCoro_CheckExact(awaitable) != 0 {
+            awaitable
+        } else {
+            iterator_of(awaitable)
+        }
+    }
 }
 
 #[cold]
@@ -96,7 +102,8 @@ unsafe fn is_generator_coroutine(object: Obj) -> bool {
             return false;
         }
         let mut code = ffi::PyObject_GetAttrString(object, c"gi_code".as_ptr());
-        let mut flags = if code.is_null() { null_mut() } else { ffi::PyObject_GetAttrString(code, c"co_flags".as_ptr()) };
+        let mut flags =
+            if code.is_null() { null_mut() } else { ffi::PyObject_GetAttrString(code, c"co_flags".as_ptr()) };
         let answer = !flags.is_null() && ffi::PyLong_AsLongLong(flags) & CO_ITERABLE_COROUTINE != 0;
         clear(&mut code);
         clear(&mut flags);
@@ -183,7 +190,8 @@ unsafe extern "C" fn next(object: Obj) -> Obj {
 pub unsafe fn set_stop_iteration(value: Obj) {
     // SAFETY: made as an instance first, because a tuple or an exception as the value would be taken apart.
     unsafe {
-        let mut exception = ffi::PyObject_CallFunctionObjArgs(ffi::PyExc_StopIteration, value, null_mut::<ffi::PyObject>());
+        let mut exception =
+            ffi::PyObject_CallFunctionObjArgs(ffi::PyExc_StopIteration, value, null_mut::<ffi::PyObject>());
         ffi::Py_DECREF(value);
         if !exception.is_null() {
             ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);

@@ -143,7 +143,11 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
         let shared = &*middleware.instrument().shared;
         shared.active.leave(request);
         let done = shield(shared, || {
-            if (*request).kind == Kind::Http { http(request, middleware, ending) } else { socket::end(request, ending) }
+            if (*request).kind == Kind::Http {
+                http(request, middleware, ending)
+            } else {
+                socket::end(request, ending)
+            }
         });
         if let Some(Err(_)) = done {
             shared.fault("series");
@@ -266,9 +270,8 @@ unsafe fn hooked(py: Python<'_>, request: &Request, middleware: &Middleware) -> 
         return Ok(None);
     }
     // SAFETY: both are alive.
-    let (hook, scope) = unsafe {
-        (Bound::from_borrowed_ptr(py, middleware.hook), Bound::from_borrowed_ptr(py, request.scope))
-    };
+    let (hook, scope) =
+        unsafe { (Bound::from_borrowed_ptr(py, middleware.hook), Bound::from_borrowed_ptr(py, request.scope)) };
     hook.call1((scope,))?.extract()
 }
 

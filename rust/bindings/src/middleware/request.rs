@@ -273,9 +273,13 @@ unsafe extern "C" fn tp_clear(object: Obj) -> c_int {
 /// At import, with the GIL held.
 pub unsafe fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let slot = |slot, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut members = [super::ffi::member(c"__vectorcalloffset__", std::mem::offset_of!(Request, face)), super::ffi::NO_MEMBER];
+    let mut members =
+        [super::ffi::member(c"__vectorcalloffset__", std::mem::offset_of!(Request, face)), super::ffi::NO_MEMBER];
     let mut slots = vec![
-        slot(ffi::Py_tp_doc, c"A request being measured: an awaitable, and its own `receive` and `send`.".as_ptr().cast_mut().cast()),
+        slot(
+            ffi::Py_tp_doc,
+            c"A request being measured: an awaitable, and its own `receive` and `send`.".as_ptr().cast_mut().cast(),
+        ),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
