@@ -19,7 +19,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_flight", "_validation", "config", "request_id", "route_template", "system", "timing"}),
     frozenset({"registry"}),
     frozenset({"exposition", "metrics"}),
-    frozenset({"access", "health", "middleware", "stats"}),
+    frozenset({"access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrument"}),
     frozenset({"demo"}),

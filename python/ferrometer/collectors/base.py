@@ -1,0 +1,166 @@
+"""What a collector is: a name, a rhythm, and ``collect()``.
+
+A collector reads something that nobody increments by hand (a GPU, a database, this process) and
+writes what it read into metrics that it owns. When it runs, how often, and what happens when it
+fails is the scheduler's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Iterable
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+from ferrometer.metrics import Enum, Gauge, Info, MetricWrapperBase
+
+Scope: TypeAlias = Literal["process", "machine"]
+Stale: TypeAlias = Literal["drop", "keep", "nan"]
+
+_SCOPES = ("process", "machine")
+_STALES = ("drop", "keep", "nan")
+
+
+class Collector(Protocol):
+    """Something that is read in the background. Inherit from it, or have the same attributes.
+
+    ``collect()`` updates metrics made at construction. A plain function runs in a thread of its own
+    per flight, where it may block; a coroutine function runs on the scheduler's event loop, where it
+    must not. There is one flight at a time. It reports a failure by raising: ``CollectError`` with a
+    reason and words that may be logged, or anything else, of which only the type is logged.
+    """
+
+    name: str
+    """Label value ``collector`` of the self-metrics; unique within a scheduler."""
+
+    interval: float = 10.0
+    """Seconds from start to start, ± 5 % of jitter."""
+
+    timeout: float = 5.0
+    """Seconds a flight may take."""
+
+    scope: Scope = "process"
+    """``"machine"``: exactly one worker of the application runs it."""
+
+    stale: Stale = "drop"
+    """What becomes of its gauges after a failure: no value, the last value, or NaN. Counters stay."""
+
+    def collect(self) -> Awaitable[None] | None:
+        """Read, and update the metrics."""
+
+    def clear(self) -> None:
+        """Drop the values: by default, of every gauge, info and enum among the attributes."""
+        drop(metrics_of(self))
+
+    def open(self) -> None:
+        """Called by ``start()`` in the caller's thread, where the application's event loop may run."""
+
+    def close(self) -> Awaitable[None] | None:
+        """Give back what ``open`` and ``collect`` took: connections, callbacks. More flights may follow."""
+
+
+class CollectError(Exception):
+    """A flight failed, and why is known.
+
+    ``reason`` is a label value of ``ferrometer_collector_errors_total``: a word from a small set, such
+    as ``"refused"``. The message is logged, so it must hold no secret.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class UnavailableError(CollectError):
+    """What is to be read does not exist here (no driver, no such kernel file): no error, only no values.
+
+    It is said once at level INFO, and asked again from time to time.
+    """
+
+    def __init__(self, message: str, *, reason: str = "unavailable") -> None:
+        super().__init__(message, reason=reason)
+
+
+def metrics_of(collector: object) -> list[MetricWrapperBase]:
+    """The metrics among the attributes of an object."""
+    return [value for value in vars(collector).values() if isinstance(value, MetricWrapperBase)]
+
+
+def drop(metrics: Iterable[MetricWrapperBase]) -> None:
+    """Take away the current values. A family without labels cannot lose its series: it becomes NaN."""
+    for metric in metrics:
+        if not isinstance(metric, Gauge | Info | Enum):
+            continue  # a counter that stands still says nothing wrong, and one that vanishes loses history
+        if metric._labelnames:
+            metric.clear()
+        elif isinstance(metric, Gauge):
+            metric.set(math.nan)
+
+
+def to_nan(metrics: Iterable[MetricWrapperBase]) -> None:
+    """Set every series of the gauges to NaN."""
+    for metric in metrics:
+        if isinstance(metric, Gauge):
+            for series in metric._metrics.values() if metric._labelnames else (metric,):
+                series.set(math.nan)
+
+
+def mark_stale(collector: Collector) -> None:
+    """Do with the values of a failed collector what it declares."""
+    stale = attribute(collector, "stale")
+    if stale == "nan":
+        to_nan(metrics_of(collector))
+    elif stale == "drop":
+        clear(collector)
+
+
+def clear(collector: Collector) -> None:
+    """Drop the values, also of a collector that has no ``clear`` of its own."""
+    own = getattr(collector, "clear", None)
+    if callable(own):
+        own()
+    else:
+        drop(metrics_of(collector))
+
+
+def attribute(collector: Collector, name: str) -> Any:
+    """An attribute of the protocol, its default where the object has none."""
+    return getattr(collector, name, getattr(Collector, name, None))
+
+
+def check(collector: object) -> Collector:
+    """The object as a collector; TypeError or ValueError says what it lacks."""
+    kind = type(collector).__name__
+    if isinstance(collector, type):
+        raise TypeError(
+            f"a collector is an object, not the class {collector.__name__}: write {collector.__name__}()"
+        )
+    if not callable(getattr(collector, "collect", None)):
+        raise TypeError(f"{kind} is no collector: it has no collect()")
+    name = getattr(collector, "name", None)
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ValueError(f"{kind}.name must be a printable string, the collector's label value, not {name!r}")
+    typed = cast("Collector", collector)
+    for what in ("interval", "timeout"):
+        seconds = attribute(typed, what)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"{kind}.{what} must be a number of seconds, not {seconds!r}")
+        if not math.isfinite(seconds) or seconds <= 0:
+            raise ValueError(f"{kind}.{what} must be a finite number of seconds above 0, not {seconds!r}")
+    for what, allowed in (("scope", _SCOPES), ("stale", _STALES)):
+        if attribute(typed, what) not in allowed:
+            raise ValueError(
+                f"{kind}.{what} must be one of {', '.join(allowed)}, not {attribute(typed, what)!r}"
+            )
+    return typed
+
+
+__all__ = [
+    "CollectError",
+    "Collector",
+    "Scope",
+    "Stale",
+    "UnavailableError",
+    "drop",
+    "metrics_of",
+    "to_nan",
+]

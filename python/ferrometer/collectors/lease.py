@@ -1,0 +1,156 @@
+"""Who of several workers runs a machine-wide collector: the one that holds the lock.
+
+The lease IS an exclusive ``flock`` on a small file, so the kernel ends it with its holder, however
+that one dies. No process id is written down and none is asked whether it lives: ids are reused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+DIRECTORY_VARIABLE = "FERROMETER_DIR"
+
+
+class Lease:
+    """One name that one process of the application may hold at a time.
+
+    ``hold()`` costs some microseconds and never blocks. The lock is advisory and per open file: two
+    leases of one name exclude each other within a process too.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._path = directory / f"{_file_name(name)}.lock"
+        self._file: int | None = None
+        _LEASES.add(self)
+
+    def hold(self) -> bool:
+        """Whether this object holds the lease now, taking it when it is free.
+
+        Raises OSError when the file cannot be made or opened.
+        """
+        if sys.platform == "win32":  # no flock: every worker runs the collector itself
+            return True
+        if self._file is not None and self._still_there(self._file):
+            return True
+        self.release()
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between open and lock the file may have been swept away: then this lock excludes nobody.
+            held = self._still_there(file)
+        except BlockingIOError:
+            held = False
+        except BaseException:
+            os.close(file)
+            raise
+        if not held:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Whether it was held when last asked."""
+        return self._file is not None
+
+    def release(self) -> None:
+        """Let another worker have it; nothing happens when it is not held."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)  # the last descriptor of the open file: the lock goes with it
+
+    def _still_there(self, file: int) -> bool:
+        """Whether the path still leads to the locked file; keeps its time fresh for sweepers of /tmp."""
+        try:
+            here, there = os.fstat(file), os.stat(self._path, follow_symlinks=False)
+            os.utime(file)
+        except OSError:
+            return False
+        return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+    def _forget(self) -> None:
+        # In a forked child: the open file is shared with the parent, so only this descriptor is
+        # closed. LOCK_UN here would take the parent's lock away; keeping it open would outlive it.
+        self.release()
+
+
+_LEASES: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for lease in list(_LEASES):
+        lease._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def application_directory(application: str | None = None) -> Path:
+    """The private folder of this application's leases, made when missing.
+
+    ``FERROMETER_DIR`` names one; else it lies below ``XDG_RUNTIME_DIR`` or the temporary folder, mode
+    0700, and its name is a digest of ``application``. Without that, of what the workers of one
+    application have in common and others have not: parent process, command line, working directory.
+    Raises OSError when the folder cannot be made, PermissionError when it belongs to somebody else.
+    """
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    if named:
+        home = Path(named) / "leases"
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return home
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK | os.X_OK):
+        root = Path(runtime) / "ferrometer"
+    else:
+        root = Path(tempfile.gettempdir()) / f"ferrometer-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    _private(root)
+    home = root / _digest(application if application is not None else application_key())
+    _private(home)
+    return home
+
+
+def application_key() -> str:
+    """What tells this application from another one of the same user."""
+    parent = os.getppid()
+    return "\0".join((str(parent), _started(parent), os.getcwd(), *sys.argv))
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot: a process id alone comes round again."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]  # the command, in parentheses, may hold anything
+
+
+def _private(folder: Path) -> None:
+    """Make the folder, or see that it is ours alone: in /tmp anybody could have made it first."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not hasattr(os, "getuid"):
+        return
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not a folder of this user's own; set {DIRECTORY_VARIABLE}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _file_name(name: str) -> str:
+    """The name as a file name: readable, and never two names for one file."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
+    return plain if plain == name else f"{plain}-{_digest(name)}"

@@ -1,0 +1,263 @@
+"""One collector under the scheduler's care: its flights, its rhythm, its state, its self-metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ferrometer._flight import Flight, Outcome, launch
+from ferrometer.collectors.base import (
+    CollectError,
+    Collector,
+    UnavailableError,
+    attribute,
+    check,
+    clear,
+    mark_stale,
+)
+from ferrometer.collectors.lease import Lease
+from ferrometer.metrics import Counter, Gauge
+from ferrometer.registry import REGISTRY, CollectorRegistry
+
+_log = logging.getLogger("ferrometer.collectors")
+
+State: TypeAlias = Literal["starting", "ok", "failing", "unavailable", "standby"]
+
+LEASE_SECONDS = 2.0
+"""How often a worker on standby asks for the lease: after the holder's death, the longest gap."""
+
+JITTER = 0.05
+"""Share of the interval by which a start comes earlier or later: workers started together drift apart."""
+
+SLOWEST = 60.0
+"""Seconds: back-off goes no further than this, unless the interval itself does."""
+
+
+class SelfMetrics:
+    """What the scheduler says about its collectors."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.success = Gauge(
+            "ferrometer_collector_success",
+            "Whether the latest flight of the collector succeeded",
+            ["collector"],
+            registry=registry,
+        )
+        self.duration = Gauge(
+            "ferrometer_collector_duration_seconds",
+            "How long the latest flight of the collector took",
+            ["collector"],
+            registry=registry,
+        )
+        self.last_success = Gauge(
+            "ferrometer_collector_last_success_timestamp_seconds",
+            "When the collector last succeeded, in seconds since 1970",
+            ["collector"],
+            registry=registry,
+        )
+        self.errors = Counter(
+            "ferrometer_collector_errors",
+            "Flights of the collector that failed, by reason",
+            ["collector", "reason"],
+            registry=registry,
+        )
+
+    def forget(self, name: str) -> None:
+        """Drop the gauges of a collector that this process does not run (any more)."""
+        for gauge in (self.success, self.duration, self.last_success):
+            gauge.remove(name)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorStatus:
+    """How one collector is. ``last_success`` is in seconds since 1970."""
+
+    state: State
+    reason: str | None = None
+    last_success: float | None = None
+
+
+class Watch:
+    """Flies one collector again and again."""
+
+    def __init__(self, collector: Collector, metrics: SelfMetrics, lease: Callable[[str], Lease]) -> None:
+        self.collector = check(collector)
+        self.name = collector.name
+        self._interval = float(attribute(collector, "interval"))
+        self._timeout = float(attribute(collector, "timeout"))
+        self._metrics = metrics
+        self._make_lease = lease if attribute(collector, "scope") == "machine" else None
+        self._lease: Lease | None = None
+        self._lease_broken = False
+        self._flight: Flight | None = None
+        self._failures = 0
+        self._reasons: set[str] = set()  # those already logged since the last success
+        self.status = CollectorStatus("starting")
+
+    def open(self) -> None:
+        """Before the first flight of a life of the scheduler, in the thread of whoever starts it."""
+        self.status = CollectorStatus("starting")
+        self._failures = 0
+        self._reasons.clear()
+        self._quietly(mark_stale, self.collector)  # what a parent process or an earlier life left there
+        hook = getattr(self.collector, "open", None)
+        if callable(hook):
+            try:
+                hook()
+            except Exception as error:
+                self._failed(error)
+
+    async def run(self) -> None:
+        """Fly until cancelled."""
+        try:
+            while True:
+                if not self._mine():
+                    await asyncio.sleep(_jittered(min(LEASE_SECONDS, self._interval)))
+                    continue
+                started = time.monotonic()
+                delay = await self.fly()
+                # From start to start; but never at once again, however long the flight was.
+                await asyncio.sleep(max(delay - (time.monotonic() - started), delay * JITTER))
+        finally:
+            await self._land()
+
+    async def fly(self) -> float:
+        """One flight, judged; returns the seconds until the next should start."""
+        previous = self._flight
+        if previous is not None and not previous.over:
+            return self._hung()
+        if previous is not None and previous.outcome is not None and previous.overdue and self._failures:
+            # It ended long after its time and may have written what it found then.
+            self._quietly(mark_stale, self.collector)
+        flight = self._flight = Flight(self._timeout)
+        launch(self.collector.collect, flight, name=f"ferrometer-collector-{self.name}")
+        await flight.wait()
+        outcome = flight.outcome or Outcome(error=TimeoutError(f"no answer within {self._timeout:g} s"))
+        self._metrics.duration.labels(self.name).set(flight.duration_ms() / 1000)
+        if outcome.error is None:
+            self._succeeded()
+            return _jittered(self._interval)
+        self._failed(outcome.error)
+        return self._backed_off()
+
+    def _mine(self) -> bool:
+        """Whether this process is the one to run it."""
+        if self._make_lease is None or self._lease_broken:
+            return True
+        try:
+            if self._lease is None:
+                self._lease = self._make_lease(self.name)
+            if self._lease.hold():
+                return True
+        except OSError as error:
+            # Two workers that collect the same are better than none.
+            self._lease_broken = True
+            _log.warning("collector %r runs in every worker, for want of a lease: %s", self.name, error)
+            return True
+        if self.status.state != "standby":
+            self.status = CollectorStatus("standby")
+            self._metrics.forget(self.name)
+            self._quietly(clear, self.collector)
+            _log.debug("collector %r stands by: another worker runs it", self.name)
+        return False
+
+    def _succeeded(self) -> None:
+        now = time.time()
+        before = self.status.state
+        self.status = CollectorStatus("ok", last_success=now)
+        self._failures = 0
+        self._reasons.clear()
+        self._metrics.success.labels(self.name).set(1)
+        self._metrics.last_success.labels(self.name).set(now)
+        if before in ("failing", "unavailable"):
+            _log.info("collector %r recovered", self.name)
+
+    def _failed(self, error: BaseException) -> None:
+        reason = reason_of(error)
+        missing = isinstance(error, UnavailableError)
+        self._failures += 1
+        self.status = CollectorStatus(
+            "unavailable" if missing else "failing", reason, self.status.last_success
+        )
+        self._metrics.success.labels(self.name).set(0)
+        if not missing:
+            self._metrics.errors.labels(self.name, reason).inc()
+        self._quietly(mark_stale, self.collector)
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            level = logging.INFO if missing else logging.WARNING
+            _log.log(level, "collector %r %s: %s", self.name, self.status.state, words(error))
+
+    def _hung(self) -> float:
+        """The previous flight is still in the air, beyond its time: wait, and say so."""
+        self._metrics.errors.labels(self.name, "hung").inc()
+        return _jittered(self._interval)
+
+    def _backed_off(self) -> float:
+        slowest = max(self._interval, min(SLOWEST, self._interval * 8))
+        return _jittered(min(self._interval * 2.0 ** min(self._failures - 1, 10), slowest), 0.25)
+
+    async def _land(self) -> None:
+        """End the flight in the air, then let the collector close what it holds."""
+        flight = self._flight
+        if flight is not None and not flight.over:
+            task = flight.task
+            if isinstance(task, asyncio.Task):
+                task.cancel()
+            while not flight.over:  # noqa: ASYNC110  # a thread ends it, on its own
+                await asyncio.sleep(0.005)
+        try:
+            hook = getattr(self.collector, "close", None)
+            result = hook() if callable(hook) else None
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            _log.warning("collector %r could not close: %s", self.name, words(error))
+        if self._lease is not None:
+            self._lease.release()
+
+    def abandon(self) -> bool:
+        """After a stop that waited long enough: release the lease. Whether a flight is still in the air."""
+        if self._lease is not None:
+            self._lease.release()
+        return self._flight is not None and not self._flight.over
+
+    def _quietly(self, act: Callable[[Collector], None], collector: Collector) -> None:
+        """Run the collector's own code where its failure must change nothing."""
+        try:
+            act(collector)
+        except Exception as error:
+            _log.debug("collector %r: %s failed: %s", self.name, act.__name__, words(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """The error as a label value: a collector's own reason, ``timeout``, or the type's name."""
+    if isinstance(error, CollectError):
+        return error.reason
+    return "timeout" if isinstance(error, TimeoutError) else type(error).__name__
+
+
+def words(error: BaseException) -> str:
+    """The error for a log line. A foreign exception's message may quote a password: type and place only."""
+    if isinstance(error, CollectError):
+        return str(error) or error.reason
+    name = type(error).__name__
+    if isinstance(error, TimeoutError) and error.__traceback__ is None:
+        return f"{name}: {error}"  # made by ourselves
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return name
+    return f"{name} ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+
+
+def _jittered(seconds: float, share: float = JITTER) -> float:
+    return seconds * random.uniform(1 - share, 1 + share)
