@@ -21,7 +21,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"exposition", "metrics"}),
     frozenset({"access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),
-    frozenset({"instrument"}),
+    frozenset({"instrumentation"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

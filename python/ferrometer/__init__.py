@@ -19,8 +19,8 @@ _LAZY: dict[str, str] = {
     "HealthChecks": "health",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
-    "Observability": "instrument",
-    "instrument": "instrument",
+    "Observability": "instrumentation",
+    "instrument": "instrumentation",
 }
 
 __all__ = [
