@@ -33,6 +33,7 @@ CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell"}),
     frozenset({"histogram", "labels", "sampling"}),
+    frozenset({"exemplar"}),
     frozenset({"family", "series"}),
     frozenset({"registry"}),
     frozenset({"encode"}),
