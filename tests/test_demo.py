@@ -205,10 +205,13 @@ def test_progress_without_a_terminal_is_four_lines() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are Unix's")
 def test_progress_on_a_terminal_stays_on_its_line() -> None:
     master, slave = os.openpty()
-    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb") as screen:
+    with os.fdopen(slave, "w") as terminal:
         progress = Progress(terminal, "Sending", 100)
         progress.at(50)
         progress.finish()
-        shown = screen.read1(4096).decode()
+        shown = ""
+        while not shown.endswith("\n"):  # a terminal hands on what is written when it pleases
+            shown += os.read(master, 4096).decode()
+    os.close(master)
     assert shown.count("\n") == 1
     assert shown.endswith("100/100  \x1b[K\r\n")
