@@ -15,13 +15,13 @@ CORE = ROOT / "rust" / "core" / "src"
 
 # From the ground up. A module may import from the layers below its own; a package (`demo/`) is one module.
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
-    frozenset({"_core"}),
+    frozenset({"_core", "conventions"}),
     frozenset({"_flight", "_validation", "config", "request_id", "route_template", "system", "timing"}),
     frozenset({"registry"}),
     frozenset({"exposition", "metrics"}),
     frozenset({"access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),
-    frozenset({"instrumentation"}),
+    frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

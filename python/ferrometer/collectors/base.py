@@ -8,10 +8,10 @@ fails is the scheduler's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
-from ferrometer.metrics import Enum, Gauge, Info, MetricWrapperBase
+from ferrometer.metrics import Counter, Enum, Gauge, Info, MetricWrapperBase
 
 Scope: TypeAlias = Literal["process", "machine"]
 Stale: TypeAlias = Literal["drop", "keep", "nan"]
@@ -58,6 +58,36 @@ class Collector(Protocol):
         """Give back what ``open`` and ``collect`` took: connections, callbacks. More flights may follow."""
 
 
+class FunctionCollector(Collector):
+    """A function as a collector: ``FunctionCollector("queue", read_queue, interval=30)``.
+
+    ``metrics``: those it updates, for ``stale``; without them, values stay as they are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[], Awaitable[None] | None],
+        *,
+        interval: float = Collector.interval,
+        timeout: float = Collector.timeout,
+        scope: Scope = "process",
+        stale: Stale = "drop",
+        metrics: Iterable[MetricWrapperBase] = (),
+    ) -> None:
+        self.name = name
+        self.interval = interval
+        self.timeout = timeout
+        self.scope = scope
+        self.stale = stale
+        self.metrics = tuple(metrics)
+        self._function = function
+
+    def collect(self) -> Awaitable[None] | None:
+        """Call the function."""
+        return self._function()
+
+
 class CollectError(Exception):
     """A flight failed, and why is known.
 
@@ -81,8 +111,12 @@ class UnavailableError(CollectError):
 
 
 def metrics_of(collector: object) -> list[MetricWrapperBase]:
-    """The metrics among the attributes of an object."""
-    return [value for value in vars(collector).values() if isinstance(value, MetricWrapperBase)]
+    """The metrics among the attributes of an object, and in its tuples and lists."""
+    found: list[MetricWrapperBase] = []
+    for value in getattr(collector, "__dict__", {}).values():
+        items = value if isinstance(value, tuple | list) else (value,)
+        found.extend(item for item in items if isinstance(item, MetricWrapperBase))
+    return found
 
 
 def drop(metrics: Iterable[MetricWrapperBase]) -> None:
@@ -102,6 +136,20 @@ def to_nan(metrics: Iterable[MetricWrapperBase]) -> None:
         if isinstance(metric, Gauge):
             for series in metric._metrics.values() if metric._labelnames else (metric,):
                 series.set(math.nan)
+
+
+def set_total(counter: Counter, total: float) -> None:
+    """Bring a counter to a total that is counted elsewhere (by the kernel, by a server).
+
+    A total below what the counter shows means that the counting began anew: the counter follows, as
+    Prometheus expects of a restart. ``counter`` is one series: ``family.labels(...)`` where it has labels.
+    """
+    shown = counter._get()
+    if total > shown:
+        counter.inc(total - shown)
+    elif total < shown - 1e-9 * abs(shown):  # not for the last bit of a float
+        counter.reset()
+        counter.inc(max(total, 0.0))
 
 
 def mark_stale(collector: Collector) -> None:
@@ -157,10 +205,12 @@ def check(collector: object) -> Collector:
 __all__ = [
     "CollectError",
     "Collector",
+    "FunctionCollector",
     "Scope",
     "Stale",
     "UnavailableError",
     "drop",
     "metrics_of",
+    "set_total",
     "to_nan",
 ]

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ferrometer.collectors.base import Collector, clear
+from ferrometer.collectors.base import Collector
 from ferrometer.collectors.lease import Lease, application_directory, application_key
 from ferrometer.collectors.watch import CollectorStatus, SelfMetrics, Watch
 from ferrometer.registry import REGISTRY, CollectorRegistry
@@ -99,12 +99,8 @@ class CollectorScheduler:
         with self._lock:
             watch = self._watches.pop(name, None)
             life = self._life
-        if watch is None:
-            return
-        if life is not None:
-            life.cancel(watch)
-        self._metrics.forget(name)
-        clear(watch.collector)
+        if watch is not None and (life is None or not life.cancel(watch)):
+            watch.put_down()
 
     def status(self) -> Mapping[str, CollectorStatus]:
         """How each collector is."""
@@ -206,9 +202,9 @@ class _Life:
         """Fly one more collector; from any thread."""
         self._call(self._spawn, watch)
 
-    def cancel(self, watch: Watch) -> None:
-        """Fly it no more; from any thread."""
-        self._call(self._cancel, watch)
+    def cancel(self, watch: Watch) -> bool:
+        """Fly it no more; from any thread. False when there is no loop any more to do so."""
+        return self._call(self._cancel, watch)
 
     def signal(self) -> None:
         """Ask for the end; from any thread."""
@@ -216,8 +212,8 @@ class _Life:
 
     def join(self) -> None:
         """Wait for the end, unless this is the loop that has to reach it."""
-        if _running_loop() is not self._loop:
-            self._ended.wait(self._grace * 2)
+        if _running_loop() is not self._loop and not self._ended.wait(self._grace * 2):
+            _log.warning("the collectors' thread did not end within %g s; it is left behind", self._grace * 2)
 
     async def wait(self) -> None:
         if _running_loop() is self._loop and self._main is not None:
@@ -225,11 +221,13 @@ class _Life:
         else:
             await asyncio.to_thread(self._ended.wait, self._grace * 2)
 
-    def _call(self, *call: object) -> None:
+    def _call(self, *call: object) -> bool:
         try:
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]
         except RuntimeError:  # the loop is closed: there is nothing left to tell
             self._ended.set()
+            return False
+        return True
 
     def _thread(self) -> None:
         try:

@@ -28,7 +28,7 @@ from ferrometer.registry import REGISTRY, CollectorRegistry
 
 _log = logging.getLogger("ferrometer.collectors")
 
-State: TypeAlias = Literal["starting", "ok", "failing", "unavailable", "standby"]
+State: TypeAlias = Literal["starting", "ok", "failing", "unavailable", "standby", "stopped"]
 
 LEASE_SECONDS = 2.0
 """How often a worker on standby asks for the lease: after the holder's death, the longest gap."""
@@ -99,7 +99,7 @@ class Watch:
         self._flight: Flight | None = None
         self._failures = 0
         self._reasons: set[str] = set()  # those already logged since the last success
-        self.status = CollectorStatus("starting")
+        self.status = CollectorStatus("stopped")
 
     def open(self) -> None:
         """Before the first flight of a life of the scheduler, in the thread of whoever starts it."""
@@ -220,13 +220,19 @@ class Watch:
                 await result
         except Exception as error:
             _log.warning("collector %r could not close: %s", self.name, words(error))
+        self.put_down()
+
+    def put_down(self) -> None:
+        """Nobody reads it here any more: nothing is shown as if somebody did."""
+        self._metrics.forget(self.name)
+        self._quietly(mark_stale, self.collector)
+        self.status = CollectorStatus("stopped", last_success=self.status.last_success)
         if self._lease is not None:
             self._lease.release()
 
     def abandon(self) -> bool:
         """After a stop that waited long enough: release the lease. Whether a flight is still in the air."""
-        if self._lease is not None:
-            self._lease.release()
+        self.put_down()
         return self._flight is not None and not self._flight.over
 
     def _quietly(self, act: Callable[[Collector], None], collector: Collector) -> None:
