@@ -6,6 +6,9 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 /// Doubles hold every integer up to here exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Where the whole part of a count stops taking amounts, so that steps of one never make it wrap.
+const HALF: u64 = 1 << 63;
+
 /// Adds to a word that has one writer: no lock prefix, the cost of a plain `add`.
 #[inline(always)]
 pub(crate) fn bump(word: &AtomicU64, by: u64) {
@@ -44,7 +47,11 @@ impl CounterCell {
     /// Adds a whole number.
     #[inline(always)]
     pub fn add_int(&self, amount: u64) {
-        bump(&self.whole, amount);
+        match self.whole.load(Relaxed).checked_add(amount) {
+            Some(sum) if sum <= HALF => self.whole.store(sum, Relaxed),
+            // Large amounts (floating-point operations, femtoseconds) get here within hours.
+            _ => store_f64(&self.fraction, load_f64(&self.fraction) + amount as f64),
+        }
     }
 
     /// Adds a finite, non-negative amount; whole ones stay exact beyond 2^53.
@@ -148,6 +155,24 @@ mod tests {
         cell.add(1e300);
         cell.inc();
         assert_eq!(cell.parts(), (1, 1e300));
+    }
+
+    #[test]
+    fn a_count_beyond_64_bits_rounds_and_never_wraps() {
+        let block = Block::new(CounterCell::WORDS);
+        let cell = CounterCell::at(&block);
+        let mut exact = 0u128;
+        for amount in [u64::MAX, 1 << 62, 1 << 62, 1, 1 << 63, u64::MAX] {
+            cell.add_int(amount);
+            cell.inc();
+            exact += u128::from(amount) + 1;
+            assert!((cell.get() - exact as f64).abs() <= exact as f64 * f64::EPSILON);
+        }
+        for _ in 0..5000 {
+            cell.add(EXACT - 1.0);
+            exact += u128::from((1u64 << 53) - 1);
+        }
+        assert!((cell.get() - exact as f64).abs() <= exact as f64 * 1e-12);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::number::{write_count, write_float, write_value};
 use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::Buckets;
-use crate::labels::escape;
+use crate::labels::{escape, pairs, Labels};
 use crate::registry::{Computed, Entry, Registry};
 use crate::series::SeriesRef;
 
@@ -130,7 +130,12 @@ impl Text<'_> {
             Kind::Summary(_, quantiles) => family.for_each(|series| self.summary(family, series, quantiles)),
             Kind::Info => family.for_each(|series| {
                 let own = series.info().unwrap_or_default();
-                self.start_with(&name, series.text(), own.as_bytes(), b"");
+                let all: Vec<_> = pairs(series.text()).into_iter().chain(pairs(own.as_bytes())).collect();
+                let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+                let values: Vec<&str> = all.iter().map(|(_, value)| value.as_str()).collect();
+                let mut text = Vec::new();
+                Labels::new(&names).render(&values, &mut text);
+                self.start(&name, "", &text);
                 self.out.extend_from_slice(b"1.0\n");
             }),
             Kind::StateSet(states) => family.for_each(|series| {
