@@ -59,6 +59,10 @@ class MetricWrapperBase(_Native):
     _type: str = ""
     _reserved_labelnames: Sequence[str] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core._own_methods(cls)
+
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
         # Only the library's own classes: a user's subclass may take any arguments.
         if cls in _PLAIN and isinstance(name, str) and name:

@@ -76,10 +76,11 @@ impl LabelCache {
     #[must_use]
     pub unsafe fn insert(&mut self, key: &[*mut ffi::PyObject], child: *mut ffi::PyObject, series: usize) -> Evicted {
         let mut evicted = Evicted(Vec::new());
-        // Grow with the family, so that small families stay small.
-        if series > self.mask + 1 && self.mask + 1 < MOST {
+        // Grow with the family, so that small families stay small; four times as many entries as series,
+        // so that few of them want the same one.
+        if series * 2 > self.mask + 1 && self.mask + 1 < MOST {
             evicted = self.take_all();
-            self.resize(series.next_power_of_two().min(MOST));
+            self.resize((series * 4).next_power_of_two().min(MOST));
         }
         let slot = self.slot(key);
         for (place, &object) in self.slots[slot..].iter_mut().zip([child].iter().chain(key)) {

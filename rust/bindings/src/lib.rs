@@ -29,6 +29,8 @@ mod _core {
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
+    use super::raw::_own_methods;
+    #[pymodule_export]
     use super::registry::Registry;
 
     #[pymodule_init]
