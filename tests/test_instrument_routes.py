@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ferrometer import CollectorRegistry, instrument
+from ferrometer import CollectorRegistry, MetricsMiddleware, instrument, observability_app
 from tests.endpoints.client import calling
 from tests.endpoints.small_apps import counted, fastapi_app, hello
 
@@ -137,6 +137,29 @@ async def test_a_path_of_its_own() -> None:
         assert (await client.get("/stats")).status_code == 404
     assert {key[1] for key in counted(watched)} >= {"/health"}
     assert not {key for key in counted(watched) if key[1].startswith("/observability")}
+
+
+async def test_by_hand_around_any_asgi_application() -> None:
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse("plain")(scope, receive, send)
+
+    registry = CollectorRegistry()
+    measured = MetricsMiddleware(plain, namespace="byhand", registry=registry)
+    outer = Starlette(
+        routes=[
+            Mount("/observability", observability_app(metrics=measured.metrics)),
+            Mount("/", measured),
+        ]
+    )
+    async with calling(outer) as client:
+        for _ in range(3):
+            assert (await client.get("/anything")).json() == "plain"
+        for path in PATHS:
+            assert (await client.get("/observability" + path, follow_redirects=False)).status_code == 200
+        assert (await client.get("/observability/stats")).json()["requests"]["total"] == 3
+        text = (await client.get("/observability/metrics")).text
+    assert "byhand_requests_total 3" in text
+    assert "byhand_cache_hits 0" in text
 
 
 async def test_below_a_mount_the_endpoints_are_there_and_nothing_is_counted_twice() -> None:
