@@ -16,14 +16,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-import ferrometer
-from ferrometer import CollectorRegistry, MetricsMiddleware, Observability, instrument
+from ferrometer import CollectorRegistry, MetricsMiddleware, Observability, ServiceStats, instrument
 from tests.endpoints.client import calling
+from tests.endpoints.small_apps import counted, fastapi_app, starlette_app
 from tests.real.uvicorn import uvicorn
 
 pytestmark = pytest.mark.anyio
@@ -38,42 +37,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The repository's folder or the developer's shell must not decide what is tested."""
     monkeypatch.setenv("FERROMETER_CONFIG", "")
 
 
-async def hello(request: Request) -> Response:
-    return PlainTextResponse(f"hello {request.path_params.get('name', '')}")
-
-
-def fastapi_app() -> FastAPI:
-    app = FastAPI()
-    app.add_api_route("/hello/{name}", lambda name: f"hello {name}")
-    return app
-
-
-def starlette_app() -> Starlette:
-    return Starlette(routes=[Route("/hello/{name}", hello)])
-
-
 MAKERS: list[Callable[[], Starlette]] = [fastapi_app, starlette_app]
-
-
-def counted(watched: Observability) -> dict[tuple[str, str, str], float]:
-    """Requests by method, endpoint and status."""
-    family = next(f for f in _families(watched) if f.name == "http_requests")
-    return {
-        (s.labels["method"], s.labels["endpoint"], s.labels["status"]): s.value
-        for s in family.samples
-        if s.name == "http_requests_total"
-    }
-
-
-def _families(watched: Observability) -> Any:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    return text_string_to_metric_families(ferrometer.generate_latest(watched.registry).decode())
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -159,112 +128,6 @@ async def test_a_user_of_the_stats_needs_no_global() -> None:
         assert "ns_cache_hits 1" in (await client.get("/metrics")).text
 
 
-def catch_all_fastapi() -> FastAPI:
-    app = FastAPI()
-    app.add_api_route("/{rest:path}", lambda rest: "caught")
-    return app
-
-
-CATCH_ALL: list[Callable[[], Starlette]] = [
-    catch_all_fastapi,
-    lambda: Starlette(routes=[Route("/{rest:path}", hello)]),
-    lambda: Starlette(routes=[Mount("/", routes=[Route("/{rest:path}", hello)])]),
-    lambda: Starlette(routes=[Mount("", routes=[Route("/{rest:path}", hello)])]),
-    lambda: Starlette(routes=[Route("/{word}", hello)]),
-]
-
-
-@pytest.mark.parametrize("make", CATCH_ALL)
-async def test_a_catch_all_hides_no_endpoint(make: Callable[[], Starlette]) -> None:
-    app = make()
-    instrument(app, registry=CollectorRegistry())
-    async with calling(app) as client:
-        for path in JSON_PATHS:
-            assert (await client.get(path)).headers["content-type"] == "application/json"
-            assert (await client.get(path)).json()
-        assert "http_requests" in (await client.get("/metrics")).text
-
-
-def own(app: Starlette, how: str) -> None:
-    """Gives the application a /health of its own."""
-    answer = {"own": True}
-    if how == "decorator":
-        assert isinstance(app, FastAPI)
-        app.get("/health")(lambda: answer)
-    elif how == "included router":
-        assert isinstance(app, FastAPI)
-        router = APIRouter(prefix="/health")
-        router.add_api_route("", lambda: answer)
-        app.include_router(router)
-    elif how == "router in a router":
-        assert isinstance(app, FastAPI)
-        inner, outer = APIRouter(prefix="/health"), APIRouter()
-        inner.add_api_route("", lambda: answer)
-        outer.include_router(inner)
-        app.include_router(outer)
-    elif how == "route":
-        app.router.routes.append(Route("/health", lambda request: JSONResponse(answer)))
-    elif how == "mount":
-
-        async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-            await JSONResponse(answer)(scope, receive, send)
-
-        app.mount("/health", mounted)
-    else:
-        raise AssertionError(how)
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("how", ["decorator", "included router", "router in a router", "route", "mount"])
-async def test_the_applications_own_route_wins(how: str, when: str) -> None:
-    app = FastAPI()
-    registry = CollectorRegistry()
-    if when == "before":
-        own(app, how)
-    watched = instrument(app, registry=registry)
-    if when == "after":
-        own(app, how)
-    async with calling(app) as client:
-        answer = await client.get("/health", follow_redirects=True)
-        assert answer.json() == {"own": True}
-        assert answer.headers["x-request-id"]
-        assert (await client.get("/ready")).json() == {"status": "ready"}
-        assert (await client.get("/stats")).json()["requests"]["total"] >= 1  # and it is measured
-    assert sum(counted(watched).values()) >= 1
-
-
-async def test_a_route_for_another_method_keeps_its_path_too() -> None:
-    app = FastAPI()
-    app.post("/stats")(lambda: "posted")
-    instrument(app, registry=CollectorRegistry())
-    async with calling(app) as client:
-        assert (await client.post("/stats")).json() == "posted"
-        assert (await client.get("/stats")).status_code == 405
-
-
-async def test_a_websocket_of_the_same_path_takes_nothing_away() -> None:
-    async def socket(websocket: WebSocket) -> None:
-        await websocket.accept()
-
-    app = Starlette(routes=[WebSocketRoute("/health", socket)])
-    instrument(app, registry=CollectorRegistry())
-    async with calling(app) as client:
-        assert (await client.get("/health")).json()["status"] == "ok"
-
-
-async def test_a_path_of_its_own() -> None:
-    app = fastapi_app()
-    app.get("/health")(lambda: "own")
-    watched = instrument(app, registry=CollectorRegistry(), path="/observability")
-    async with calling(app) as client:
-        assert (await client.get("/health")).json() == "own"
-        for path in PATHS:
-            assert (await client.get("/observability" + path)).status_code == 200
-        assert (await client.get("/stats")).status_code == 404
-    assert {key[1] for key in counted(watched)} >= {"/health"}
-    assert not {key for key in counted(watched) if key[1].startswith("/observability")}
-
-
 async def test_what_an_outer_middleware_answers_is_counted_too() -> None:
     app = fastapi_app()
     watched = instrument(app, registry=CollectorRegistry())
@@ -307,17 +170,11 @@ async def test_the_status_counted_is_the_status_sent(make: Callable[[], Starlett
     assert watched.metrics.snapshot()["failed"] == 1
 
 
-async def test_below_a_mount_the_endpoints_are_there_and_nothing_is_counted_twice() -> None:
-    registry = CollectorRegistry()
-    inner, outer = fastapi_app(), FastAPI()
-    instrument(inner, registry=registry)
-    watched = instrument(outer, registry=registry)
-    outer.mount("/v1", inner)
-    async with calling(outer) as client:
-        assert (await client.get("/v1/hello/a")).status_code == 200
-        assert (await client.get("/v1/stats")).json()["requests"]["total"] == 1
-        assert (await client.get("/v1/polling")).status_code == 200
-    assert sum(value for key, value in counted(watched).items() if "hello" in key[1]) == 1
+async def test_polling_adds_up_no_durations(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = fastapi_app()
+    watched = instrument(app, registry=CollectorRegistry())
+    monkeypatch.setattr(ServiceStats, "_snapshot", lambda stats: pytest.fail("the expensive way"))
+    assert watched.stats.polling()["requests_in_flight"] == 0
 
 
 async def test_in_flight_is_seen_while_a_request_waits() -> None:

@@ -211,11 +211,15 @@ class CacheStats:
 
     def hit(self, amount: int = 1) -> None:
         """Count lookups that found what they looked for."""
-        _count(self.hits, amount)
+        if amount != 1:
+            _check_count(amount)
+        self.hits.inc(amount)
 
     def miss(self, amount: int = 1) -> None:
         """Count lookups that did not."""
-        _count(self.misses, amount)
+        if amount != 1:
+            _check_count(amount)
+        self.misses.inc(amount)
 
     def hit_rate(self) -> float:
         """Percent of lookups that hit; 0.0 before the first one."""
@@ -285,11 +289,10 @@ def _value(metric: Counter | Gauge) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _count(gauge: Gauge, amount: int) -> None:
+def _check_count(amount: int) -> None:
     # Counts by nature, gauges by type: their names are contracts, and a counter's would end in `_total`.
     if not 0 <= amount < math.inf:
         raise ValueError(f"a count grows by a finite amount of at least 0, not {amount!r}")
-    gauge.inc(amount)
 
 
 def _requests(seen: Mapping[str, float]) -> dict[str, Any]:

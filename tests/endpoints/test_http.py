@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import Message, Scope
 
 from ferrometer import CollectorRegistry, Gauge
 from ferrometer.endpoints import endpoint_paths, observability_app, observability_routes
@@ -50,6 +51,22 @@ async def test_get_and_head(path: str) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         expected = "text/plain; version=0.0.4; charset=utf-8" if "metrics" in path else "application/json"
         assert answer.headers["content-type"] == expected
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_head_sends_no_body_even_to_a_server_that_would_pass_it_on(path: str) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "method": "HEAD", "path": path, "query_string": b"", "headers": []}
+    await app()(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert b"".join(message.get("body", b"") for message in sent[1:]) == b""
 
 
 @pytest.mark.parametrize("path", PATHS)

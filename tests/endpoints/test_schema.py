@@ -135,7 +135,7 @@ def recorded(registry: CollectorRegistry) -> ServiceStats:
 
 async def get(path: str, **options: Any) -> tuple[int, Any]:
     registry = CollectorRegistry()
-    health = HealthChecks({"database": database, "redis": redis})
+    health = HealthChecks({"database": database, "redis": redis}, timeout=60)
     app = observability_app(registry=registry, stats=recorded(registry), health=health, **options)
     async with calling(app) as client:
         answer = await client.get(path)
@@ -162,6 +162,14 @@ async def test_the_shape_is_that_of_the_contract(path: str, example: str) -> Non
     assert status == 200
     assert shape(body) == shape(json.loads(example))
     assert body.get("status") == json.loads(example).get("status")
+
+
+@pytest.mark.parametrize(
+    "query", ["format", "format=", "format=FLAT", "%ff=%00", "&&=&", "format=nested&x=" + "y" * 5000]
+)
+async def test_an_odd_query_is_the_default_form(query: str) -> None:
+    status, body = await get("/health?" + query)
+    assert (status, shape(body)) == (200, shape(json.loads(HEALTH)))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +268,7 @@ async def test_an_unhealthy_component(path: str) -> None:
     def broken() -> None:
         raise ConnectionRefusedError("postgres://app:hunter2@db")
 
-    health = HealthChecks({"database": database, "redis": broken})
+    health = HealthChecks({"database": database, "redis": broken}, timeout=60)
     async with calling(observability_app(registry=CollectorRegistry(), health=health)) as client:
         await client.get("/health")
         answer = await client.get(path)
@@ -280,7 +288,7 @@ async def test_an_unhealthy_component(path: str) -> None:
 
 async def test_polling_and_live_run_no_check() -> None:
     calls: list[int] = []
-    health = HealthChecks({"it": lambda: calls.append(1)}, cache_seconds=0)
+    health = HealthChecks({"it": lambda: calls.append(1)}, timeout=60, cache_seconds=0)
     async with calling(observability_app(registry=CollectorRegistry(), health=health)) as client:
         for path in ("/polling", "/live", "/stats", "/metrics"):
             await client.get(path)

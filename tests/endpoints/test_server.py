@@ -22,9 +22,9 @@ from ferrometer.endpoints import observability_app
 from ferrometer.health import HealthChecks
 from ferrometer.stats import ServiceStats
 
-health = HealthChecks(timeout=0.2)
+health = HealthChecks(timeout=60)
 health.register("database", lambda: {"total_connections": 3})
-health.register("hangs", threading.Event().wait)
+health.register("hangs", threading.Event().wait, timeout=0.1)
 stats = ServiceStats("gpuproxy")
 stats.cache.hit(3)
 stats.cache.miss()
