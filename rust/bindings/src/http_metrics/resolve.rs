@@ -19,7 +19,7 @@ impl Scope {
     #[inline(always)]
     pub unsafe fn new(scope: Obj) -> Self {
         // SAFETY: as the caller says.
-        Self { scope, route: unsafe { present(lookup(scope, keys().route)) } }
+        Self { scope, route: unsafe { present(lookup(scope, &keys().route)) } }
     }
 
     /// The address of the route object, or of the endpoint where there is none; zero where there is neither.
@@ -34,7 +34,7 @@ impl Scope {
 
     fn endpoint_object(&self) -> Obj {
         // SAFETY: as promised to `new`.
-        unsafe { present(lookup(self.scope, keys().endpoint)) }
+        unsafe { present(lookup(self.scope, &keys().endpoint)) }
     }
 
     /// The address of the endpoint; zero where there is none.
@@ -45,11 +45,11 @@ impl Scope {
     fn context_object(&self) -> Obj {
         // SAFETY: as promised to `new`; the inner object is searched only if it is a dict.
         unsafe {
-            let fastapi = lookup(self.scope, keys().fastapi);
+            let fastapi = lookup(self.scope, &keys().fastapi);
             if fastapi.is_null() || ffi::PyDict_Check(fastapi) == 0 {
                 return null_mut();
             }
-            present(lookup(fastapi, keys().context))
+            present(lookup(fastapi, &keys().context))
         }
     }
 
@@ -62,7 +62,7 @@ impl Scope {
     /// neither, but a dict of their own.
     pub fn may_hide_a_route(&self) -> bool {
         // SAFETY: as promised to `new`.
-        !unsafe { lookup(self.scope, keys().fastapi) }.is_null()
+        !unsafe { lookup(self.scope, &keys().fastapi) }.is_null()
     }
 
     /// References to all of these.

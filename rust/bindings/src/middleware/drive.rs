@@ -24,8 +24,8 @@ unsafe fn start(request: *mut Request) -> bool {
         (*request).phase = Phase::Executing;
         instrument.shared.active.enter(request);
         if (*request).kind == Kind::Http {
-            instrument.shared.in_flight.add(1.0);
-            if instrument.sampler.take() {
+            instrument.in_flight().add(1.0);
+            if !instrument.sampled || instrument.sampler.take() {
                 (*request).flags |= TIMED;
                 (*request).started = instrument.clock.now();
             }
@@ -135,13 +135,31 @@ unsafe extern "C" fn send(object: Obj, argument: Obj, result: *mut Obj) -> PySen
                 return PYGEN_ERROR;
             }
         }
-        let outcome = ffi::PyIter_Send((*request).inner, argument, result);
+        let outcome = step((*request).inner, argument, result);
         match outcome {
             PYGEN_RETURN => finish::returned(request),
             PYGEN_NEXT => Request::suspend(request),
             PYGEN_ERROR => finish::raised(request),
         }
         outcome
+    }
+}
+
+/// `PyIter_Send`, without its way through the linker's tables for what is a coroutine nearly always.
+///
+/// # Safety
+/// `inner` is a live iterator.
+#[inline(always)]
+unsafe fn step(inner: Obj, argument: Obj, result: *mut Obj) -> PySendResult {
+    // SAFETY: the slot belongs to the object's type.
+    unsafe {
+        let slots = (*ffi::Py_TYPE(inner)).tp_as_async;
+        if !slots.is_null() {
+            if let Some(send) = (*slots).am_send {
+                return send(inner, argument, result);
+            }
+        }
+        ffi::PyIter_Send(inner, argument, result)
     }
 }
 
@@ -239,7 +257,7 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
                 return null_mut();
             }
         }
-        let result = ffi::PyObject_VectorcallMethod(keys().throw, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result = ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
         if !result.is_null() {
             Request::suspend(request);
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0 {
@@ -298,7 +316,7 @@ unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
             Phase::Suspended => {
                 (*request).phase = Phase::Executing;
                 let arguments = [(*request).inner];
-                let mut result = ffi::PyObject_VectorcallMethod(keys().close, arguments.as_ptr(), 1, null_mut());
+                let mut result = ffi::PyObject_VectorcallMethod(keys().close.object, arguments.as_ptr(), 1, null_mut());
                 if result.is_null() {
                     if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
                         finish::raised(request);
