@@ -101,7 +101,7 @@ fn counter_is_trusted() -> bool {
     false
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

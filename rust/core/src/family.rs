@@ -287,7 +287,7 @@ fn text(series: &[Option<SeriesRef>], position: u32) -> &[u8] {
     series[position as usize].as_ref().map_or(&[], |series| series.text())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
