@@ -6,6 +6,9 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 /// Doubles hold every integer up to here exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Whole amounts are kept apart up to here: half the range, so that `inc` need not look.
+const MOST: u64 = 1 << 63;
+
 /// Adds to a word that has one writer: no lock prefix, the cost of a plain `add`.
 #[inline(always)]
 pub(crate) fn bump(word: &AtomicU64, by: u64) {
@@ -22,7 +25,8 @@ pub(crate) fn store_f64(word: &AtomicU64, value: f64) {
     word.store(value.to_bits(), Relaxed);
 }
 
-/// A monotone count: whole increments in a `u64` that never rounds, fractions beside it.
+/// A monotone count: whole increments in a `u64` that never rounds; fractions, and what is too large
+/// for it, beside it.
 ///
 /// Writers must be serialised by the caller (the GIL); readers may be anywhere.
 pub struct CounterCell {
@@ -40,7 +44,17 @@ impl CounterCell {
     /// Adds a whole number.
     #[inline(always)]
     pub fn add_int(&self, amount: u64) {
-        bump(&self.whole, amount);
+        let sum = self.whole.load(Relaxed).saturating_add(amount);
+        if sum <= MOST {
+            self.whole.store(sum, Relaxed);
+        } else {
+            self.add_inexactly(amount as f64);
+        }
+    }
+
+    #[inline]
+    fn add_inexactly(&self, amount: f64) {
+        store_f64(&self.fraction, load_f64(&self.fraction) + amount);
     }
 
     /// Adds a finite, non-negative amount; whole ones stay exact beyond 2^53.
@@ -51,7 +65,7 @@ impl CounterCell {
             #[expect(clippy::cast_sign_loss, reason = "amounts are non-negative by contract")]
             self.add_int(amount as u64);
         } else {
-            store_f64(&self.fraction, load_f64(&self.fraction) + amount);
+            self.add_inexactly(amount);
         }
     }
 
@@ -140,6 +154,21 @@ mod tests {
         cell.add(1e300);
         cell.inc();
         assert_eq!(cell.parts(), (1, 1e300));
+    }
+
+    /// Whole amounts beyond what a `u64` can add up go on as doubles; nothing wraps around.
+    #[test]
+    fn huge_amounts_never_make_a_counter_smaller() {
+        let cell = Block::<CounterCell>::new();
+        let mut last = 0.0;
+        for amount in [1, u64::MAX, 1, u64::MAX - 5, 1 << 63, 1, 1 << 62, 1 << 62, 7] {
+            cell.add_int(amount);
+            cell.inc();
+            assert!(cell.get() >= last, "{amount}: {last} became {}", cell.get());
+            last = cell.get();
+        }
+        let exact = 3.0 * 2f64.powi(64);
+        assert!((last / exact - 1.0).abs() < 1e-15, "{last}");
     }
 
     #[test]
