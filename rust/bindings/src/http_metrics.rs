@@ -150,8 +150,14 @@ impl HttpMetrics {
             views::register(&core, &shared, namespace).map_err(refused)?;
         }
         let in_flight = NonNull::from(&*shared.in_flight);
-        let instrument =
-            Instrument { in_flight, shared, table: Table::new(), sampled: sampler.rate() < 1.0, sampler, clock: Clock::get() };
+        let instrument = Instrument {
+            in_flight,
+            shared,
+            table: Table::new(),
+            sampled: sampler.rate() < 1.0,
+            sampler,
+            clock: Clock::get(),
+        };
         Ok(Self { instrument, namespace, registry })
     }
 }

@@ -119,7 +119,7 @@ fn unescape(text: &[u8]) -> String {
     String::from_utf8_lossy(&value).into_owned()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

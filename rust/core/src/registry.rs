@@ -124,8 +124,8 @@ impl Registry {
     /// # Errors
     /// When one of its sample names is taken, by itself included.
     pub fn adopt(&self, family: &Arc<Family>) -> Result<(), Error> {
-        let mut inner = lock(&self.inner);
         let names = names_of(family.definition());
+        let mut inner = lock(&self.inner);
         inner.check(&names, || family.definition().describe())?;
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
@@ -137,8 +137,8 @@ impl Registry {
     /// # Errors
     /// When one of their names is taken.
     pub fn register_source(&self, source: Arc<dyn Source>, description: &str) -> Result<(), Error> {
-        let mut inner = lock(&self.inner);
         let names = source.names();
+        let mut inner = lock(&self.inner);
         inner.check(&names, || description.to_owned())?;
         inner.claim(names, &Owner::Other(description.to_owned()));
         inner.entries.push(Entry::Source(source));
@@ -160,7 +160,9 @@ impl Registry {
     pub fn release(&self, names: &[String]) {
         let mut inner = lock(&self.inner);
         for name in names {
-            inner.names.remove(name);
+            if matches!(inner.names.get(name), Some(Owner::Other(_))) {
+                inner.names.remove(name);
+            }
         }
     }
 
@@ -253,7 +255,7 @@ impl Inner {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::family::Kind;
@@ -290,6 +292,16 @@ mod tests {
             let text = registry.family(other).err().expect("a conflict").to_string();
             assert!(text.contains("counter a(x)") && text.contains(shows), "{text}");
         }
+    }
+
+    #[test]
+    fn only_reserved_names_are_released() {
+        let registry = Registry::new();
+        registry.family(definition("a", Kind::Counter, &[])).unwrap();
+        registry.reserve(vec!["b".into()], "b's collector").unwrap();
+        registry.release(&["a".into(), "b".into()]);
+        assert!(registry.find("a").is_some());
+        registry.reserve(vec!["b".into()], "another").unwrap();
     }
 
     #[test]

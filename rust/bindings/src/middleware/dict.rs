@@ -176,9 +176,9 @@ pub unsafe fn check(keys: &[&Key]) {
         let mut fits = !small.is_null() && keys[..3].iter().all(|key| set(small, key)) && found_alike(small);
         fits = fits
             && entries(small).is_none_or(|entries| {
-                first(small, keys[0]) == Some(keys[0].object) && entries.len() == 3 && entries.iter().zip(keys).all(|(entry, key)| {
-                    (entry.key, entry.value) == (key.object, key.object)
-                })
+                first(small, keys[0]) == Some(keys[0].object)
+                    && entries.len() == 3
+                    && entries.iter().zip(keys).all(|(entry, key)| (entry.key, entry.value) == (key.object, key.object))
             });
         ffi::Py_XDECREF(small);
         // Many keys, growing, and with every other one deleted.

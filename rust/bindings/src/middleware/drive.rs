@@ -257,7 +257,8 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
                 return null_mut();
             }
         }
-        let result = ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result =
+            ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
         if !result.is_null() {
             Request::suspend(request);
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0 {

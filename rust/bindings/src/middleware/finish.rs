@@ -246,7 +246,11 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
 unsafe fn body_length(request: *mut Request, method: usize) -> u64 {
     // SAFETY: the request runs, so its scope is there.
     unsafe {
-        if has_body(method) || (*request).has(LISTENED) { content_length((*request).scope) } else { 0 }
+        if has_body(method) || (*request).has(LISTENED) {
+            content_length((*request).scope)
+        } else {
+            0
+        }
     }
 }
 

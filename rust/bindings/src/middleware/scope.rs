@@ -22,9 +22,7 @@ static HTTP: Literal<4> = Literal::new(b"http");
 #[inline(always)]
 pub unsafe fn is_http(scope: Obj) -> bool {
     // SAFETY: the dict is checked before it is looked into.
-    unsafe {
-        ffi::PyDict_CheckExact(scope) != 0 && first(scope, &keys().kind).is_some_and(|value| HTTP.is(value))
-    }
+    unsafe { ffi::PyDict_CheckExact(scope) != 0 && first(scope, &keys().kind).is_some_and(|value| HTTP.is(value)) }
 }
 
 /// The type of a scope; `None` for lifespan, for types unknown here and for what is no scope at all.

@@ -116,7 +116,7 @@ fn digits(text: &str) -> (Digits, i32) {
     (digits, point)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
