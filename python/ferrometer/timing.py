@@ -25,7 +25,11 @@ def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -
     """``function`` with every run of its body inside a fresh context manager."""
     import inspect
 
-    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(_decorate(function.__func__, managed))  # type: ignore[return-value]
+    # What runs is `__call__` for an object, but for a class it is the making of an instance.
+    is_object = not (inspect.isroutine(function) or inspect.isclass(function))
+    call = getattr(function, "__call__", function) if is_object else function  # noqa: B004
 
     def is_a(predicate: Callable[[object], bool]) -> bool:
         return predicate(function) or predicate(call)
