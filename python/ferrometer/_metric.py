@@ -54,7 +54,13 @@ class Value:
         """Adds to the value."""
         self.set(self._read() + amount)
 
-    _value = property(get, set)
+    @property
+    def _value(self) -> float:
+        return self._read()
+
+    @_value.setter
+    def _value(self, value: float) -> None:
+        self.set(value)
 
 
 class MetricWrapperBase(_Native):
@@ -73,7 +79,8 @@ class MetricWrapperBase(_Native):
             if known := getattr(registry, "_names_to_collectors", None):
                 parts = (*args[2:5], "", "", "")
                 namespace, subsystem, unit = (
-                    kwargs.get(key, part) for key, part in zip(("namespace", "subsystem", "unit"), parts)
+                    kwargs.get(key, part)
+                    for key, part in zip(("namespace", "subsystem", "unit"), parts, strict=False)
                 )
                 same = known.get(full_name(cls._type, name, namespace, subsystem, unit))
                 if type(same) is cls:
@@ -86,7 +93,7 @@ class MetricWrapperBase(_Native):
         cls._tells_samples = any(getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told)
         if "observe" in cls.__dict__:
             # What a subclass makes of an observation holds for timers, too; it decides about sampling.
-            cls._record = lambda self, value: self.observe(value)  # type: ignore[method-assign]
+            cls._record = lambda self, value: self.observe(value)  # type: ignore[attr-defined,method-assign]
             cls._take = lambda self: True  # type: ignore[method-assign]
 
     def _init(
@@ -108,7 +115,9 @@ class MetricWrapperBase(_Native):
         if parent is not None and (_labelvalues or type(self) is type(parent)):
             if not _labelvalues:
                 kind = type(self).__name__
-                raise TypeError(f"{kind}.__init__ must pass _labelvalues on to super().__init__(), e.g. in **kwargs")
+                raise TypeError(
+                    f"{kind}.__init__ must pass _labelvalues on to super().__init__(), e.g. in **kwargs"
+                )
             _making.parent = None  # a metric that `__init__` makes beside is no child
             self._become_child(parent, tuple(_labelvalues))
             return self._metric_init()
@@ -131,7 +140,17 @@ class MetricWrapperBase(_Native):
         native = registry._native if ours else None
         plain = type(self) in PLAIN
         self._define(
-            native, self._type, full, documentation, unit or "", list(names), detail, max_series, sample, plain, meta
+            native,
+            self._type,
+            full,
+            documentation,
+            unit or "",
+            list(names),
+            detail,
+            max_series,
+            sample,
+            plain,
+            meta,
         )
         if ours:
             registry._note(self)
@@ -241,7 +260,8 @@ class MetricWrapperBase(_Native):
         """The family with its samples. Raises what a ``set_function`` callback raises."""
         self._run_callbacks()
         metric = self._get_metric()
-        for suffix, *rest in self._samples():
+        told: Iterable[Any] = self._samples()  # a subclass's samples may be shorter
+        for suffix, *rest in told:
             metric.add_sample(self._name + suffix, *rest)
         return [metric]
 
@@ -253,13 +273,19 @@ class MetricWrapperBase(_Native):
 
         names = self._labelnames
         if type(self)._child_samples is not MetricWrapperBase._child_samples:
-            return [
-                Sample(suffix, {**dict(zip(names, values)), **labels}, *rest)
+            told: Iterable[tuple[tuple[str, ...], Any]] = (
+                (values, sample)
                 for values, child in self._metrics.items()
-                for suffix, labels, *rest in child._child_samples()
+                for sample in child._child_samples()
+            )
+            return [
+                Sample(suffix, {**dict(zip(names, values, strict=True)), **labels}, *rest)
+                for values, (suffix, labels, *rest) in told
             ]
         return [
-            Sample(suffix, {**dict(zip(names, values)), **labels}, value, None, _exemplar(exemplar))
+            Sample(
+                suffix, {**dict(zip(names, values, strict=True)), **labels}, value, None, _exemplar(exemplar)
+            )
             for suffix, labels, value, values, exemplar in self._rows()
         ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +23,9 @@ def full_name(kind: str, name: str, namespace: str, subsystem: str, unit: str) -
         raise ValueError("Metric name should not be empty")
     for part in (name, namespace, subsystem, unit):
         if part and not isinstance(part, str):
-            raise TypeError(f"a metric name is a str, and so are its parts; {part!r} is a {type(part).__name__}")
+            raise TypeError(
+                f"a metric name is a str, and so are its parts; {part!r} is a {type(part).__name__}"
+            )
     full = "_".join(part for part in (namespace, subsystem, name) if part)
     if kind == "counter":
         full = full.removesuffix("_total")
@@ -71,12 +75,14 @@ def bucket_bounds(buckets: Iterable[float | str]) -> tuple[float, ...]:
         try:
             bounds.append(float(bound))
         except ValueError:
-            raise ValueError(f"bucket bound {bound!r} is no number; give upper bounds: [0.1, 1, 10]") from None
+            raise ValueError(
+                f"bucket bound {bound!r} is no number; give upper bounds: [0.1, 1, 10]"
+            ) from None
     if bounds[-1:] != [_INF]:
         bounds.append(_INF)
     if len(bounds) < 2:
         raise ValueError(f"Must have at least two buckets, not {bounds}: give an upper bound below +Inf")
-    for left, right in zip(bounds, bounds[1:]):
+    for left, right in pairwise(bounds):
         if not left < right:
             if left != left or right != right:
                 raise ValueError(f"bucket bounds {left}, {right}: no value is below NaN; remove it")
@@ -103,7 +109,9 @@ def state_names(name: str, states: Iterable[str] | None) -> tuple[str, ...]:
         raise ValueError(f"states is the string {states!r}; give a list: [{states!r}]")
     checked = tuple(states or ())
     if not checked:
-        raise ValueError(f"No states provided for Enum metric: {name}; give a list of names, the first one holds")
+        raise ValueError(
+            f"No states provided for Enum metric: {name}; give a list of names, the first one holds"
+        )
     for state in checked:
         if not isinstance(state, str):
             raise ValueError(f"state {state!r} of {name} is a {type(state).__name__}; give {str(state)!r}")
@@ -119,4 +127,6 @@ def validate_exemplar(exemplar: Mapping[str, str]) -> None:
         label_names((name,), ())
         runes += len(name) + len(value)
     if runes > EXEMPLAR_RUNES:
-        raise ValueError(f"Exemplar labels have {runes} UTF-8 characters, exceeding the limit of {EXEMPLAR_RUNES}")
+        raise ValueError(
+            f"Exemplar labels have {runes} UTF-8 characters, exceeding the limit of {EXEMPLAR_RUNES}"
+        )

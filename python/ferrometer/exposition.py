@@ -21,8 +21,9 @@ def generate_latest(registry: Collector = REGISTRY) -> bytes:
     ``collect()``, such as a restricted or a prometheus_client registry, go through prometheus_client.
     """
     # A registry whose collect() somebody replaced shows what that says.
-    if getattr(registry.collect, "__func__", None) is CollectorRegistry.collect:
-        return registry._text()  # type: ignore[attr-defined]
+    replaced = getattr(registry.collect, "__func__", None) is not CollectorRegistry.collect
+    if isinstance(registry, CollectorRegistry) and not replaced:
+        return registry._text()
     from prometheus_client.exposition import generate_latest as peer
 
     return peer(registry)

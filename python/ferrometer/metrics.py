@@ -13,6 +13,7 @@ Signatures, validation and errors are prometheus_client's; ``inc``, ``dec``, ``s
 from __future__ import annotations
 
 import time as _time
+from itertools import pairwise
 
 from . import _core
 from ._metric import MAX_SERIES, PLAIN, MetricWrapperBase, Value
@@ -53,7 +54,9 @@ class Counter(MetricWrapperBase, _core.Counter):
         *,
         max_series: int = MAX_SERIES,
     ) -> None:
-        self._init(name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series)
+        self._init(
+            name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series
+        )
 
     def reset(self) -> None:
         """Back to zero from now on, for a logical restart within one process."""
@@ -227,7 +230,7 @@ class Histogram(MetricWrapperBase, _core.Histogram):
     def _buckets(self) -> list[Value]:
         self._observable(self._sum)
         totals = [0.0, *(value for suffix, _, value, *_ in self._rows() if suffix == "_bucket")]
-        return [Value(lambda count=b - a: count) for a, b in zip(totals, totals[1:])]  # type: ignore[misc]
+        return [Value(lambda count=b - a: count) for a, b in pairwise(totals)]  # type: ignore[misc]
 
 
 class Summary(MetricWrapperBase, _core.Summary):
@@ -303,7 +306,9 @@ class Info(MetricWrapperBase, _core.Info):
         *,
         max_series: int = MAX_SERIES,
     ) -> None:
-        self._init(name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series)
+        self._init(
+            name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series
+        )
 
     def info(self, val: Mapping[str, str]) -> None:
         """Replaces the labels.
@@ -340,7 +345,9 @@ class Enum(MetricWrapperBase, _core.Enum):
     ) -> None:
         labelnames = label_names(labelnames, ())
         if {name, full_name(self._type, name, namespace, subsystem, unit)}.intersection(labelnames):
-            raise ValueError(f"Overlapping labels for Enum metric: {name}; its states are in a label of its name")
+            raise ValueError(
+                f"Overlapping labels for Enum metric: {name}; its states are in a label of its name"
+            )
         states = state_names(name, states)
         self._init(
             name,

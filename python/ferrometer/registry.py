@@ -8,10 +8,13 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Protocol
 
     from prometheus_client.metrics_core import Metric
+    from typing_extensions import TypeIs
+
+    from ._metric import MetricWrapperBase
 
     class Collector(Protocol):
         """Anything with prometheus_client's ``collect()``."""
@@ -42,7 +45,11 @@ def _names_of(metrics: Iterable[Metric]) -> list[str]:
     return [m.name + suffix for m in metrics for suffix in ("", *_SUFFIXES.get(m.type, ()))]
 
 
-def _computed(rows: Iterable[_core.ComputedFamily]) -> Iterator[Metric]:
+def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
+    return isinstance(collector, _core.Metric)
+
+
+def _computed(rows: Iterable[_core._Family]) -> Iterator[Metric]:
     for name, help_, kind, unit, samples in rows:
         from prometheus_client.metrics_core import Metric
 
@@ -86,7 +93,7 @@ class RestrictedRegistry:
     def collect(self) -> Iterator[Metric]:
         """The families, each with those of its samples only."""
         for family in self._registry._families(self._names):
-            if restricted := family._restricted_metric(self._names):
+            if restricted := family._restricted_metric(self._names):  # type: ignore[no-untyped-call]
                 yield restricted
 
 
@@ -122,12 +129,14 @@ class CollectorRegistry:
 
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
-        if isinstance(collector, _core.Metric):
+        if _is_native(collector):
             self._native.adopt(collector)
             self._note(collector)
             return
         hash(collector)  # raises before a name is taken
-        describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else list)
+        describe = getattr(collector, "describe", None) or (
+            collector.collect if self._auto_describe else list
+        )
         names = _names_of(describe())
         self._native.reserve(names, repr(collector))
         with self._lock:
@@ -136,7 +145,7 @@ class CollectorRegistry:
             if self._support_collectors_without_names and not names:
                 self._collectors_without_names.append(collector)
 
-    def _note(self, metric: Collector) -> None:
+    def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
         names = [metric._name + suffix for suffix in ("", *_SUFFIXES.get(metric._type, ()))]
         with self._lock:
@@ -157,7 +166,7 @@ class CollectorRegistry:
                 self._names_to_collectors.pop(name, None)
             if collector in self._collectors_without_names:
                 self._collectors_without_names.remove(collector)
-        if isinstance(collector, _core.Metric):
+        if _is_native(collector):
             self._native.unregister(collector)
         else:
             self._native.release(names)
@@ -213,15 +222,14 @@ class CollectorRegistry:
         for collector in wanted:
             yield from self._collected(collector)
         # What native code records, and what the registry has to say about itself.
-        yield from _computed(self._native.computed([c for c in everything if isinstance(c, _core.Metric)]))
+        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
 
     def _collected(self, collector: Collector) -> list[Metric]:
         """The families of one collector; none when it raises."""
         try:
             return list(collector.collect())
         except Exception as error:  # the application's own code: anything can come out of it
-            native = isinstance(collector, _core.Metric)
-            self._failed(collector._name if native else type(collector).__qualname__, error)
+            self._failed(collector._name if _is_native(collector) else type(collector).__qualname__, error)
             return []
 
     def _failed(self, source: str, error: Exception) -> None:
@@ -230,7 +238,9 @@ class CollectorRegistry:
             self._logged.add(source)
             import logging
 
-            logging.getLogger("ferrometer").warning("%s is left out of scrapes: it raised", source, exc_info=error)
+            logging.getLogger("ferrometer").warning(
+                "%s is left out of scrapes: it raised", source, exc_info=error
+            )
 
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
@@ -239,7 +249,7 @@ class CollectorRegistry:
         leave_out = []
         families = []
         for collector in collectors:
-            if not isinstance(collector, _core.Metric):
+            if not _is_native(collector):
                 families += self._collected(collector)
             elif collector._tells_samples:
                 leave_out.append(collector)

@@ -26,7 +26,7 @@ def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -
     import inspect
 
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(_decorate(function.__func__, managed))  # type: ignore[return-value]
+        return type(function)(_decorate(function.__func__, managed))
     # What runs is `__call__` for an object, but for a class it is the making of an instance.
     is_object = not (inspect.isroutine(function) or inspect.isclass(function))
     call = getattr(function, "__call__", function) if is_object else function  # noqa: B004
@@ -106,6 +106,7 @@ class Timer:
         self._metric = self._metric.labels(*labelvalues, **labelkwargs)
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         metric = self._metric
         return _decorate(function, lambda: Timer(metric))
 
@@ -127,6 +128,7 @@ class InprogressTracker:
         self._gauge.dec()
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         return _decorate(function, lambda: self)
 
 
@@ -151,4 +153,5 @@ class ExceptionCounter:
             self._counter.inc()
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         return _decorate(function, lambda: self)

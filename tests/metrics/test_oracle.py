@@ -21,10 +21,14 @@ class Odd:
 
 
 TEXTS = st.one_of(
-    st.sampled_from(["", "GET", "/a/b", 'say "hi"', "a\\b", "two\nlines", "\\n", "é", "😀", "a,b=}", "\x00", "\r"]),
+    st.sampled_from(
+        ["", "GET", "/a/b", 'say "hi"', "a\\b", "two\nlines", "\\n", "é", "😀", "a,b=}", "\x00", "\r"]
+    ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
 )
-VALUES = st.one_of(TEXTS, st.integers(-3, 3), st.booleans(), st.none(), st.just(2.5), st.just(b"x"), st.builds(Odd))
+VALUES = st.one_of(
+    TEXTS, st.integers(-3, 3), st.booleans(), st.none(), st.just(2.5), st.just(b"x"), st.builds(Odd)
+)
 #: Sums of these are exact in any order, which is what differs between the two counters.
 EXACT = st.one_of(st.integers(0, 2**40).map(lambda n: n / 16), st.integers(0, 2**40), st.booleans())
 NUMBERS = st.one_of(st.floats(allow_nan=False), st.integers(-(2**70), 2**70), st.just(0.005), st.just(2.5))
@@ -52,7 +56,7 @@ class Script(RuleBasedStateMachine):
         return data.draw(st.sampled_from(fit)) if fit else None
 
     def labels(self, data: st.DataObject, names: tuple[str, ...]) -> Labels:
-        values = data.draw(st.tuples(*(VALUES for _ in names)))
+        values = tuple(data.draw(VALUES) for _ in names)
         if names and data.draw(st.booleans()):
             return dict(zip(names, values, strict=True))
         return values
@@ -100,7 +104,9 @@ class Script(RuleBasedStateMachine):
         elif kind in ("Histogram", "Summary"):
             pair.do("observe", data.draw(NUMBERS), on=labels)
         elif kind == "Info":
-            pair.do("info", data.draw(st.dictionaries(st.sampled_from(["a", "version", "zz"]), TEXTS)), on=labels)
+            pair.do(
+                "info", data.draw(st.dictionaries(st.sampled_from(["a", "version", "zz"]), TEXTS)), on=labels
+            )
         else:
             pair.do("state", data.draw(st.sampled_from(["up", 'say "down"', "off", "unknown"])), on=labels)
 
@@ -159,7 +165,7 @@ class Script(RuleBasedStateMachine):
             case 0:
                 pair.do("clear")
             case 1 | 2:
-                pair.do("remove", *data.draw(st.tuples(*(VALUES for _ in names))))
+                pair.do("remove", *(data.draw(VALUES) for _ in names))
             case _:
                 some = data.draw(st.lists(st.sampled_from(names), unique=True))
                 pair.do("remove_by_labels", {name: data.draw(VALUES) for name in some})

@@ -70,7 +70,7 @@ class Twins:
             if value != "<created>":
                 assert repr(self.ours.get_sample_value(name, dict(labels))) == value
         # A registry of theirs reads our metrics through `collect()`, and prints the same once more.
-        assert masked(prometheus_client.generate_latest(self.ours)) == theirs  # type: ignore[arg-type]
+        assert masked(prometheus_client.generate_latest(self.ours)) == theirs
 
 
 def _samples(registry: Any) -> list[tuple[str, tuple[tuple[str, str], ...], str]]:

@@ -197,14 +197,14 @@ impl Metric {
     ///
     /// `detail` is the buckets of a histogram, the quantiles of a summary, the states of an enum, the
     /// `multiprocess_mode` of a gauge.
-    #[pyo3(signature = (registry, kind, name, help, unit, labels, detail, max_series, sample, plain, meta))]
+    #[pyo3(signature = (registry, kind, name, documentation, unit, labels, detail, max_series, sample, plain, meta))]
     #[expect(clippy::too_many_arguments, reason = "called from one place, with all of them")]
     fn _define(
         slf: &Bound<'_, Self>,
         registry: Option<&Bound<'_, Registry>>,
         kind: &str,
         name: String,
-        help: &Bound<'_, PyAny>,
+        documentation: &Bound<'_, PyAny>,
         unit: String,
         labels: Vec<String>,
         detail: &Bound<'_, PyAny>,
@@ -229,7 +229,7 @@ impl Metric {
         };
         let sampler =
             if sample.to_bits() == 1f64.to_bits() { None } else { Some(Sampler::new(sample).map_err(value_error)?) };
-        let definition = Definition { name, help: label_text(help)?, unit, kind, labels, max_series };
+        let definition = Definition { name, help: label_text(documentation)?, unit, kind, labels, max_series };
         if let Ok(parent) = metric.parent() {
             let existing = parent.family.definition();
             if existing.same(&definition) {
