@@ -6,6 +6,7 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
 
@@ -16,6 +17,7 @@ mod metric;
 mod middleware;
 mod raw;
 mod registry;
+mod samples;
 
 use pyo3::prelude::*;
 

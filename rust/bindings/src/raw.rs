@@ -21,7 +21,7 @@ use ferrometer_core::histogram::Histogram as Cells;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyFloat, PyString, PyTuple, PyType};
 use std::ffi::{c_int, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
@@ -258,11 +258,22 @@ macro_rules! gauge_method {
                 let (arguments, metric) = unsafe {
                     (Arguments::parse(py, $method, &[$argument], args, nargs, kwnames)?, metric(slf))
                 };
-                let value = arguments.number(0)?.or($default).ok_or_else(|| {
+                if $default.is_some() && metric.parent()?.only_set {
+                    return Err(PyRuntimeError::new_err(concat!($method, " must not be used with the mostrecent mode")));
+                }
+                let series = metric.series()?;
+                let value = match &arguments.values[0] {
+                    // As `prometheus_client`, which calls `float()` in `set` alone.
+                    Some(text) if $default.is_none() && text.is_instance_of::<PyString>() => {
+                        Some(py.get_type::<PyFloat>().call1((text,))?.extract()?)
+                    }
+                    _ => arguments.number(0)?.or($default),
+                };
+                let value = value.ok_or_else(|| {
                     PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
                 })?;
                 let apply: fn(&GaugeCell, f64) = $apply;
-                apply(metric.series()?.gauge(), value);
+                apply(series.gauge(), value);
                 Ok(py.None())
             }
             // SAFETY: the module's first paragraph.
@@ -287,7 +298,7 @@ gauge_method! {
 }
 gauge_method! {
     /// Gauge.set(value)
-    gauge_set, "set", "value", None, |cell, value| cell.set(value)
+    gauge_set, "set", "value", None::<f64>, |cell, value| cell.set(value)
 }
 
 /// Histogram.observe(amount, exemplar=None), Summary.observe(amount)
@@ -480,7 +491,7 @@ pub fn new_child<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> 
     }
 }
 
-fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
+pub fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
     [
         py.get_type::<Counter>(),
         py.get_type::<Gauge>(),

@@ -1,13 +1,15 @@
 //! `Registry`: the native half of `ferrometer.CollectorRegistry`.
 
 use crate::metric::{value_error, Metric};
+use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::registry::Registry as Core;
+use ferrometer_core::registry::{Entry, Registry as Core};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -51,6 +53,28 @@ impl Registry {
     /// All sample names in use.
     fn names(&self) -> Vec<String> {
         self.core.names()
+    }
+
+    /// The families that native code records without a metric object, the computed ones, and what the
+    /// registry has to say about itself. `known` are the metrics that are read otherwise.
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+    fn computed<'py>(&self, py: Python<'py>, known: Vec<Bound<'py, Metric>>) -> PyResult<Vec<FamilyParts<'py>>> {
+        let known: HashSet<_> =
+            known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();
+        let mut families = Vec::new();
+        let mut computed = Vec::new();
+        for entry in self.core.entries() {
+            match entry {
+                Entry::Family(family) if known.contains(&Arc::as_ptr(&family)) => {}
+                Entry::Family(family) => families.push(samples::of_family(py, &family)?),
+                Entry::Source(source) => source.collect(&mut computed),
+            }
+        }
+        computed.extend(self.core.faults());
+        for family in computed {
+            families.push(samples::of_computed(py, family)?);
+        }
+        Ok(families)
     }
 
     /// Counts a callback or collector that raised during a scrape.

@@ -186,11 +186,9 @@ impl Text<'_> {
             write_exemplar(exemplars.get(index), self.out);
             self.out.push(b'\n');
         }
-        // As the peer: with negative bounds the sum is no counter, and neither is exposed.
+        // As the peer: with negative bounds the sum is no counter, and is not exposed.
         let monotone = matches!(&definition.kind, Kind::Histogram(layout) if layout.bounds()[0] >= 0.0);
-        if monotone {
-            self.count_and_sum(&definition.name, series.text(), cumulative, self.buckets.sum);
-        }
+        self.count_and_sum(&definition.name, series.text(), cumulative, monotone.then_some(self.buckets.sum));
         self.created_line(&definition.name, series);
     }
 
@@ -209,17 +207,19 @@ impl Text<'_> {
             }
             (snapshot.count(), snapshot.buckets.sum)
         };
-        self.count_and_sum(&definition.name, series.text(), count, sum);
+        self.count_and_sum(&definition.name, series.text(), count, Some(sum));
         self.created_line(&definition.name, series);
     }
 
-    fn count_and_sum(&mut self, name: &str, labels: &[u8], count: u64, sum: f64) {
+    fn count_and_sum(&mut self, name: &str, labels: &[u8], count: u64, sum: Option<f64>) {
         self.start(name, "_count", labels);
         write_count(count, self.out);
         self.out.push(b'\n');
-        self.start(name, "_sum", labels);
-        write_float(sum, self.out);
-        self.out.push(b'\n');
+        if let Some(sum) = sum {
+            self.start(name, "_sum", labels);
+            write_float(sum, self.out);
+            self.out.push(b'\n');
+        }
     }
 
     fn created_line(&mut self, name: &str, series: &SeriesRef) {
