@@ -16,8 +16,8 @@ from typing import Any
 from benches import answers
 from benches.peers import peer
 from benches.record import BUCKETS, DRIVERS, LABELS, latencies
-from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from benches.rounds import Effort, Samples, Subject, interleave, progress
+from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 
 CHILDREN = 10_000
 QUICK_CHILDREN = 500
@@ -35,7 +35,12 @@ def filled(library: Any, children: int) -> Any:
     # A family of ours stops at 10 000 series unless told otherwise, and the control has more.
     more = {"max_series": children} if library.__name__ == "ferrometer" else {}
     family = library.Histogram(
-        "http_request_duration_seconds", "Request latency.", LABELS, registry=registry, buckets=BUCKETS, **more
+        "http_request_duration_seconds",
+        "Request latency.",
+        LABELS,
+        registry=registry,
+        buckets=BUCKETS,
+        **more,
     )
     values = latencies(1000)
     for i in range(children):
@@ -179,7 +184,9 @@ def _repeat(call: Callable[[], object], seconds: float) -> None:
 def other_process(children: int) -> Iterator[Work]:
     """Work that another process does: our scrapes, for as long as it is told."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, children), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, children), daemon=True
+    )
     process.start()
     theirs.close()
     ours.recv()  # its registry is filled
@@ -215,7 +222,9 @@ ROWS = (
         measure_speed,
         (Aim(CLIENT, OURS, at_least=100),),
         faster_than_control=OURS,
-        note=f"{CHILDREN * PER_CHILD + 4:,} lines, 14 buckets; control: twice the children".replace(",", " ", 1),
+        note=f"{CHILDREN * PER_CHILD + 4:,} lines, 14 buckets; control: twice the children".replace(
+            ",", " ", 1
+        ),
     ),
     Row(
         "gil",
@@ -225,7 +234,7 @@ ROWS = (
         (Aim(OURS, at_most=2),),
         baseline=OTHER_PROCESS,
         faster_than_control=OURS,
-        note="by a spinning thread, more than beside the same scrapes in another process; floor: hashlib.sha256; "
-        "control: prometheus_client",
+        note="by a spinning thread, more than beside the same scrapes in another process; "
+        "floor: hashlib.sha256; control: prometheus_client",
     ),
 )
