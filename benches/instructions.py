@@ -51,7 +51,7 @@ BY_SUBJECT: dict[str, tuple[Callable[[], list[Subject]], str, tuple[str, ...]]] 
     ),
 }
 MANY, MORE = 4, 12  # batches: the difference is eight of them
-BATCH = {"middleware": 100, "middleware_sampled": 100, "middleware_starlette": 100}  # steps of 20 requests
+BATCH = {"middleware": 400, "middleware_sampled": 400, "middleware_starlette": 400}  # steps of five requests
 
 
 def costs(key: str, name: str, folder: Path) -> Counter[Place]:

@@ -147,7 +147,7 @@ def subjects(
 
 def subject(name: str, it: Wrapped, drive: Driver) -> Subject:
     check = answers.equals(it.seen, name) if it.seen else _answers_at_all(it.app)
-    return Subject(name, partial(drive(), it.app), check, step=20)
+    return Subject(name, partial(drive(), it.app), check, step=5)
 
 
 def _answers_at_all(app: ASGIApp) -> Callable[[int], None]:
@@ -179,16 +179,16 @@ def _row(
     make: Callable[[], list[Subject]],
     aims: Sequence[Aim] = (),
     *,
-    rounds: int = 100,
+    rounds: int = 400,
     note: str = "",
 ) -> Row:
     def measure(effort: Effort) -> Samples:
         return interleave(
             make,
             rounds=effort.rounds(rounds),
-            seconds=effort.seconds(0.002),
+            seconds=effort.seconds(0.0004),
             title=title,
-            builds=effort.rounds(10, 1),
+            builds=effort.rounds(20, 1),
         )
 
     return Row(key, title, "ns", measure, tuple(aims), baseline=BARE, faster_than_control=FLOOR, note=note)
@@ -223,6 +223,6 @@ ROWS = (
         "middleware_starlette",
         "  around a Starlette app",
         lambda: subjects(wrapped.starlette, awaited),
-        rounds=200,
+        rounds=600,
     ),
 )

@@ -18,8 +18,10 @@ from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 
 EMPTY = "empty loop"
 SINGLE_NOOP = "no-op inc()"
-ROUNDS = 60
-SECONDS = 0.002  # a sample: long against the clock, short against the machine's moods
+ROUNDS = 240
+# A sample: long against the clock, short against the slices in which a busy machine runs other programs, so
+# that most samples are whole and the median is one of those.
+SECONDS = 0.0004
 LABELS = ("method", "path", "status")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 DRIVERS = {OURS: "ferrometer", "prometheus_client": "prometheus_client"}
@@ -288,7 +290,7 @@ def _row(
             rounds=effort.rounds(ROUNDS),
             seconds=effort.seconds(SECONDS),
             title=title,
-            builds=effort.rounds(3, 1),
+            builds=effort.rounds(6, 1),
         )
 
     return Row(key, title, "ns", measure, tuple(aims), baseline=EMPTY, faster_than_control=FLOOR, note=note)
