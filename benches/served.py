@@ -56,7 +56,7 @@ def measure(application: str, effort: Effort) -> Samples:
         FLOOR: PASS_THROUGH,
         **{name: name for name, module in MODULES.items() if peer(module)},
     }
-    rounds, seconds = effort.rounds(10, 1), 1 if effort.quick else 2  # wrk knows whole seconds only
+    rounds, seconds = effort.rounds(7, 1), 1 if effort.quick else 2  # wrk knows whole seconds only
     samples: Samples = {name: [] for name in names}
     order = list(names)
     with ExitStack() as stack:

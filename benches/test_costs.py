@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import ferrometer
-from benches import exposition, footprint, served
+from benches import exposition, footprint, gil, served
 from benches.fixture import Benchmark
 from benches.rounds import Effort
 from benches.row import CONTROL, OURS, Result, Row
 
 QUICK = Effort(quick=True)
-SCRAPE, GIL = exposition.ROWS
-
-
-def figure(row: Row, name: str) -> float:
-    return Result(row, row.measure(QUICK)).figure(name).median
+[SCRAPE] = exposition.ROWS
 
 
 def test_ten_thousand_histograms(benchmark: Benchmark) -> None:
@@ -31,7 +29,9 @@ def test_control_twice_the_children_take_clearly_longer() -> None:
 
 def test_a_thread_runs_on_beside_a_scrape() -> None:
     # A scrape that held the GIL would take half of the time and more; other programs' noise stays below.
-    lost = min(figure(GIL, OURS) for _ in range(3))
+    registry = exposition.filled(ferrometer, exposition.CHILDREN)
+    scrape = partial(gil.repeat, partial(ferrometer.generate_latest, registry))
+    lost = min(gil.lost(scrape, 0.1).loops for _ in range(5))
     assert lost < 30, f"{lost:.0f} % of a spinning thread's loops were lost beside a scrape"
 
 
