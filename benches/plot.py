@@ -1,18 +1,13 @@
-"""Draws `docs/overhead.svg` from a full run: what each middleware adds to a request, on a logarithmic scale.
-
-    python -m benches --json run.json && python -m benches.plot run.json docs/overhead.svg
+"""Draws `docs/overhead.svg`: what each middleware adds to a request, on a logarithmic scale.
 
 Text takes the page's colour (black, or white where the reader prefers dark), so it reads on both.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from benches.row import CONTROL, FLOOR, OURS
@@ -101,19 +96,3 @@ def _time(nanoseconds: float) -> str:
     if nanoseconds >= 1e3:
         return f"{nanoseconds / 1e3:.3g} µs"
     return f"{nanoseconds:.3g} ns"
-
-
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
-        print("usage: python -m benches.plot RUN.json OUT.svg", file=sys.stderr)
-        return 2
-    run = json.loads(Path(arguments[0]).read_text())
-    if run["quick"]:
-        print("benches: the figures of a --quick run are not worth a picture", file=sys.stderr)
-        return 2
-    Path(arguments[1]).write_text(draw(run))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

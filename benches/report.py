@@ -55,7 +55,7 @@ def _others(result: Result) -> list[str]:
     for name in result.names():
         if name in (FLOOR, OURS):
             continue
-        text = f"{name} {_amount(result.figure(name).median, result.row.unit)}"
+        text = f"{name} {amount(result.figure(name).median, result.row.unit)}"
         if OURS in result.net and name in PEERS:
             text += f" ({_times(result.ratio(name, OURS))} ours)"
         if name == CONTROL:
@@ -82,10 +82,10 @@ def _spread(figure: Figure, unit: str) -> str:
     """`12.3 ns (12.1-12.9)`"""
     thousands = 1000 if unit == "req/s" else 1
     low, high = _number(figure.low / thousands), _number(figure.high / thousands)
-    return f"{_amount(figure.median, unit)} ({low}-{high})"
+    return f"{amount(figure.median, unit)} ({low}-{high})"
 
 
-def _amount(value: float, unit: str) -> str:
+def amount(value: float, unit: str) -> str:
     if unit == "% lost":
         return f"{value:.1f} %"
     if unit == "req/s":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benches import __main__, loop, plot, report
+from benches import __main__, loop, plot, publish, report
 from benches.callgrind import Place, self_costs
 from benches.floor import noop
 from benches.rounds import Effort, Samples, Subject, interleave
@@ -118,7 +118,7 @@ def test_a_run_is_written_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtur
     document = json.loads(run.read_text())
     assert document["quick"] is True
     assert [r["key"] for r in document["rows"]] == ["inc", "middleware_send"]
-    assert plot.main([str(run), str(tmp_path / "no.svg")]) == 2
+    assert publish.main([str(run)]) == 2
 
     figures = {OURS: 80.0, FLOOR: 140.0, "starlette_exporter": 24_000.0, CONTROL: 280.0}
     document["rows"].append({"key": plot.ROW, "figures": {n: {"median": v} for n, v in figures.items()}})
@@ -127,6 +127,24 @@ def test_a_run_is_written_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "80 ns" in texts
     assert "24 µs" in texts
     assert picture.count("<rect") == 3
+
+
+def test_figures_are_written_between_the_marks_of_the_readme() -> None:
+    figures = {OURS: {"median": 7.3}, FLOOR: {"median": 6.0}, "prometheus_client": {"median": 221.0}}
+    aims = [{"aim": "<= 1.3 x floor", "met": True}, {"aim": ">= 40 x prometheus_client", "met": False}]
+    run = {
+        "machine": {"processor": "a CPU", "cores": "2", "python": "3.11"},
+        "rows": [{"key": "inc", "unit": "ns", "figures": figures, "aims": aims}],
+    }
+    readme = publish.insert(f"before\n{publish.BEGIN}\nold\n{publish.END}\nafter\n", run)
+    assert readme.startswith("before\n")
+    assert readme.endswith("\nafter\n")
+    assert "old" not in readme
+    assert "| 6.0 ns | 7.3 ns | prometheus_client 221 ns |" in readme
+    assert "<= 1.3 x floor: met; >= 40 x prometheus_client: **missed**" in readme
+    assert publish.insert(readme, run) == readme
+    with pytest.raises(ValueError, match="to write between"):
+        publish.insert("no marks", run)
 
 
 def test_an_unknown_row_is_named(capsys: pytest.CaptureFixture[str]) -> None:
