@@ -26,11 +26,19 @@ from benches.row import FLOOR, OURS
 BY_SUBJECT: dict[str, tuple[Callable[[], list[Subject]], str, tuple[str, ...]]] = {
     # Key: the subjects, the one to subtract, and those to show.
     "inc": (record.inc_subjects, record.EMPTY, (FLOOR, OURS)),
-    "labels": (lambda: record.labels_subjects(1, literal=True), record.EMPTY, (record.SINGLE_NOOP, FLOOR, OURS)),
+    "labels": (
+        lambda: record.labels_subjects(1, literal=True),
+        record.EMPTY,
+        (record.SINGLE_NOOP, FLOOR, OURS),
+    ),
     "labels_100": (lambda: record.labels_subjects(100), record.EMPTY, (FLOOR, OURS)),
     "labels_fresh": (lambda: record.labels_subjects(1, fresh=True), record.EMPTY, (FLOOR, OURS)),
     "observe": (record.observe_subjects, record.EMPTY, (FLOOR, OURS)),
-    "middleware": (lambda: middleware.subjects(wrapped.plain, middleware.awaited), wrapped.BARE, (FLOOR, OURS)),
+    "middleware": (
+        lambda: middleware.subjects(wrapped.plain, middleware.awaited),
+        wrapped.BARE,
+        (FLOOR, OURS),
+    ),
     "middleware_sampled": (
         lambda: middleware.subjects(wrapped.plain, middleware.awaited, sampled=True),
         wrapped.BARE,
@@ -43,7 +51,7 @@ BY_SUBJECT: dict[str, tuple[Callable[[], list[Subject]], str, tuple[str, ...]]] 
     ),
 }
 MANY, MORE = 4, 12  # batches: the difference is eight of them
-BATCH = {"middleware": 100, "middleware_sampled": 100, "middleware_starlette": 100}  # steps of 20 requests
+BATCH = {"middleware": 400, "middleware_sampled": 400, "middleware_starlette": 400}  # steps of five requests
 
 
 def costs(key: str, name: str, folder: Path) -> Counter[Place]:
@@ -51,7 +59,7 @@ def costs(key: str, name: str, folder: Path) -> Counter[Place]:
     few, many = (self_costs(_count(key, name, batches, folder)) for batches in (MANY, MORE))
     many.subtract(few)
     operations = (MORE - MANY) * _operations(key, name)
-    return Counter({place: count / operations for place, count in many.items()})  # type: ignore[misc]
+    return Counter({place: count / operations for place, count in many.items()})
 
 
 def _count(key: str, name: str, batches: int, folder: Path) -> Path:
@@ -103,7 +111,9 @@ def table(keys: list[str], where: bool) -> None:
 
 def _print_line(title: str, each: Counter[Place]) -> None:
     ours = sum(count for place, count in each.items() if "_core." in place.file)
-    python = sum(count for place, count in each.items() if "python" in place.file and "_core." not in place.file)
+    python = sum(
+        count for place, count in each.items() if "python" in place.file and "_core." not in place.file
+    )
     total = sum(each.values())
     print(f"{title:<34}{total:8.1f}{ours:12.1f}{python:10.1f}{total - ours - python:8.1f}", flush=True)
 

@@ -1,4 +1,4 @@
-"""The libraries measured beside ours. An absent one is left out, by name and with the line that installs it."""
+"""The libraries measured beside ours. An absent one is left out, named, with the line that installs it."""
 
 from __future__ import annotations
 

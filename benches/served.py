@@ -14,8 +14,8 @@ from functools import partial
 from typing import IO
 
 from benches.peers import absent, peer, tool
-from benches.row import FLOOR, OURS, Aim, Row
 from benches.rounds import Effort, Samples, progress
+from benches.row import FLOOR, OURS, Aim, Row
 from benches.wrapped import BARE, BARE_AGAIN, PASS_THROUGH, PATH, SAMPLED
 
 CONNECTIONS = 32
@@ -56,7 +56,7 @@ def measure(application: str, effort: Effort) -> Samples:
         FLOOR: PASS_THROUGH,
         **{name: name for name, module in MODULES.items() if peer(module)},
     }
-    rounds, seconds = effort.rounds(10, 1), 1 if effort.quick else 2  # wrk knows whole seconds only
+    rounds, seconds = effort.rounds(7, 1), 1 if effort.quick else 2  # wrk knows whole seconds only
     samples: Samples = {name: [] for name in names}
     order = list(names)
     with ExitStack() as stack:
@@ -100,19 +100,27 @@ def _check(server: Server, said: str, middleware: str) -> None:
         return
     # wrk hangs up on the requests that are under way when its time is over: they were seen, not answered.
     most = server.answered + server.runs * CONNECTIONS
-    assert server.answered <= seen <= most, f"{middleware}: {server.answered} answers, {seen} requests counted"
+    assert server.answered <= seen <= most, (
+        f"{middleware}: {server.answered} answers, {seen} requests counted"
+    )
 
 
 def _drive(wrk: str, server: Server, core: int, seconds: int) -> float:
     """Requests a second over one run of wrk."""
     command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"http://127.0.0.1:{server.port}{PATH}"]
     done = subprocess.run(
-        command, check=True, capture_output=True, text=True, preexec_fn=partial(os.sched_setaffinity, 0, {core})
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        preexec_fn=partial(os.sched_setaffinity, 0, {core}),
     )
-    assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
+    assert "Non-2xx" not in done.stdout, done.stdout
+    assert "Socket errors" not in done.stdout, done.stdout
     answered = re.search(r"(\d+) requests in", done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    assert answered and rate, done.stdout
+    assert answered is not None, done.stdout
+    assert rate is not None, done.stdout
     server.runs += 1
     server.answered += int(answered[1])
     return float(rate[1])

@@ -12,12 +12,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from benches import wrapped
 
-APPLICATIONS = {"plain": wrapped.plain, "starlette": wrapped.starlette}
+APPLICATIONS: dict[str, Callable[[], ASGIApp]] = {"plain": wrapped.plain, "starlette": wrapped.starlette}
 
 
 def main(middleware: str, application: str, core: int) -> None:
