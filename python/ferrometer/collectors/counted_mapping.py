@@ -24,8 +24,9 @@ class _Filled:
 def count_lookups(mapping: object, hit: Count, miss: Count, evicted: Count) -> None:
     """Call ``hit`` or ``miss`` at every ``mapping[key]`` and ``mapping.get(key)``.
 
-    ``evicted`` is called at ``popitem``, by which a cache makes room. ``in``, ``pop`` and ``setdefault`` are no lookups: decorators use them to store. As before, threads
-    that share the mapping must lock it themselves. Raises TypeError when the object cannot be changed so.
+    ``evicted`` is called at ``popitem``, by which a cache makes room. ``in``, ``pop`` and ``setdefault``
+    are no lookups: decorators use them to store. As before, threads that share the mapping must lock it
+    themselves. Raises TypeError when the object cannot be changed so.
     """
     plain = type(mapping)
     if isinstance(mapping, dict) or not isinstance(mapping, MutableMapping):

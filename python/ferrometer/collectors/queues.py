@@ -38,7 +38,8 @@ class _Names:
         """The waiting times: only of a queue that can tell them."""
         family, label, name, registry = self._wait
         documentation = "How long an item waited in the queue"
-        return Histogram(family, documentation, [label], buckets=BUCKETS, registry=registry).labels(name)
+        histogram = Histogram(family, documentation, [label], buckets=BUCKETS, registry=registry)
+        return histogram.labels(name)
 
 
 class QueueCollector(Collector):
