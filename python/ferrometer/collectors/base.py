@@ -53,9 +53,11 @@ class Collector(Protocol):
 
     def open(self) -> None:
         """Called by ``start()`` in the caller's thread, where the application's event loop may run."""
+        return None  # noqa: RET501  # a body: without one, mypy takes a protocol's method for abstract
 
     def close(self) -> Awaitable[None] | None:
         """Give back what ``open`` and ``collect`` took: connections, callbacks. More flights may follow."""
+        return None
 
 
 class FunctionCollector(Collector):
@@ -67,7 +69,7 @@ class FunctionCollector(Collector):
     def __init__(
         self,
         name: str,
-        function: Callable[[], Awaitable[None] | None],
+        function: Callable[[], object],
         *,
         interval: float = Collector.interval,
         timeout: float = Collector.timeout,
@@ -81,11 +83,12 @@ class FunctionCollector(Collector):
         self.scope = scope
         self.stale = stale
         self.metrics = tuple(metrics)
-        self._function = function
+        # In place of the method, not within it: the scheduler looks whether it is async.
+        self.collect = function  # type: ignore[assignment,method-assign]
 
     def collect(self) -> Awaitable[None] | None:
         """Call the function."""
-        return self._function()
+        raise NotImplementedError  # every object has its function here
 
 
 class CollectError(Exception):
@@ -150,6 +153,14 @@ def set_total(counter: Counter, total: float) -> None:
     elif total < shown - 1e-9 * abs(shown):  # not for the last bit of a float
         counter.reset()
         counter.inc(max(total, 0.0))
+
+
+def restart_counters(metrics: Iterable[MetricWrapperBase]) -> None:
+    """Set every series of the counters to zero; handles to them stay good."""
+    for metric in metrics:
+        if isinstance(metric, Counter):
+            for series in metric._metrics.values() if metric._labelnames else (metric,):
+                series.reset()
 
 
 def mark_stale(collector: Collector) -> None:
