@@ -7,12 +7,12 @@ import inspect
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
-from ferrometer._flight import Flight, Outcome, launch
+from ferrometer._flight import Flight, Outcome, is_async, launch
 from ferrometer.collectors.base import (
     CollectError,
     Collector,
@@ -133,11 +133,8 @@ class Watch:
         previous = self._flight
         if previous is not None and not previous.over:
             return self._hung()
-        if previous is not None and previous.outcome is not None and previous.overdue and self._failures:
-            # It ended long after its time and may have written what it found then.
-            self._quietly(mark_stale, self.collector)
         flight = self._flight = Flight(self._timeout)
-        launch(self.collector.collect, flight, name=f"ferrometer-collector-{self.name}")
+        launch(self._collect(flight), flight, name=f"ferrometer-collector-{self.name}")
         await flight.wait()
         outcome = flight.outcome or Outcome(error=TimeoutError(f"no answer within {self._timeout:g} s"))
         self._metrics.duration.labels(self.name).set(flight.duration_ms() / 1000)
@@ -146,6 +143,33 @@ class Watch:
             return _jittered(self._interval)
         self._failed(outcome.error)
         return self._backed_off()
+
+    def _collect(self, flight: Flight) -> Callable[[], object]:
+        """The collector's ``collect``, for this flight: what it writes after its time is stale at once."""
+        collect = self.collector.collect
+
+        def too_late() -> bool:
+            late = flight.outcome is not None or flight.overdue
+            if late:
+                self._quietly(mark_stale, self.collector)
+            return late
+
+        async def in_loop() -> None:
+            try:
+                await cast("Awaitable[None]", collect())
+            finally:
+                too_late()
+
+        def in_thread() -> object:
+            result: object = None
+            try:
+                result = collect()
+            finally:
+                if too_late() and inspect.iscoroutine(result):
+                    result.close()  # nobody awaits it any more
+            return result
+
+        return in_loop if is_async(collect) else in_thread
 
     def _mine(self) -> bool:
         """Whether this process is the one to run it."""
