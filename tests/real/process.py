@@ -21,7 +21,9 @@ class Process:
         name: str = "",
         env: Mapping[str, str] | None = None,
         stop_with: signal.Signals = signal.SIGTERM,
+        user: int | None = None,
     ) -> None:
+        """`user`: for programs that refuse to be run by root; its id, and its group's."""
         self.name = name or Path(command[0]).name
         self.log_file = folder / f"{self.name}.log"
         self._stop_with = stop_with
@@ -33,7 +35,15 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def log(self) -> str:
         """All the program has said so far, standard output and error together."""

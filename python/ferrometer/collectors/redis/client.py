@@ -1,0 +1,313 @@
+"""Redis and Valkey clients: commands by operation and status, round trips, and the pool.
+
+Works on one client object of redis-py or valkey-py, sync or asyncio, also of a cluster: the methods
+through which all commands go are wrapped on that object, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any, Self
+
+from ferrometer.collectors.redis.pool import RedisPool
+from ferrometer.metrics import Counter, Histogram
+from ferrometer.registry import REGISTRY, CollectorRegistry
+
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+OPERATIONS = 400
+"""Commands that get a series of their own; Redis has about 250, modules included some more."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}(?: [a-z][a-z0-9_-]{0,31})?")
+
+
+class RedisInstrumentation:
+    """What ``instrument_redis`` returns: ``undo()`` takes it all back. Also a collector, of the pool.
+
+    The pool is read at every scrape. Given to a ``CollectorScheduler`` it is read in the background
+    too, for readers that run no Python.
+    """
+
+    interval = 10.0
+    timeout = 5.0
+    scope = "process"
+    stale = "keep"
+
+    def __init__(self, name: str, undo: Callable[[], None], pool: RedisPool) -> None:
+        self.name = f"redis_pool:{name}"
+        self._undo: Callable[[], None] | None = undo
+        self._pool = pool
+
+    def undo(self) -> None:
+        """Put everything back as it was; a second time nothing happens."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
+            self._pool.forget()
+
+    def collect(self) -> None:
+        """Read the pool now."""
+        if self._undo is not None:
+            self._pool.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+
+def instrument_redis(
+    client: Any, *, name: str = "redis", registry: CollectorRegistry = REGISTRY
+) -> RedisInstrumentation:
+    """Count and time the commands of a ``Redis`` or ``RedisCluster`` client, sync or asyncio.
+
+    ``redis_operations_total{operation,status}`` counts commands, also each of a pipeline.
+    ``redis_operation_duration_seconds{operation}`` times round trips: a pipeline is one of operation
+    ``pipeline``. ``name``: label ``pool`` of the pool's gauges. Pub/sub and MONITOR have connections
+    of their own and are not seen. Raises TypeError for anything that is no client; an instrumented
+    client is returned its first instrumentation.
+    """
+    known = getattr(client, "_ferrometer", None)
+    if isinstance(known, RedisInstrumentation):
+        return known
+    if not callable(getattr(client, "execute_command", None)) or not hasattr(client, "pipeline"):
+        raise TypeError(f"instrument_redis takes a Redis or RedisCluster client, not {type(client).__name__}")
+    commands = _Commands(registry)
+    pool = RedisPool(client, name, registry)
+    client.execute_command = _observed(client.execute_command, commands)
+    client.pipeline = _observed_pipeline(client.pipeline, commands)
+
+    def undo() -> None:
+        del client.execute_command, client.pipeline, client._ferrometer
+
+    client._ferrometer = made = RedisInstrumentation(name, undo, pool)
+    return made
+
+
+class _Operation:
+    """The series of one operation that is sent alone, bound once."""
+
+    __slots__ = ("observe", "success")
+
+    def __init__(self, name: str, commands: _Commands) -> None:
+        self.success = commands.total.labels(name, "success").inc
+        self.observe = commands.duration.labels(name).observe
+
+
+class _Commands:
+    """The families, and which operation a command is."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.total = Counter(
+            "redis_operations", "Redis commands, by outcome", ["operation", "status"], registry=registry
+        )
+        self.duration = Histogram(
+            "redis_operation_duration_seconds",
+            "Time of a Redis round trip as its caller sees it",
+            ["operation"],
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self.errors = Counter(
+            "redis_errors",
+            "Redis commands that raised, by the exception's type",
+            ["operation", "error"],
+            registry=registry,
+        )
+        self._names: set[str] = set()
+        self._spellings: dict[object, _Operation] = {}
+        self.done = self._recorder()
+
+    def _recorder(self) -> Callable[[object, float], None]:
+        # A closure, not a method: this runs for every command.
+        known, learn = self._spellings.get, self._learn
+
+        def done(command: object, seconds: float) -> None:
+            found = known(command) or learn(command)
+            found.success()
+            found.observe(seconds)
+
+        return done
+
+    def failed(self, command: object, seconds: float | None, error: BaseException) -> None:
+        """Count a command that raised; ``seconds`` is None for one of a pipeline."""
+        name = self._name(command)
+        self.total.labels(name, "error").inc()
+        self.errors.labels(name, type(error).__name__).inc()
+        if seconds is not None:
+            self.duration.labels(name).observe(seconds)
+
+    def piped(self, command: object) -> None:
+        """Count a command that succeeded in a pipeline."""
+        self.total.labels(self._name(command), "success").inc()
+
+    def round_trip(self, seconds: float) -> None:
+        """Time a pipeline."""
+        self.duration.labels("pipeline").observe(seconds)
+
+    def _learn(self, command: object) -> _Operation:
+        found = _Operation(self._name(command), self)
+        if len(self._spellings) < 2 * OPERATIONS and isinstance(command, str | bytes) and len(command) < 70:
+            self._spellings[command] = found
+        return found
+
+    def _name(self, command: object) -> str:
+        """The operation: what is no command's name, or one too many, has none of its own."""
+        text = command.decode("ascii", "replace") if isinstance(command, bytes) else command
+        name = text.lower() if isinstance(text, str) else ""
+        if name in self._names:
+            return name
+        if len(self._names) >= OPERATIONS or not _NAME.fullmatch(name):
+            return "other"
+        self._names.add(name)
+        return name
+
+
+def _observed(execute: Any, commands: _Commands) -> Any:
+    done, failed = commands.done, commands.failed
+
+    if inspect.iscoroutinefunction(execute):
+
+        async def execute_async(*args: Any, **options: Any) -> Any:
+            begun = perf_counter()
+            try:
+                answer = await execute(*args, **options)
+            except BaseException as error:
+                failed(args[0] if args else "", perf_counter() - begun, error)
+                raise
+            done(args[0], perf_counter() - begun)
+            return answer
+
+        return functools.wraps(execute)(execute_async)
+
+    def execute_sync(*args: Any, **options: Any) -> Any:
+        begun = perf_counter()
+        try:
+            answer = execute(*args, **options)
+        except BaseException as error:
+            failed(args[0] if args else "", perf_counter() - begun, error)
+            raise
+        done(args[0], perf_counter() - begun)
+        return answer
+
+    return functools.wraps(execute)(execute_sync)
+
+
+def _observed_pipeline(pipeline: Any, commands: _Commands) -> Any:
+    def make(*args: Any, **options: Any) -> Any:
+        made = pipeline(*args, **options)
+        # While watching, a pipeline sends at once, by this method of its own.
+        immediate = getattr(made, "immediate_execute_command", None)
+        if immediate is not None:
+            made.immediate_execute_command = _observed(immediate, commands)
+        made.execute = _observed_execute(made, _Flushes(made, commands))
+        return made
+
+    return functools.wraps(pipeline)(make)
+
+
+def _observed_execute(pipeline: Any, flushes: _Flushes) -> Any:
+    execute = pipeline.execute
+
+    if inspect.iscoroutinefunction(execute):
+
+        async def execute_async(*args: Any, **options: Any) -> Any:
+            queue = flushes.begin()
+            begun = perf_counter()
+            try:
+                answers = await execute(*args, **options)
+            except BaseException as error:
+                flushes.failed(queue, perf_counter() - begun, error)
+                raise
+            flushes.done(queue, perf_counter() - begun, answers)
+            return answers
+
+        return functools.wraps(execute)(execute_async)
+
+    def execute_sync(*args: Any, **options: Any) -> Any:
+        queue = flushes.begin()
+        begun = perf_counter()
+        try:
+            answers = execute(*args, **options)
+        except BaseException as error:
+            flushes.failed(queue, perf_counter() - begun, error)
+            raise
+        flushes.done(queue, perf_counter() - begun, answers)
+        return answers
+
+    return functools.wraps(execute)(execute_sync)
+
+
+class _Flushes:
+    """Counts the commands of a pipeline when it is sent, each by its own answer."""
+
+    def __init__(self, pipeline: Any, commands: _Commands) -> None:
+        self._pipeline = pipeline
+        self._commands = commands
+        self._answers: list[Any] | None = None
+        self._raise = getattr(pipeline, "raise_first_error", None)
+        if self._raise is not None:
+            pipeline.raise_first_error = self._note
+
+    def begin(self) -> list[Any]:
+        """The commands about to be sent, wherever this version and kind of pipeline keeps them."""
+        self._answers = None
+        strategy = getattr(self._pipeline, "_execution_strategy", None)
+        for owner, attribute in (
+            (strategy, "_command_queue"),
+            (self._pipeline, "command_stack"),
+            (self._pipeline, "_command_stack"),
+        ):
+            found = getattr(owner, attribute, None)
+            if isinstance(found, list):
+                return list(found)
+        return []
+
+    def done(self, queue: list[Any], seconds: float, answers: Iterable[Any]) -> None:
+        """The pipeline has answered."""
+        if not queue:
+            return
+        self._commands.round_trip(seconds)
+        for queued, answer in zip(queue, answers, strict=False):
+            if isinstance(answer, Exception):
+                self._commands.failed(_command(queued), None, answer)
+            else:
+                self._commands.piped(_command(queued))
+
+    def failed(self, queue: list[Any], seconds: float, error: BaseException) -> None:
+        """It has raised: for the first of the answers that were errors, or for all."""
+        answers = self._answers
+        if answers is None:
+            # A cluster notes each answer in the command. Its queue is emptied, but ours is a copy.
+            answers = [getattr(queued, "result", None) for queued in queue]
+            if not any(isinstance(answer, Exception) for answer in answers):
+                answers = [error] * len(queue)
+        # A BaseException such as a cancellation is an error of all too.
+        wrong = [answer if isinstance(answer, BaseException) else None for answer in answers]
+        if queue:
+            self._commands.round_trip(seconds)
+        for queued, problem in zip(queue, wrong, strict=False):
+            if problem is None:
+                self._commands.piped(_command(queued))
+            else:
+                self._commands.failed(_command(queued), None, problem)
+
+    def _note(self, commands: Any, answers: Any, *rest: Any) -> Any:
+        self._answers = list(answers)
+        return self._raise(commands, answers, *rest)  # type: ignore[misc]  # set where this is
+
+
+def _command(queued: Any) -> object:
+    # A tuple of arguments and options, or a cluster's object with `args`.
+    args = getattr(queued, "args", None)
+    if args is None:
+        args = queued[0] if isinstance(queued, tuple) and queued else ()
+    return args[0] if args else ""
+
+
+__all__ = ["RedisInstrumentation", "instrument_redis"]

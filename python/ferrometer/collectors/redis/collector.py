@@ -1,0 +1,181 @@
+"""The collector that watches a Redis or Valkey server: INFO, and how long queues are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from ferrometer.collectors.parts import Parts
+from ferrometer.collectors.redis.session import LOST, Session
+from ferrometer.collectors.rows import Table
+from ferrometer.metrics import Counter, Gauge, Info
+from ferrometer.registry import REGISTRY, CollectorRegistry
+
+# Field of INFO, family, help. Names as redis_exporter's, so that its dashboards and alerts fit.
+_GAUGES = (
+    ("used_memory", "redis_memory_used_bytes", "Memory allocated by the server"),
+    ("used_memory_rss", "redis_memory_used_rss_bytes", "Memory the operating system gave the server"),
+    ("used_memory_peak", "redis_memory_used_peak_bytes", "Most memory ever allocated"),
+    ("maxmemory", "redis_memory_max_bytes", "Limit of memory, 0 for none"),
+    ("mem_fragmentation_ratio", "redis_memory_fragmentation_ratio", "Resident over allocated memory"),
+    ("connected_clients", "redis_connected_clients", "Client connections"),
+    ("blocked_clients", "redis_blocked_clients", "Clients that wait in a blocking command"),
+    ("maxclients", "redis_connected_clients_max", "Client connections allowed"),
+    ("connected_slaves", "redis_connected_replicas", "Replicas connected"),
+    ("rdb_changes_since_last_save", "redis_changes_since_last_save", "Changes that a crash would lose"),
+    ("loading", "redis_loading", "Whether the server is loading its data"),
+)
+_COUNTERS = (
+    ("keyspace_hits", "redis_keyspace_hits", "Lookups that found their key"),
+    ("keyspace_misses", "redis_keyspace_misses", "Lookups that did not"),
+    ("evicted_keys", "redis_evicted_keys", "Keys evicted for want of memory"),
+    ("expired_keys", "redis_expired_keys", "Keys expired"),
+    ("total_commands_processed", "redis_commands_processed", "Commands, of all clients"),
+    ("total_connections_received", "redis_connections_received", "Connections accepted"),
+    ("rejected_connections", "redis_rejected_connections", "Connections refused by the limit of clients"),
+    ("total_net_input_bytes", "redis_net_input_bytes", "Bytes received"),
+    ("total_net_output_bytes", "redis_net_output_bytes", "Bytes sent"),
+    ("total_error_replies", "redis_error_replies", "Answers that were errors"),
+)
+
+
+class RedisCollector:
+    """Memory, hits and misses, evictions, clients, keys of a server, and the lengths of its queues.
+
+    ``url``: ``redis://user:password@host:port/db``, ``rediss://`` or ``unix://``; or ``client``, a
+    sync client of redis-py or valkey-py. ``queues``: keys whose length is shown, lists, streams and
+    sorted sets alike; of streams also each group's pending and unread entries. ``name``: label
+    ``server``, and ``collector`` of the self-metrics.
+
+    Raises ValueError unless exactly one of ``url`` and ``client`` is given, TypeError for an asyncio
+    client, ImportError without redis-py.
+    """
+
+    interval: float = 10.0
+    timeout: float = 5.0
+    scope: Literal["machine"] = "machine"
+    stale: Literal["drop"] = "drop"
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        client: Any = None,
+        queues: Iterable[str] = (),
+        name: str = "redis",
+        interval: float = 10.0,
+        timeout: float = 5.0,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        if isinstance(queues, str):
+            raise TypeError("queues must be several keys, not one text")
+        self.name = name
+        self.interval = interval
+        self.timeout = timeout
+        self._queues = tuple(queues)
+        self._session = Session(url, client, timeout)
+        labels = ["server"]
+        self._info = Table(
+            name,
+            [
+                *(Gauge(family, words, labels, registry=registry) for _, family, words in _GAUGES),
+                *(Counter(family, words, labels, registry=registry) for _, family, words in _COUNTERS),
+                Gauge("redis_start_time_seconds", "When the server started, in seconds since 1970", labels, registry=registry),
+                Gauge("redis_db_keys", "Keys of a database", [*labels, "db"], registry=registry),
+                Gauge("redis_db_keys_expiring", "Keys of a database with a time to live", [*labels, "db"], registry=registry),
+            ],
+        )
+        self._version = Info("redis_instance", "The server's version and role", labels, registry=registry)
+        self._lengths = Table(
+            name,
+            [
+                Gauge("redis_queue_length", "Entries of a list, stream or sorted set", [*labels, "queue"], registry=registry),
+                Gauge(
+                    "redis_stream_group_pending",
+                    "Entries delivered to the group and not yet acknowledged",
+                    [*labels, "queue", "group"],
+                    registry=registry,
+                ),
+                Gauge(
+                    "redis_stream_group_lag",
+                    "Entries not yet delivered to the group",
+                    [*labels, "queue", "group"],
+                    registry=registry,
+                ),
+            ],
+        )
+        self._parts = Parts(name, registry, fatal=lambda error: error.reason in LOST)
+
+    def __repr__(self) -> str:
+        return f"RedisCollector(name={self.name!r})"  # never the url
+
+    def collect(self) -> None:
+        """Ask the server. Raises CollectError when it does not answer."""
+        self._session.ask(lambda client: client.ping())  # finds out about the connection
+        with self._parts("info", self._forget_info):
+            self._read_info(self._session.ask(lambda client: client.info()))
+            self._info.sweep()
+        if self._queues:
+            with self._parts("queues", self._lengths.clear):
+                for queue in self._queues:
+                    self._read_queue(queue)
+                self._lengths.sweep()
+
+    def clear(self) -> None:
+        """Drop all values: nothing is known of the server any more."""
+        self._forget_info()
+        self._lengths.clear()
+        self._parts.clear()
+
+    def close(self) -> None:
+        """Close the connection, where it is the collector's own."""
+        self._session.close()
+
+    def _forget_info(self) -> None:
+        self._info.clear()
+        self._version.remove(self.name)
+
+    def _read_info(self, info: Mapping[str, Any]) -> None:
+        for field, family, _ in (*_GAUGES, *_COUNTERS):
+            if isinstance(value := info.get(field), int | float):
+                self._info[family].set(value)
+        if "uptime_in_seconds" in info:
+            self._info["redis_start_time_seconds"].set(round(time.time()) - int(info["uptime_in_seconds"]))
+        for key, value in info.items():
+            if key.startswith("db") and key[2:].isdigit() and isinstance(value, Mapping):
+                self._info["redis_db_keys"].set(value.get("keys"), key)
+                self._info["redis_db_keys_expiring"].set(value.get("expires"), key)
+        version = info.get("valkey_version") or info.get("redis_version", "")
+        name = str(info.get("server_name") or "redis")
+        self._version.labels(self.name).info(
+            {"version": str(version), "server_name": name, "role": str(info.get("role", ""))}
+        )
+
+    def _read_queue(self, queue: str) -> None:
+        length, groups = self._session.ask(lambda client: queue_length(client, queue))
+        self._lengths["redis_queue_length"].set(length, queue)
+        for group in groups:
+            name = _text(group["name"])
+            self._lengths["redis_stream_group_pending"].set(group.get("pending"), queue, name)
+            self._lengths["redis_stream_group_lag"].set(group.get("lag"), queue, name)  # Redis 7
+
+
+def queue_length(client: Any, key: str) -> tuple[int, list[Mapping[str, Any]]]:
+    """Entries of the list, stream or sorted set, 0 for no key; and a stream's groups."""
+    kind = _text(client.type(key))
+    if kind == "list":
+        return int(client.llen(key)), []
+    if kind == "zset":
+        return int(client.zcard(key)), []
+    if kind == "stream":
+        groups = [{_text(field): value for field, value in group.items()} for group in client.xinfo_groups(key)]
+        return int(client.xlen(key)), groups
+    return 0, []
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+__all__ = ["RedisCollector", "queue_length"]

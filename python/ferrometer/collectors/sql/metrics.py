@@ -1,0 +1,297 @@
+"""What a database client counts: queries by operation, and its pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
+from ferrometer.metrics import Counter, Gauge, Histogram, Summary
+from ferrometer.registry import CollectorRegistry
+
+QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ACQUIRE_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
+
+_LEARNT = 256  # beginnings of texts that are looked up without being parsed again
+
+
+class ServiceDatabase(Protocol):
+    """The ``{namespace}_db_*`` families of a service; ``ServiceStats.database`` is one."""
+
+    connections_active: Gauge
+    connections_idle: Gauge
+    queries_total: Counter
+    errors_total: Counter
+    query_duration: Summary
+
+
+class _Namespaced:
+    """The same families for a namespace, by the definitions that ``ServiceStats`` gives them."""
+
+    def __init__(self, namespace: str, registry: CollectorRegistry) -> None:
+        prefix = f"{namespace}_db_"
+        self.connections_active = Gauge(f"{prefix}connections_active", "Active database connections", registry=registry)
+        self.connections_idle = Gauge(f"{prefix}connections_idle", "Idle database connections", registry=registry)
+        self.queries_total = Counter(f"{prefix}queries", "Database queries", registry=registry)
+        self.errors_total = Counter(f"{prefix}errors", "Database errors", registry=registry)
+        self.query_duration = Summary(
+            f"{prefix}query_duration_milliseconds",
+            "Query duration percentiles",
+            registry=registry,
+            quantiles=(0.5, 0.95, 0.99),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """Connections of a pool at one moment. ``maximum`` is None where there is no limit."""
+
+    active: int
+    idle: int
+    maximum: int | None
+
+
+class _View:
+    """The service's families as the sum over all of its pools."""
+
+    def __init__(self, database: ServiceDatabase) -> None:
+        self.database = database
+        self.readers: list[Callable[[], PoolState]] = []
+        database.connections_active.set_function(lambda: self._sum("active"))
+        database.connections_idle.set_function(lambda: self._sum("idle"))
+
+    def _sum(self, what: str) -> float:
+        return float(sum(getattr(read(), what) for read in self.readers))
+
+    def refresh(self) -> None:
+        self.database.connections_active.set(self._sum("active"))
+        self.database.connections_idle.set(self._sum("idle"))
+
+
+def _view(
+    namespace: str | None, registry: CollectorRegistry, database: ServiceDatabase | None
+) -> _View | None:
+    if database is None and not namespace:
+        return None
+    # Kept by its owner: in a table of ours the views, which know their owner, would keep it for ever.
+    owner: object = registry if database is None else database
+    views: dict[str, _View] = vars(owner).setdefault("_db_views", {})
+    key = namespace or ""
+    if key not in views:
+        views[key] = _View(database or _Namespaced(key, registry))
+    return views[key]
+
+
+class _Operation:
+    """The series of one operation, bound once."""
+
+    __slots__ = ("count", "error", "observe", "total")
+
+    def __init__(self, pool: str, name: str, metrics: ClientMetrics) -> None:
+        total = metrics.queries.labels(pool, name)
+        self.total = total
+        self.count = total.inc
+        self.observe = metrics.duration.labels(pool, name).observe
+        self.error = lambda kind: metrics.errors.labels(pool, name, kind).inc()
+
+
+class ClientMetrics:
+    """The families of the client side, and the series of one pool in them.
+
+    ``done(sql, seconds)`` and ``failed(sql, seconds, error)`` record one query. An empty text, with
+    which drivers ask whether a connection lives, is none.
+    """
+
+    def __init__(
+        self,
+        pool: str,
+        *,
+        registry: CollectorRegistry,
+        namespace: str | None = None,
+        database: ServiceDatabase | None = None,
+    ) -> None:
+        self.pool = pool
+        self.queries = Counter("db_queries", "Database queries", ["pool", "operation"], registry=registry)
+        self.errors = Counter(
+            "db_query_errors",
+            "Database queries that raised, by the exception's type",
+            ["pool", "operation", "error"],
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "db_query_duration_seconds",
+            "Time of a database query as its caller sees it",
+            ["pool", "operation"],
+            registry=registry,
+            buckets=QUERY_BUCKETS,
+        )
+        self.view = _view(namespace, registry, database)
+        self._operations: dict[str | None, _Operation | None] = {None: None}
+        self.done = self._recorder()
+
+    def _recorder(self) -> Callable[[str, float], None]:
+        # A closure, not a method: this runs for every query, and locals are what CPython reads fastest.
+        learnt: dict[str, _Operation] = {}
+        known = learnt.get
+        learn = self._learn
+        if self.view is None:
+
+            def done(sql: str, seconds: float) -> None:
+                found = known(sql[:PREFIX]) or learn(sql, learnt)
+                if found is not None:
+                    found.count()
+                    found.observe(seconds)
+
+        else:
+            count = self.view.database.queries_total.inc
+            observe = self.view.database.query_duration.observe
+
+            def done(sql: str, seconds: float) -> None:
+                found = known(sql[:PREFIX]) or learn(sql, learnt)
+                if found is not None:
+                    found.count()
+                    found.observe(seconds)
+                    count()
+                    observe(seconds * 1000)
+
+        return done
+
+    def failed(self, sql: str, seconds: float, error: BaseException) -> None:
+        """Record a query that raised. One that was cancelled is an error here, not the service's."""
+        try:
+            self.done(sql, seconds)
+            found = self._of(sql)
+        except Exception:  # a driver may be given anything, and refuses it with words of its own
+            found = None
+        if found is not None:
+            found.error(type(error).__name__)
+            if self.view is not None and isinstance(error, Exception):
+                self.view.database.errors_total.inc()
+
+    def _learn(self, sql: str, learnt: dict[str, _Operation]) -> _Operation | None:
+        found = self._of(sql)
+        if found is not None and len(learnt) < _LEARNT and decided_by_prefix(sql):
+            learnt[sql[:PREFIX]] = found
+        return found
+
+    def _of(self, sql: str) -> _Operation | None:
+        name = operation(sql)
+        if name not in self._operations:
+            self._operations[name] = _Operation(self.pool, name or "", self)
+        return self._operations[name]
+
+
+class PoolMetrics:
+    """The pool of one client: connections by state, who waits, and how long acquiring takes.
+
+    The state is read at every scrape, and by ``refresh()``.
+    """
+
+    def __init__(
+        self, pool: str, read: Callable[[], PoolState], view: _View | None, registry: CollectorRegistry
+    ) -> None:
+        self._pool = pool
+        self._read_pool = read
+        self._view = view
+        self._connections = Gauge(
+            "db_pool_connections", "Connections of the pool, by state", ["pool", "state"], registry=registry
+        )
+        self._maximum = Gauge(
+            "db_pool_connections_max", "Connections the pool may have", ["pool"], registry=registry
+        )
+        self._waiting = Gauge(
+            "db_pool_waiting", "Callers that are waiting for a connection", ["pool"], registry=registry
+        )
+        self._duration = Histogram(
+            "db_pool_acquire_duration_seconds",
+            "Time until a connection was acquired",
+            ["pool"],
+            registry=registry,
+            buckets=ACQUIRE_BUCKETS,
+        )
+        self._errors = Counter(
+            "db_pool_acquire_errors",
+            "Connections that could not be acquired, by the exception's type",
+            ["pool", "error"],
+            registry=registry,
+        )
+        self._active = self._connections.labels(pool, "active")
+        self._idle = self._connections.labels(pool, "idle")
+        waiting = self._waiting.labels(pool)
+        self.enter = waiting.inc
+        self.leave = waiting.dec
+        self.acquired = self._duration.labels(pool).observe
+        self._active.set_function(self._read)
+        if view is not None:
+            view.readers.append(read)
+
+    def failed(self, error: BaseException) -> None:
+        """Count a connection that was not acquired."""
+        self._errors.labels(self._pool, type(error).__name__).inc()
+
+    def refresh(self) -> None:
+        """Read the pool now."""
+        self._active.set(self._read())
+        if self._view is not None:
+            self._view.refresh()
+
+    def forget(self) -> None:
+        """Drop the gauges: the pool is watched no longer. What was counted stays."""
+        self._connections.remove(self._pool, "active")
+        self._connections.remove(self._pool, "idle")
+        self._maximum.remove(self._pool)
+        self._waiting.remove(self._pool)
+        if self._view is not None and self._read_pool in self._view.readers:
+            self._view.readers.remove(self._read_pool)
+
+    def _read(self) -> float:
+        # One reading sets all, so that active and idle of a scrape are of the same moment.
+        state = self._read_pool()
+        self._idle.set(state.idle)
+        if state.maximum is not None:
+            self._maximum.labels(self._pool).set(state.maximum)
+        return float(state.active)
+
+
+class Instrumentation:
+    """What ``instrument_*`` returns: ``undo()`` takes it all back. Also a collector.
+
+    Pools are read at every scrape. Given to a ``CollectorScheduler`` they are read in the background
+    too, for readers that run no Python.
+    """
+
+    interval = 10.0
+    timeout = 5.0
+    scope = "process"
+    stale = "keep"
+
+    def __init__(self, name: str, undo: Callable[[], None], pool: PoolMetrics | None = None) -> None:
+        self.name = f"pool:{name}"
+        self._undo: Callable[[], None] | None = undo
+        self._pool = pool
+
+    def __repr__(self) -> str:
+        return f"Instrumentation({self.name.removeprefix('pool:')!r}{'' if self._undo else ', undone'})"
+
+    def undo(self) -> None:
+        """Put everything back as it was; a second time nothing happens."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
+            if self._pool is not None:
+                self._pool.forget()
+
+    def collect(self) -> None:
+        """Read the pool now."""
+        if self._pool is not None and self._undo is not None:
+            self._pool.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+
+__all__ = ["ClientMetrics", "Instrumentation", "PoolMetrics", "PoolState", "ServiceDatabase"]
