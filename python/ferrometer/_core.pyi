@@ -205,6 +205,9 @@ class Info(Metric):
 class Enum(Metric):
     """The native half of ``ferrometer.Enum``."""
 
+# A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
+_Further: TypeAlias = tuple[str, str, str, Sequence[tuple[str, Sequence[tuple[str, str]], float]]]
+
 @final
 class Registry:
     """The native half of ``ferrometer.CollectorRegistry``: the families, and all sample names in use."""
@@ -238,9 +241,10 @@ class Registry:
     def openmetrics(self, leave_out: Sequence[Metric]) -> bytes:
         """OpenMetrics 1.0 without some metrics and without its end mark; the GIL is released meanwhile."""
 
-    def protobuf(self, leave_out: Sequence[Metric], native_buckets: int) -> bytes:
-        """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics; native
-        histograms have at most ``native_buckets`` buckets. The GIL is released meanwhile."""
+    def protobuf(self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]) -> bytes:
+        """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics but with
+        further families; native histograms have at most ``native_buckets`` buckets. The GIL is released
+        meanwhile."""
 
 # The middleware.
 
@@ -333,3 +337,6 @@ def new_request_id() -> str:
 
 def show_call(function: Callable[..., Any]) -> None:
     """Makes ``MetricsMiddleware.__call__`` look up as this coroutine function; calls go to native code."""
+
+def own_methods(class_: type[Metric], /) -> None:
+    """Gives a subclass descriptors of its own for the raw methods that it inherits."""

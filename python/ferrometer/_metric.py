@@ -74,7 +74,7 @@ class MetricWrapperBase(_Native):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _core._own_methods(cls)
+        _core.own_methods(cls)
 
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
         # Only the library's own classes: a user's subclass may take any arguments.

@@ -244,10 +244,35 @@ class CollectorRegistry:
 
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
+        from_python, leave_out = self._from_python()
+        return self._native.text(leave_out) + self._printed(from_python, "exposition")
+
+    def _openmetrics(self) -> bytes:
+        """The OpenMetrics exposition, likewise."""
+        from_python, leave_out = self._from_python()
+        further = self._printed(from_python, "openmetrics.exposition").replace(b"# EOF\n", b"")
+        return self._native.openmetrics(leave_out) + further + b"# EOF\n"
+
+    def _protobuf(self, native_buckets: int) -> bytes:
+        """The protobuf exposition, likewise."""
+        from_python, leave_out = self._from_python()
+        further = [
+            (
+                family.name,
+                family.documentation,
+                family.type,
+                [(s.name.removeprefix(family.name), sorted(s.labels.items()), s.value) for s in family.samples],
+            )
+            for family in from_python
+        ]
+        return self._native.protobuf(leave_out, native_buckets, further)
+
+    def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
+        """Families that only Python code can tell, and the metrics that native code leaves out."""
         with self._lock:
             collectors = list(self._collector_to_names)
-        leave_out = []
-        families = []
+        leave_out: list[MetricWrapperBase] = []
+        families = list(_TargetInfo(self._target_info).collect()) if self._target_info else []
         for collector in collectors:
             if not _is_native(collector):
                 families += self._collected(collector)
@@ -257,18 +282,20 @@ class CollectorRegistry:
             elif collector._has_callbacks:
                 try:
                     collector._run_callbacks()
-                except Exception as error:  # likewise
+                except Exception as error:  # the application's own code: anything can come out of it
                     leave_out.append(collector)
                     self._failed(collector._name, error)
-        head = _TargetInfo(self._target_info).collect() if self._target_info else ()
-        return self._printed(head) + self._native.text(leave_out) + self._printed(families)
+        return families, leave_out
 
-    def _printed(self, families: Iterable[Metric]) -> bytes:
-        """The text of families made by Python code, as prometheus_client prints it."""
+    def _printed(self, families: list[Metric], module: str) -> bytes:
+        """Families made by Python code, as that module of prometheus_client prints them."""
+        if not families:
+            return b""
+        import importlib
+
+        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
         out = []
         for family in families:
-            from prometheus_client.exposition import generate_latest
-
             try:
                 out.append(generate_latest(_Families([family])))
             except Exception as error:  # a family that prometheus_client itself cannot print

@@ -31,7 +31,7 @@ mod _core {
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
-    use super::raw::_own_methods;
+    use super::raw::own_methods;
     #[pymodule_export]
     use super::registry::Registry;
 

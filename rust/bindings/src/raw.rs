@@ -584,7 +584,7 @@ fn describe(class: &Bound<'_, PyType>, raw: &Raw) -> PyResult<()> {
 /// specialised calls are for objects of the descriptor's very class; any other call costs 170 more
 /// instructions.
 #[pyfunction]
-pub fn _own_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+pub fn own_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
     // SAFETY: the GIL is held; the list is complete once the module is imported.
     for raw in unsafe { RAW.peek() } {

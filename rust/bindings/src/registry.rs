@@ -6,7 +6,8 @@ use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::registry::{Entry, Registry as Core};
+use ferrometer_core::labels::Labels;
+use ferrometer_core::registry::{Computed, Entry, Registry as Core, Sample, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::HashSet;
@@ -93,15 +94,20 @@ impl Registry {
         self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::OpenMetrics, leave_out, out))
     }
 
-    /// The protobuf exposition without some metrics; native histograms have at most `native_buckets`
-    /// buckets. The GIL is released while it is written.
+    /// The protobuf exposition without some metrics but with further families; native histograms have at
+    /// most `native_buckets` buckets. The GIL is released while it is written.
     fn protobuf<'py>(
         &self,
         py: Python<'py>,
         leave_out: Vec<Bound<'py, Metric>>,
         native_buckets: usize,
+        further: Vec<Further>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, |core, leave_out, out| protobuf::encode(core, leave_out, native_buckets, out))
+        self.write(py, &leave_out, |core, leave_out, out| {
+            protobuf::encode(core, leave_out, native_buckets, out);
+            let further: Vec<_> = further.into_iter().map(computed).collect();
+            protobuf::encode_further(&further, out);
+        })
     }
 }
 
@@ -124,4 +130,18 @@ impl Registry {
         });
         Ok(PyBytes::new(py, &bytes))
     }
+}
+
+/// A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
+type Further = (String, String, String, Vec<(String, Vec<(String, String)>, f64)>);
+
+fn computed((name, help, kind, samples): Further) -> Computed {
+    let samples = samples.into_iter().map(|(suffix, labels, value)| {
+        let mut text = Vec::new();
+        let (names, values): (Vec<_>, Vec<_>) = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).unzip();
+        Labels::new(&names).render(&values, &mut text);
+        let labels = String::from_utf8_lossy(&text).into_owned();
+        Sample { suffix, labels, value: Value::Float(value) }
+    });
+    Computed { name, help, kind, samples: samples.collect() }
 }

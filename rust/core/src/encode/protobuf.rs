@@ -21,6 +21,7 @@ mod kind {
     pub const SUMMARY: u64 = 2;
     pub const UNTYPED: u64 = 3;
     pub const HISTOGRAM: u64 = 4;
+    pub const GAUGE_HISTOGRAM: u64 = 5;
 }
 
 /// Wire types.
@@ -43,7 +44,12 @@ pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, native_b
         }
     }
     computed.extend(registry.faults());
-    for family in &computed {
+    encode_further(&computed, out);
+}
+
+/// Appends families that were computed for this scrape.
+pub fn encode_further(families: &[Computed], out: &mut Vec<u8>) {
+    for family in families {
         delimited(out, |message| encode_computed(family, message));
     }
 }
@@ -147,53 +153,91 @@ fn histogram(family: &Family, series: &SeriesRef, native_buckets: usize, out: &m
     });
 }
 
-/// A computed family: its suffixed samples are put together again as far as the format has a place.
+/// A computed family. Lines that are one metric here (a histogram's buckets, count and sum) are put
+/// together again by their labels.
 fn encode_computed(family: &Computed, out: &mut Vec<u8>) {
     let (suffix, kind) = match family.kind.as_str() {
         "counter" => ("_total", kind::COUNTER),
         "gauge" | "stateset" => ("", kind::GAUGE),
         "info" => ("_info", kind::GAUGE),
         "summary" => ("", kind::SUMMARY),
+        "histogram" => ("", kind::HISTOGRAM),
+        "gaugehistogram" => ("", kind::GAUGE_HISTOGRAM),
         _ => ("", kind::UNTYPED),
     };
     bytes(1, format!("{}{suffix}", family.name).as_bytes(), out);
     bytes(2, family.help.as_bytes(), out);
     number(3, kind, out);
-    if kind == kind::SUMMARY {
-        return computed_summary(family, out);
+    let own = match kind {
+        kind::SUMMARY => "quantile",
+        kind::HISTOGRAM | kind::GAUGE_HISTOGRAM => "le",
+        _ => {
+            for sample in family.samples.iter().filter(|sample| sample.suffix == suffix) {
+                computed_metric(&pairs(sample.labels.as_bytes()), out, |out| match kind {
+                    kind::COUNTER => nested(3, out, |out| double(1, as_double(sample.value), out)),
+                    kind::GAUGE => gauge(as_double(sample.value), out),
+                    _ => nested(5, out, |out| double(1, as_double(sample.value), out)),
+                });
+            }
+            return;
+        }
+    };
+    let mut metrics: Vec<(Vec<(String, String)>, Vec<Line>)> = Vec::new();
+    for sample in &family.samples {
+        let mut labels = pairs(sample.labels.as_bytes());
+        let place = labels.iter().position(|(name, _)| name == own);
+        let bound = place.and_then(|place| labels.remove(place).1.replace("Inf", "inf").parse().ok());
+        let line = Line { suffix: &sample.suffix, bound, value: sample.value };
+        match metrics.iter_mut().rev().find(|(known, _)| *known == labels) {
+            Some((_, lines)) => lines.push(line),
+            None => metrics.push((labels, vec![line])),
+        }
     }
-    for sample in family.samples.iter().filter(|sample| sample.suffix == suffix) {
-        let labels = pairs(sample.labels.as_bytes());
-        let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        metric(out, &labels, |out| match kind {
-            kind::COUNTER => nested(3, out, |out| double(1, as_double(sample.value), out)),
-            kind::GAUGE => gauge(as_double(sample.value), out),
-            _ => nested(5, out, |out| double(1, as_double(sample.value), out)),
-        });
+    for (labels, lines) in metrics {
+        let field = if kind == kind::SUMMARY { 4 } else { 7 };
+        computed_metric(&labels, out, |out| nested(field, out, |out| lines.iter().for_each(|line| line.encode(out))));
     }
 }
 
-/// One summary metric: computed summaries have no labels but `quantile`.
-fn computed_summary(family: &Computed, out: &mut Vec<u8>) {
-    metric(out, &[], |out| {
-        nested(4, out, |out| {
-            for sample in &family.samples {
-                match (sample.suffix.as_str(), sample.value) {
-                    ("_count", Value::Int(count)) => number(1, count, out),
-                    ("_sum", value) => double(2, as_double(value), out),
-                    ("", value) => {
-                        let labels = pairs(sample.labels.as_bytes());
-                        let quantile = labels.first().and_then(|(_, value)| value.parse().ok()).unwrap_or(f64::NAN);
-                        nested(3, out, |out| {
-                            double(1, quantile, out);
-                            double(2, as_double(value), out);
-                        });
-                    }
-                    _ => {}
-                }
-            }
-        });
-    });
+/// One line of a computed histogram or summary.
+struct Line<'a> {
+    suffix: &'a str,
+    /// Its `le` or `quantile`.
+    bound: Option<f64>,
+    value: Value,
+}
+
+impl Line<'_> {
+    /// The fields of `Histogram` and `Summary` have the same numbers, but for a quantile's and a bucket's.
+    fn encode(&self, out: &mut Vec<u8>) {
+        match (self.suffix, self.bound) {
+            ("_count" | "_gcount", _) => number(1, as_count(self.value), out),
+            ("_sum" | "_gsum", _) => double(2, as_double(self.value), out),
+            ("_bucket", Some(bound)) => nested(3, out, |out| {
+                number(1, as_count(self.value), out);
+                double(2, bound, out);
+            }),
+            ("", Some(quantile)) => nested(3, out, |out| {
+                double(1, quantile, out);
+                double(2, as_double(self.value), out);
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn computed_metric(labels: &[(String, String)], out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    metric(out, &labels, value);
+}
+
+fn as_count(value: Value) -> u64 {
+    match value {
+        Value::Int(count) => count,
+        // Saturating: what is no count at all was none to its maker either.
+        #[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
+        Value::Float(number) => number as u64,
+    }
 }
 
 fn as_double(value: Value) -> f64 {
