@@ -24,6 +24,7 @@ __all__ = [
     "new_request_id",
     "request_id_var",
     "show_call",
+    "own_methods",
 ]
 
 __version__: str
