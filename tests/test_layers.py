@@ -16,7 +16,7 @@ CORE = ROOT / "rust" / "core" / "src"
 # From the ground up. A module may import from the layers below its own; a package (`demo/`) is one module.
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core"}),
-    frozenset({"_flight", "_validation", "config", "request_id", "system", "timing"}),
+    frozenset({"_flight", "_validation", "config", "request_id", "route_template", "system", "timing"}),
     frozenset({"registry"}),
     frozenset({"exposition", "metrics"}),
     frozenset({"access", "health", "middleware", "stats"}),
