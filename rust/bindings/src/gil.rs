@@ -1,6 +1,15 @@
 //! State that the GIL guards.
 
+use ferrometer_core::fork;
+use pyo3::marker::Ungil;
+use pyo3::Python;
 use std::cell::UnsafeCell;
+
+/// Works without the GIL, and never in the middle of a fork: a child of it would find locks that nobody
+/// lets go. All detached work of this crate goes through here; it does not come back for the GIL.
+pub fn detached<T: Ungil>(py: Python<'_>, work: impl Ungil + FnOnce() -> T) -> T {
+    py.detach(|| fork::beside(work))
+}
 
 /// A value that only the thread attached to the interpreter touches.
 ///
