@@ -2,7 +2,7 @@
 //! must find every lock free and every reader gone.
 #![cfg(all(unix, not(loom), not(miri)))]
 
-use ferrometer_core::encode::text::encode;
+use ferrometer_core::encode::text::{encode, Format};
 use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::fork;
 use ferrometer_core::histogram::Layout;
@@ -59,7 +59,7 @@ fn write(families: &[Arc<Family>], round: usize) {
 
 fn scrape(registry: &Registry) -> Vec<u8> {
     let mut out = Vec::new();
-    fork::beside(|| encode(registry, &|_| false, &mut out));
+    fork::beside(|| encode(registry, Format::Prometheus, &|_| false, &mut out));
     out
 }
 
