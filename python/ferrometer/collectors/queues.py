@@ -39,7 +39,8 @@ class _Names:
         family, label, name, registry = self._wait
         documentation = "How long an item waited in the queue"
         histogram = Histogram(family, documentation, [label], buckets=BUCKETS, registry=registry)
-        return histogram.labels(name)
+        series: Histogram = histogram.labels(name)
+        return series
 
 
 class QueueCollector(Collector):
