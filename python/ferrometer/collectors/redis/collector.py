@@ -18,7 +18,6 @@ _GAUGES = (
     ("used_memory_rss", "redis_memory_used_rss_bytes", "Memory the operating system gave the server"),
     ("used_memory_peak", "redis_memory_used_peak_bytes", "Most memory ever allocated"),
     ("maxmemory", "redis_memory_max_bytes", "Limit of memory, 0 for none"),
-    ("mem_fragmentation_ratio", "redis_memory_fragmentation_ratio", "Resident over allocated memory"),
     ("connected_clients", "redis_connected_clients", "Client connections"),
     ("blocked_clients", "redis_blocked_clients", "Clients that wait in a blocking command"),
     ("maxclients", "redis_connected_clients_max", "Client connections allowed"),
