@@ -260,8 +260,10 @@ class CollectorRegistry:
                 except Exception as error:  # likewise
                     leave_out.append(collector)
                     self._failed(collector._name, error)
-        head = _TargetInfo(self._target_info).collect() if self._target_info else ()
-        return self._printed(head) + self._native.text(leave_out) + self._printed(families)
+        # The native part comes last, so that it counts what went wrong before; its place is the middle.
+        head = self._printed(_TargetInfo(self._target_info).collect() if self._target_info else ())
+        tail = self._printed(families)
+        return head + self._native.text(leave_out) + tail
 
     def _printed(self, families: Iterable[Metric]) -> bytes:
         """The text of families made by Python code, as prometheus_client prints it."""
