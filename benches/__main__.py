@@ -16,28 +16,34 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import exposition, footprint, middleware, record
+    from benches import exposition, footprint, gil, middleware, record, served
 
-    return [*record.ROWS, *middleware.ROWS, *exposition.ROWS, *footprint.ROWS]
+    return [*record.ROWS, *middleware.ROWS, *exposition.ROWS, *gil.ROWS, *footprint.ROWS, *served.ROWS]
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     if importlib.util.find_spec("ferrometer") is None:
-        print("benches: ferrometer is not installed here: run `make build`, or `pip install .`", file=sys.stderr)
+        print("benches: ferrometer is not installed: run `make build` or `pip install .`", file=sys.stderr)
         return 2
     effort = Effort(quick=options.quick)
-    chosen = [row for row in rows() if not options.only or any(row.key.startswith(key) for key in options.only)]
+    chosen = [
+        row for row in rows() if not options.only or any(row.key.startswith(key) for key in options.only)
+    ]
     if not chosen:
-        print(f"benches: no row is called {options.only}; there are {[r.key for r in rows()]}", file=sys.stderr)
+        print(
+            f"benches: no row is called {options.only}; there are {[r.key for r in rows()]}", file=sys.stderr
+        )
         return 2
     began = time.monotonic()
     print(_preamble(quick=options.quick), report.heading(), sep="\n", flush=True)
     results = []
     try:
         for row in chosen:
-            results.append(Result(row, row.measure(effort)))
-            print(report.table(results[-1], judge=not options.quick), flush=True)
+            samples = row.measure(effort)
+            if samples:  # a row without its tool is named under "left out"
+                results.append(Result(row, samples))
+                print(report.table(results[-1], judge=not options.quick), flush=True)
     except MissingPeer as error:
         print(f"benches: {error}", file=sys.stderr)
         return 2
@@ -50,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short: assert the answers, judge no times")
-    parser.add_argument("--only", action="append", metavar="KEY", help="rows whose key starts so (repeatable)")
+    parser.add_argument(
+        "--only", action="append", metavar="KEY", help="rows whose key starts so (repeatable)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and samples to FILE")
     return parser.parse_args(arguments)
 
@@ -68,7 +76,9 @@ def _closing(results: list[Result], seconds: float, *, quick: bool) -> str:
         verdicts = [(result.row.title.strip(), v) for result in results for v in result.verdicts()]
         met = sum(v.met for _, v in verdicts)
         lines.append(f"{met} of {len(verdicts)} aims met.")
-        lines += [f"MISSED: {title}: {v.aim.text}, reached {v.value:.2f}" for title, v in verdicts if not v.met]
+        lines += [
+            f"MISSED: {title}: {v.aim.text}, reached {v.value:.2f}" for title, v in verdicts if not v.met
+        ]
     lines += [f"left out: {name}: {how}" for name, how in missing.items()]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What a library says it counted, read back from what it exposes: the proof that a timed call did its work."""
+"""What a library says it counted, read back from what it exposes: proof that a timed call did its work."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def like_prometheus_client(library: str, kind: str, **more: Any) -> Labels:
     """A family of ours or of prometheus_client: the same signatures."""
     module = importlib.import_module(library)
     registry = module.CollectorRegistry()
-    labels: Labels = getattr(module, kind)("measured", "A benchmark's.", LABELS, registry=registry, **more).labels
+    labels: Labels = getattr(module, kind)(
+        "measured", "A benchmark's.", LABELS, registry=registry, **more
+    ).labels
     return labels
 
 

@@ -11,8 +11,8 @@ from time import perf_counter
 
 from benches.fill import KNOWN_BYTES
 from benches.peers import peer
-from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from benches.rounds import Effort, Samples, progress
+from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 
 CLIENT = "prometheus_client"
 MODULES = {
@@ -33,7 +33,9 @@ def measure_memory(kind: str, children: int, observations: int, sigma: float, ef
     for number, name in enumerate(libraries):
         progress(f"memory of a {kind} child", number + 1, len(libraries))
         count = min(children, OTEL_CHILDREN) if name == "opentelemetry" else children
-        samples[name] = [float(run("-m", "benches.fill", name, kind, str(count), str(observations), str(sigma)))]
+        samples[name] = [
+            float(run("-m", "benches.fill", name, kind, str(count), str(observations), str(sigma)))
+        ]
     [found] = samples[CONTROL]
     assert found is not None
     assert KNOWN_BYTES <= found <= 1.1 * KNOWN_BYTES, f"{KNOWN_BYTES} bytes were measured as {found}"

@@ -55,5 +55,5 @@ def pack(values: Sequence[Row]) -> list[Row]:
 
 
 def cycle(rows: Sequence[Row], operations: int) -> Rows:
-    """The same rows again and again, `operations` in all: whole passes only, so that answers can be checked."""
+    """The same rows again and again, `operations` in all: whole passes, so that answers can be checked."""
     return chain.from_iterable(repeat(rows, operations // (len(rows) * UNROLL)))

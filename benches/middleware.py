@@ -1,7 +1,8 @@
 """What a middleware adds to one request, over the same application without it.
 
 Every subject answers the same requests: the scope is built anew for each as uvicorn builds it, strings
-decoded from bytes, headers as httpx sends them. The time of the bare application is subtracted round by round.
+decoded from bytes, headers as httpx sends them. The time of the bare application is subtracted round by
+round.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benches import answers, wrapped
-from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from benches.rounds import Effort, Samples, Subject, interleave
+from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from benches.wrapped import BARE, PASS_THROUGH, SAMPLED, Wrapped
 
 Drive = Callable[[ASGIApp, int], float]
@@ -86,7 +87,7 @@ def _by_hand(app: ASGIApp, requests: int) -> float:
     began = perf_counter()
     for _ in range(requests):
         coroutine = cast(Coroutine[Any, Any, None], app(new_scope(), receive, send))
-        try:
+        try:  # noqa: SIM105  (a context manager would cost more than what is measured)
             coroutine.send(None)
         except StopIteration:
             pass
@@ -107,7 +108,8 @@ def in_tasks() -> Drive:
 
 def by_hand() -> Drive:
     """`coroutine.send(None)` until StopIteration for each request: no other awaiting frame at all."""
-    return wrapped.own_code(_by_hand)
+    drive: Drive = wrapped.own_code(_by_hand)
+    return drive
 
 
 # Applications ----------------------------------------------------------------------------------------------
@@ -140,12 +142,12 @@ def subjects(
     if not peers:
         makers = {name: makers[name] for name in (BARE, FLOOR, CONTROL, OURS)}
     made = {name: maker(app()) for name, maker in makers.items()}
-    return [_subject(name, it, drive) for name, it in made.items() if it is not None]
+    return [subject(name, it, drive) for name, it in made.items() if it is not None]
 
 
-def _subject(name: str, it: Wrapped, drive: Driver) -> Subject:
+def subject(name: str, it: Wrapped, drive: Driver) -> Subject:
     check = answers.equals(it.seen, name) if it.seen else _answers_at_all(it.app)
-    return Subject(name, partial(drive(), it.app), check, step=20)
+    return Subject(name, partial(drive(), it.app), check, step=5)
 
 
 def _answers_at_all(app: ASGIApp) -> Callable[[int], None]:
@@ -177,12 +179,16 @@ def _row(
     make: Callable[[], list[Subject]],
     aims: Sequence[Aim] = (),
     *,
-    rounds: int = 100,
+    rounds: int = 400,
     note: str = "",
 ) -> Row:
     def measure(effort: Effort) -> Samples:
         return interleave(
-            make, rounds=effort.rounds(rounds), seconds=effort.seconds(0.002), title=title, builds=effort.rounds(10, 1)
+            make,
+            rounds=effort.rounds(rounds),
+            seconds=effort.seconds(0.0004),
+            title=title,
+            builds=effort.rounds(20, 1),
         )
 
     return Row(key, title, "ns", measure, tuple(aims), baseline=BARE, faster_than_control=FLOOR, note=note)
@@ -217,6 +223,6 @@ ROWS = (
         "middleware_starlette",
         "  around a Starlette app",
         lambda: subjects(wrapped.starlette, awaited),
-        rounds=200,
+        rounds=600,
     ),
 )

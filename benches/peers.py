@@ -1,4 +1,4 @@
-"""The libraries measured beside ours. An absent one is left out, by name and with the line that installs it."""
+"""The libraries measured beside ours. An absent one is left out, named, with the line that installs it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ PEERS = (
 )
 INSTALL = "pip install -r benches/requirements.txt"
 
+only: set[str] | None = None
+"""Top-level packages to look for; all of them unless a tool that needs few says otherwise."""
+
 missing: dict[str, str] = {}
 """What could not be measured in this run, and how to install it."""
 
@@ -26,6 +29,8 @@ class MissingPeer(Exception):
 
 def peer(module: str) -> Any:
     """The imported module of a peer, or None (and a line in `missing`) when it is not installed."""
+    if only is not None and module.partition(".")[0] not in only:
+        return None
     try:
         return importlib.import_module(module)
     except ImportError as error:

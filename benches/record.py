@@ -13,13 +13,15 @@ from benches import answers
 from benches.floor import noop
 from benches.loop import UNROLL, blank, cycle, generate, pack
 from benches.peers import peer
-from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from benches.rounds import Effort, Samples, Subject, interleave
+from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 
 EMPTY = "empty loop"
 SINGLE_NOOP = "no-op inc()"
-ROUNDS = 60
-SECONDS = 0.002  # a sample: long against the clock, short against the machine's moods
+ROUNDS = 240
+# A sample: long against the clock, short against the slices in which a busy machine runs other programs, so
+# that most samples are whole and the median is one of those.
+SECONDS = 0.0004
 LABELS = ("method", "path", "status")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 DRIVERS = {OURS: "ferrometer", "prometheus_client": "prometheus_client"}
@@ -45,7 +47,12 @@ def inc_subjects() -> list[Subject]:
     if peer("pytheus"):
         counter = _pytheus("Counter", "events")
         subjects.append(
-            _plain("pytheus", "counter.inc()", {"counter": counter}, answers.equals(partial(_value, counter), "pytheus"))
+            _plain(
+                "pytheus",
+                "counter.inc()",
+                {"counter": counter},
+                answers.equals(partial(_value, counter), "pytheus"),
+            )
         )
     if meter := _otel():
         counter, reader = meter[0].create_counter("events"), meter[1]
@@ -84,7 +91,9 @@ def labels_subjects(children: int, *, fresh: bool = False, literal: bool = False
     if peer("pytheus"):
         family = _pytheus("Counter", "requests", LABELS)
         check = answers.equals(partial(_family_value, family), "pytheus")
-        subjects.append(source.subject("pytheus", pytheus, {"family": family}, check, every=2 * _seldom(children)))
+        subjects.append(
+            source.subject("pytheus", pytheus, {"family": family}, check, every=2 * _seldom(children))
+        )
     if meter := _otel():
         family, reader = meter[0].create_counter("requests"), meter[1]
         check = answers.equals(partial(_otel_sum, reader, "value"), "opentelemetry")
@@ -185,7 +194,9 @@ def observe_subjects() -> list[Subject]:
     if meter := _otel():
         histogram, reader = meter[0].create_histogram("latency"), meter[1]
         count = answers.equals(partial(_otel_sum, reader, "count"), "opentelemetry")
-        subjects.append(subject("opentelemetry", "histogram.record($x)", {"histogram": histogram}, count, every=8))
+        subjects.append(
+            subject("opentelemetry", "histogram.record($x)", {"histogram": histogram}, count, every=8)
+        )
     return subjects
 
 
@@ -200,7 +211,9 @@ def _buckets(scrape: Callable[[], bytes], values: Sequence[float], name: str) ->
         for bound in BUCKETS:
             at_most = bisect_left(ordered, bound) + ordered.count(bound)
             said = samples["latency_seconds_bucket", (("le", str(bound)),)]
-            assert said == at_most * passes, f"{name}: le={bound} says {said}, the values say {at_most * passes}"
+            assert said == at_most * passes, (
+                f"{name}: le={bound} says {said}, the values say {at_most * passes}"
+            )
         assert samples["latency_seconds_count", ()] == done
         true_sum = sum(values) * passes
         assert abs(samples["latency_seconds_sum", ()] - true_sum) <= 1e-9 * true_sum
@@ -272,11 +285,15 @@ def _row(
     key: str, title: str, subjects: Callable[[], list[Subject]], aims: Sequence[Aim] = (), note: str = ""
 ) -> Row:
     def measure(effort: Effort) -> Samples:
-        return interleave(subjects, rounds=effort.rounds(ROUNDS), seconds=effort.seconds(SECONDS), title=title, builds=effort.rounds(3, 1))
+        return interleave(
+            subjects,
+            rounds=effort.rounds(ROUNDS),
+            seconds=effort.seconds(SECONDS),
+            title=title,
+            builds=effort.rounds(6, 1),
+        )
 
-    return Row(
-        key, title, "ns", measure, tuple(aims), baseline=EMPTY, faster_than_control=FLOOR, note=note
-    )
+    return Row(key, title, "ns", measure, tuple(aims), baseline=EMPTY, faster_than_control=FLOOR, note=note)
 
 
 ROWS = (

@@ -55,7 +55,7 @@ def _others(result: Result) -> list[str]:
     for name in result.names():
         if name in (FLOOR, OURS):
             continue
-        text = f"{name} {_amount(result.figure(name).median, result.row.unit)}"
+        text = f"{name} {amount(result.figure(name).median, result.row.unit)}"
         if OURS in result.net and name in PEERS:
             text += f" ({_times(result.ratio(name, OURS))} ours)"
         if name == CONTROL:
@@ -69,7 +69,9 @@ def _others(result: Result) -> list[str]:
 
 def _columns(cells: Sequence[str]) -> str:
     first, *rest = cells
-    return f"{first:<{WIDTHS[0]}}" + "".join(f"{c:>{w}}" for c, w in zip(rest, WIDTHS[1:], strict=True)) + "  "
+    return (
+        f"{first:<{WIDTHS[0]}}" + "".join(f"{c:>{w}}" for c, w in zip(rest, WIDTHS[1:], strict=True)) + "  "
+    )
 
 
 def _times(ratio: float) -> str:
@@ -78,13 +80,16 @@ def _times(ratio: float) -> str:
 
 def _spread(figure: Figure, unit: str) -> str:
     """`12.3 ns (12.1-12.9)`"""
-    low, high = _number(figure.low), _number(figure.high)
-    return f"{_amount(figure.median, unit)} ({low}-{high})"
+    thousands = 1000 if unit == "req/s" else 1
+    low, high = _number(figure.low / thousands), _number(figure.high / thousands)
+    return f"{amount(figure.median, unit)} ({low}-{high})"
 
 
-def _amount(value: float, unit: str) -> str:
+def amount(value: float, unit: str) -> str:
     if unit == "% lost":
         return f"{value:.1f} %"
+    if unit == "req/s":
+        return f"{value / 1000:.2f} k/s"
     if unit == "ns" and abs(value) >= 1e6:
         return f"{_number(value / 1e6)} ms"
     if unit == "ns" and abs(value) >= 1e4:
@@ -152,12 +157,24 @@ def _as_json(result: Result) -> dict[str, Any]:
         "note": row.note,
         "spurious": result.spurious(),
         "figures": {
-            name: {"median": figure.median, "low": figure.low, "high": figure.high, "raw": result.raw(name).median}
+            name: {
+                "median": figure.median,
+                "low": figure.low,
+                "high": figure.high,
+                "raw": result.raw(name).median,
+            }
             for name in result.names()
             for figure in [result.figure(name)]
         },
         "aims": [
-            {"aim": v.aim.text, "of": v.aim.of, "over": v.aim.over, "value": v.value, "low": v.low, "high": v.high}
+            {
+                "aim": v.aim.text,
+                "of": v.aim.of,
+                "over": v.aim.over,
+                "value": v.value,
+                "low": v.low,
+                "high": v.high,
+            }
             | {"met": v.met}
             for v in result.verdicts()
         ],

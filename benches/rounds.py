@@ -33,7 +33,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure. `quick` is for continuous integration: it asserts answers, its times mean little."""
+    """How long to measure. `quick` is for continuous integration: answers count, times do not."""
 
     quick: bool = False
 
@@ -54,7 +54,9 @@ def interleave(
     """
     samples: Samples = {}
     for build in range(builds):
-        part = _build(make(), -(-rounds // builds), seconds, f"{title.strip()}, build {build + 1} of {builds}")
+        part = _build(
+            make(), -(-rounds // builds), seconds, f"{title.strip()}, build {build + 1} of {builds}"
+        )
         for name, values in part.items():
             samples.setdefault(name, []).extend(values)
     return samples

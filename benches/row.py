@@ -13,6 +13,7 @@ from benches.rounds import Effort, Samples
 OURS = "ferrometer"
 FLOOR = "floor"
 CONTROL = "control"
+CLEARLY = 1.3  # every control does at least twice the work
 
 Unit = Literal["ns", "ms", "bytes", "req/s", "% lost"]
 # Samples are in seconds wherever the unit is a time.
@@ -53,9 +54,9 @@ class Row:
     measure: Callable[[Effort], Samples]
     aims: tuple[Aim, ...] = ()
     baseline: str | None = None
-    """This subject's figure is subtracted from the others' in the same round (an empty loop, the bare app)."""
+    """This subject is subtracted from the others in the same round (an empty loop, the bare app)."""
     faster_than_control: str | None = None
-    """This subject must beat the one named `control`; if it does not, the measurement is spurious."""
+    """This subject must clearly beat the one named `control`; if not, the measurements are spurious."""
     higher_is_better: bool = False
     note: str = ""
 
@@ -105,12 +106,14 @@ class Result:
 
     def verdicts(self) -> list[Verdict]:
         """Aims whose subjects were measured; an absent peer leaves its aim out."""
-        return [self._judge(aim) for aim in self.row.aims if {aim.of, aim.over or aim.of} <= set(self.names())]
+        return [
+            self._judge(aim) for aim in self.row.aims if {aim.of, aim.over or aim.of} <= set(self.names())
+        ]
 
     def spurious(self) -> bool:
         """Whether the control, which must be slower, was not."""
         name = self.row.faster_than_control
-        return name is not None and self.figure(name).median >= self.figure(CONTROL).median
+        return name is not None and self.figure(CONTROL).median < CLEARLY * self.figure(name).median
 
     def _judge(self, aim: Aim) -> Verdict:
         rounds = len(self.net[aim.of])

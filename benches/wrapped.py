@@ -35,7 +35,9 @@ def own_code(function: Any) -> Any:
     turn would keep none of that, while a service has one middleware and keeps it.
     """
     code = function.__code__.replace()
-    return FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    return FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 async def endpoint(request: Request) -> PlainTextResponse:
@@ -56,12 +58,25 @@ async def _plain(scope: Scope, receive: Receive, send: Send) -> None:
 
 def plain() -> ASGIApp:
     """An application that answers at once and leaves in the scope what Starlette's router leaves there."""
-    return own_code(_plain)
+    app: ASGIApp = own_code(_plain)
+    return app
 
 
 def starlette() -> Starlette:
     """A Starlette application with one route."""
     return Starlette(routes=[ROUTE])
+
+
+def as_starlette(app: ASGIApp) -> ASGIApp:
+    """What `Starlette.__call__` does before its middlewares run: some peers look the route up there."""
+    around = starlette()
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = around
+        scope["router"] = around.router
+        await app(scope, receive, send)
+
+    return outermost
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,9 @@ def starlette_exporter(app: ASGIApp) -> Wrapped | None:
         return None
     # Its metrics live in the process-wide registry, under a prefix.
     library.PrometheusMiddleware._metrics.clear()
-    for collector in {c for n, c in client.REGISTRY._names_to_collectors.items() if n.startswith("bench_se_")}:
+    for collector in {
+        c for n, c in client.REGISTRY._names_to_collectors.items() if n.startswith("bench_se_")
+    }:
         client.REGISTRY.unregister(collector)
     wrapped = library.PrometheusMiddleware(app, prefix="bench_se", group_paths=True)
     return Wrapped(wrapped, lambda: answers.total(client.generate_latest(), "bench_se_requests_total"))

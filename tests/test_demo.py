@@ -145,6 +145,17 @@ def test_once_ends_by_itself(tmp_path: Path) -> None:
     assert "Ctrl-C" not in done.stdout
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = [*COMMAND, "--port", "0", "--once", "--requests", "100"]
+    with (tmp_path / "stderr").open("w+") as errors:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+    assert (tmp_path / "stderr").read_text() == ""
+
+
 def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -194,10 +205,13 @@ def test_progress_without_a_terminal_is_four_lines() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are Unix's")
 def test_progress_on_a_terminal_stays_on_its_line() -> None:
     master, slave = os.openpty()
-    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb") as screen:
+    with os.fdopen(slave, "w") as terminal:
         progress = Progress(terminal, "Sending", 100)
         progress.at(50)
         progress.finish()
-        shown = screen.read1(4096).decode()
+        shown = ""
+        while not shown.endswith("\n"):  # a terminal hands on what is written when it pleases
+            shown += os.read(master, 4096).decode()
+    os.close(master)
     assert shown.count("\n") == 1
     assert shown.endswith("100/100  \x1b[K\r\n")

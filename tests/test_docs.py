@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
+import ferrometer
 from ferrometer.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,6 +86,16 @@ def test_commands_exist(fence: Fence) -> None:
 
 def _pinned() -> set[str]:
     return set(re.findall(r"^([\w-]+)==", (ROOT / "requirements-dev.txt").read_text(), flags=re.MULTILINE))
+
+
+def test_the_metrics_page_is_complete() -> None:
+    """Every family that `instrument()` makes, with its type, and no other."""
+    registry = ferrometer.CollectorRegistry()
+    ferrometer.instrument(FastAPI(), namespace="gpuproxy", registry=registry)
+    exposition = ferrometer.generate_latest(registry).decode()
+    families = dict(re.findall(r"^# TYPE (\w+(?<!_created)) (\w+)$", exposition, flags=re.MULTILINE))
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE)) == families
 
 
 def test_every_fence_says_what_it_is() -> None:

@@ -11,6 +11,15 @@ from .exposition import CONTENT_TYPE_LATEST, CONTENT_TYPE_PLAIN_0_0_4, generate_
 from .metrics import Counter, Enum, Gauge, Histogram, Info, Summary
 from .registry import REGISTRY, CollectorRegistry
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .endpoints import observability_app
+    from .health import HealthChecks
+    from .instrumentation import Observability, instrument
+    from .middleware import HttpMetrics, MetricsMiddleware
+    from .request_id import get_request_id, request_id_var
+    from .stats import ServiceStats
+
 _LAZY: dict[str, str] = {
     "HttpMetrics": "middleware",
     "MetricsMiddleware": "middleware",
@@ -19,8 +28,9 @@ _LAZY: dict[str, str] = {
     "HealthChecks": "health",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
-    "Observability": "instrument",
-    "instrument": "instrument",
+    # Not a module called `instrument`: importing it would put itself where the function belongs.
+    "Observability": "instrumentation",
+    "instrument": "instrumentation",
 }
 
 __all__ = [
@@ -31,12 +41,20 @@ __all__ = [
     "Counter",
     "Enum",
     "Gauge",
+    "HealthChecks",
     "Histogram",
+    "HttpMetrics",
     "Info",
+    "MetricsMiddleware",
+    "Observability",
+    "ServiceStats",
     "Summary",
     "__version__",
     "generate_latest",
-    *_LAZY,
+    "get_request_id",
+    "instrument",
+    "observability_app",
+    "request_id_var",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,11 @@ _DEMO_NEEDS = ("fastapi", "uvicorn", "websockets")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status, 2 for what the user can mend."""
     options = parser().parse_args(arguments)
-    return int(options.run(options))
+    try:
+        return int(options.run(options))
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:

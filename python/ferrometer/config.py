@@ -133,7 +133,9 @@ def _convert(convert: Callable[[Any], object], value: object, source: str) -> ob
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = [key for key in known if key.startswith(name)] or difflib.get_close_matches(
+        name, known, n=1, cutoff=0.5
+    )
     return f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(sorted(known))}"
 
 

@@ -1,4 +1,4 @@
-"""Bytes for scrapers."""
+"""Bytes for scrapers: the formats, and which of them a scraper wants."""
 
 from __future__ import annotations
 
@@ -6,12 +6,31 @@ from .registry import REGISTRY, CollectorRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from .registry import Collector
+
+    Encoder: TypeAlias = Callable[[Collector], bytes]
 
 #: The media type of the Prometheus text format.
 CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 #: The media type of what :func:`generate_latest` returns.
 CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_0_0_4
+#: The media type of OpenMetrics text.
+CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+#: The media type of length-delimited protobuf messages.
+CONTENT_TYPE_PROTOBUF = (
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+)
+#: Buckets that a native histogram may have before its resolution is halved.
+NATIVE_BUCKETS = 160
+
+
+def _is_ours(registry: Collector) -> bool:
+    # A registry whose collect() somebody replaced shows what that says.
+    replaced = getattr(registry.collect, "__func__", None) is not CollectorRegistry.collect
+    return isinstance(registry, CollectorRegistry) and not replaced
 
 
 def generate_latest(registry: Collector = REGISTRY) -> bytes:
@@ -20,8 +39,58 @@ def generate_latest(registry: Collector = REGISTRY) -> bytes:
     For ferrometer's registries the GIL is released while the text is written. Other objects with a
     ``collect()``, such as a restricted or a prometheus_client registry, go through prometheus_client.
     """
-    if isinstance(registry, CollectorRegistry):
-        return registry._text()
+    if _is_ours(registry):
+        return registry._text()  # type: ignore[attr-defined,no-any-return]  # checked by _is_ours
     from prometheus_client.exposition import generate_latest as peer
 
     return peer(registry)
+
+
+def generate_openmetrics(registry: Collector = REGISTRY) -> bytes:
+    """The registry in OpenMetrics 1.0 text: units, creation times, exemplars. Otherwise as above."""
+    if _is_ours(registry):
+        return registry._openmetrics()  # type: ignore[attr-defined,no-any-return]  # likewise
+    from prometheus_client.openmetrics.exposition import generate_latest as peer
+
+    return peer(registry)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def generate_protobuf(registry: CollectorRegistry = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS) -> bytes:
+    """The registry as length-delimited protobuf messages, with native histograms.
+
+    :param native_buckets: how many buckets a native histogram may have; its resolution is the finest, up
+        to 128 buckets an octave, that needs no more. Histograms with negative values stay classic.
+    """
+    if native_buckets < 1:
+        raise ValueError(f"native_buckets must be at least 1, not {native_buckets}")
+    return registry._protobuf(native_buckets)
+
+
+def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[Encoder, str]:
+    """The encoder that an Accept header prefers, and its media type; text when it names none of ours.
+
+    Quality values count, and among equals the order of the header, as Prometheus sends it. Protobuf is
+    offered for ferrometer's own registries.
+    """
+    best: tuple[float, Encoder, str] = (0.0, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
+    for item in (accept or "").split(","):
+        media, *parameters = (part.strip() for part in item.split(";"))
+        given = dict(part.lower().split("=", 1) for part in parameters if "=" in part)
+        try:
+            quality = float(given.get("q", "1"))
+        except ValueError:
+            continue
+        if quality <= best[0]:
+            continue
+        match media.lower():
+            case "text/plain" | "text/*" | "*/*":
+                best = (quality, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
+            case "application/openmetrics-text" if given.get("version", "1.0.0") in ("0.0.1", "1.0.0"):
+                best = (quality, generate_openmetrics, CONTENT_TYPE_OPENMETRICS)
+            case "application/vnd.google.protobuf" if (
+                _is_ours(registry)
+                and given.get("proto", "") == "io.prometheus.client.metricfamily"
+                and given.get("encoding", "") == "delimited"
+            ):
+                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)  # type: ignore[assignment]  # ours
+    return best[1], best[2]

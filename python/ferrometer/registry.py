@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import RLock
 
 from . import _core
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from prometheus_client.metrics_core import Metric
-    from prometheus_client.registry import RestrictedRegistry
+    from typing_extensions import TypeIs
+
+    from ._metric import MetricWrapperBase
 
     class Collector(Protocol):
         """Anything with prometheus_client's ``collect()``."""
@@ -31,8 +33,40 @@ _SUFFIXES = {
 }
 
 
+#: What a registry may have to say about itself.
+_OWN = [
+    f"ferrometer_{fault}{suffix}"
+    for fault in ("series_overflow", "observations_refused", "scrape_errors")
+    for suffix in ("", "_total")
+]
+
+
 def _names_of(metrics: Iterable[Metric]) -> list[str]:
     return [m.name + suffix for m in metrics for suffix in ("", *_SUFFIXES.get(m.type, ()))]
+
+
+def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
+    return isinstance(collector, _core.Metric)
+
+
+def _computed(rows: Iterable[_core._Family]) -> Iterator[Metric]:
+    for name, help_, kind, unit, samples in rows:
+        from prometheus_client.metrics_core import Metric
+
+        metric = Metric(name, help_, kind, unit)
+        for suffix, labels, value in samples:
+            metric.add_sample(name + suffix, labels, value)
+        yield metric
+
+
+class _Families:
+    """A collector of given families."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class _TargetInfo:
@@ -49,11 +83,26 @@ class _TargetInfo:
         return [metric]
 
 
+class RestrictedRegistry:
+    """The samples of a registry that have certain names. Collectors without such samples are not run."""
+
+    def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
+        self._names = set(names)
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, each with those of its samples only."""
+        for family in self._registry._families(self._names):
+            if restricted := family._restricted_metric(self._names):  # type: ignore[no-untyped-call]
+                yield restricted
+
+
 class CollectorRegistry:
     """A set of metrics and collectors without two of one name.
 
-    Takes ferrometer's metrics, and every collector written for ``prometheus_client``. A collector that
-    raises is left out of that scrape and counted in ``ferrometer_scrape_errors_total{source}``.
+    Takes ferrometer's metrics, and every collector written for ``prometheus_client``. A collector or
+    callback that raises is left out of that scrape, counted in ``ferrometer_scrape_errors_total{source}``,
+    and logged the first time.
     """
 
     def __init__(
@@ -63,14 +112,16 @@ class CollectorRegistry:
         support_collectors_without_names: bool = False,
     ) -> None:
         self._native = _core.Registry()
-        self._lock = allocate_lock()
+        self._native.reserve(_OWN, "ferrometer itself")
+        # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder.
+        self._lock = RLock()
         self._collector_to_names: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
-        self._with_callbacks: dict[str, _core.Metric] = {}
         self._target_info: dict[str, str] | None = None
+        self._logged: set[str] = set()
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -78,11 +129,14 @@ class CollectorRegistry:
 
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
-        if isinstance(collector, _core.Metric):
+        if _is_native(collector):
             self._native.adopt(collector)
             self._note(collector)
             return
-        describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else list)
+        hash(collector)  # raises before a name is taken
+        describe = getattr(collector, "describe", None) or (
+            collector.collect if self._auto_describe else list
+        )
         names = _names_of(describe())
         self._native.reserve(names, repr(collector))
         with self._lock:
@@ -91,25 +145,28 @@ class CollectorRegistry:
             if self._support_collectors_without_names and not names:
                 self._collectors_without_names.append(collector)
 
-    def _note(self, metric: Collector) -> None:
+    def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
-        meta = metric._meta  # type: ignore[attr-defined]  # a native metric
-        names = [meta["name"] + suffix for suffix in ("", *_SUFFIXES.get(meta["type"], ()))]
+        names = [metric._name + suffix for suffix in ("", *_SUFFIXES.get(metric._type, ()))]
         with self._lock:
-            if names[0] not in self._names_to_collectors:
-                self._collector_to_names[metric] = names
-                self._names_to_collectors.update(dict.fromkeys(names, metric))
+            known = self._names_to_collectors.get(names[0])
+            if known is metric:
+                return
+            if known is not None:
+                # The same definition as another class, as after a reload: the new one speaks for it.
+                del self._collector_to_names[known]
+            self._collector_to_names[metric] = names
+            self._names_to_collectors.update(dict.fromkeys(names, metric))
 
     def unregister(self, collector: Collector) -> None:
         """Removes a metric or a collector. Raises KeyError when it is not registered."""
         with self._lock:
             names = self._collector_to_names.pop(collector)
             for name in names:
-                del self._names_to_collectors[name]
+                self._names_to_collectors.pop(name, None)
             if collector in self._collectors_without_names:
                 self._collectors_without_names.remove(collector)
-            self._with_callbacks.pop(names[0] if names else "", None)
-        if isinstance(collector, _core.Metric):
+        if _is_native(collector):
             self._native.unregister(collector)
         else:
             self._native.release(names)
@@ -133,24 +190,15 @@ class CollectorRegistry:
         """The labels of ``target_info``."""
         return self._target_info
 
-    def _target_info_metric(self) -> Metric:
-        (metric,) = _TargetInfo(self._target_info or {}).collect()
-        return metric
+    # Reading.
 
     def collect(self) -> Iterator[Metric]:
         """The families as prometheus_client's objects, for code that reads samples in Python."""
-        with self._lock:
-            collectors = list(self._collector_to_names)
-        if self._target_info:
-            yield self._target_info_metric()
-        for collector in collectors:
-            yield from collector.collect()
+        return self._families(None)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """A registry of only the samples with these names."""
-        from prometheus_client.registry import RestrictedRegistry
-
-        return RestrictedRegistry(names, self)  # type: ignore[arg-type]  # same attributes, other class
+        return RestrictedRegistry(names, self)
 
     def get_sample_value(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         """The value of one sample, None when there is none. For tests: it collects everything."""
@@ -160,38 +208,98 @@ class CollectorRegistry:
                     return sample.value
         return None
 
+    def _families(self, names: set[str] | None) -> Iterator[Metric]:
+        """All families, or those of the collectors that may have samples of these names."""
+        with self._lock:
+            everything = list(self._collector_to_names)
+            if names is None:
+                wanted: Iterable[Collector] = everything
+            else:
+                chosen = {self._names_to_collectors.get(name): None for name in names}
+                wanted = [c for c in everything if c in chosen] + self._collectors_without_names
+        if self._target_info and (names is None or "target_info" in names):
+            yield from _TargetInfo(self._target_info).collect()
+        for collector in wanted:
+            yield from self._collected(collector)
+        # What native code records, and what the registry has to say about itself.
+        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
+
+    def _collected(self, collector: Collector) -> list[Metric]:
+        """The families of one collector; none when it raises."""
+        try:
+            return list(collector.collect())
+        except Exception as error:  # the application's own code: anything can come out of it
+            self._failed(collector._name if _is_native(collector) else type(collector).__qualname__, error)
+            return []
+
+    def _failed(self, source: str, error: Exception) -> None:
+        self._native.fail(source)
+        if source not in self._logged:
+            self._logged.add(source)
+            import logging
+
+            logging.getLogger("ferrometer").warning(
+                "%s is left out of scrapes: it raised", source, exc_info=error
+            )
+
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
+        from_python, leave_out = self._from_python()
+        return self._native.text(leave_out) + self._printed(from_python, "exposition")
+
+    def _openmetrics(self) -> bytes:
+        """The OpenMetrics exposition, likewise."""
+        from_python, leave_out = self._from_python()
+        further = self._printed(from_python, "openmetrics.exposition").replace(b"# EOF\n", b"")
+        return self._native.openmetrics(leave_out) + further + b"# EOF\n"
+
+    def _protobuf(self, native_buckets: int) -> bytes:
+        """The protobuf exposition, likewise."""
+        from_python, leave_out = self._from_python()
+        further = [
+            (
+                family.name,
+                family.documentation,
+                family.type,
+                [(s.name.removeprefix(family.name), sorted(s.labels.items()), s.value) for s in family.samples],
+            )
+            for family in from_python
+        ]
+        return self._native.protobuf(leave_out, native_buckets, further)
+
+    def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
+        """Families that only Python code can tell, and the metrics that native code leaves out."""
         with self._lock:
-            callbacks = list(self._with_callbacks.items())
-            foreign = [c for c in self._collector_to_names if not isinstance(c, _core.Metric)]
-        failed = []
-        for name, metric in callbacks:
-            try:
-                metric._run_callbacks()
-            except Exception:  # the application's own code: anything can come out of it
-                self._native.fail(name)
-                failed.append(metric)
-        families = [self._target_info_metric()] if self._target_info else []
-        for collector in foreign:
-            try:
-                families.extend(collector.collect())
-            except Exception:  # likewise
-                self._native.fail(type(collector).__qualname__)
-        return self._native.text(failed) + (self._foreign_text(families) if families else b"")
+            collectors = list(self._collector_to_names)
+        leave_out: list[MetricWrapperBase] = []
+        families = list(_TargetInfo(self._target_info).collect()) if self._target_info else []
+        for collector in collectors:
+            if not _is_native(collector):
+                families += self._collected(collector)
+            elif collector._tells_samples:
+                leave_out.append(collector)
+                families += self._collected(collector)
+            elif collector._has_callbacks:
+                try:
+                    collector._run_callbacks()
+                except Exception as error:  # the application's own code: anything can come out of it
+                    leave_out.append(collector)
+                    self._failed(collector._name, error)
+        return families, leave_out
 
-    def _foreign_text(self, families: list[Metric]) -> bytes:
-        from prometheus_client import CollectorRegistry as Foreign
-        from prometheus_client.exposition import generate_latest
+    def _printed(self, families: list[Metric], module: str) -> bytes:
+        """Families made by Python code, as that module of prometheus_client prints them."""
+        if not families:
+            return b""
+        import importlib
 
+        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
         out = []
         for family in families:
-            one = Foreign()
-            one.collect = lambda family=family: [family]  # type: ignore[method-assign,misc]
             try:
-                out.append(generate_latest(one))
-            except Exception:  # a family that prometheus_client itself cannot print
-                self._native.fail(str(getattr(family, "name", family)))
+                out.append(generate_latest(_Families([family])))
+            except Exception as error:  # a family that prometheus_client itself cannot print
+                self._failed(str(getattr(family, "name", family)), error)
         return b"".join(out)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from ._core import HttpMetrics
 from .metrics import Counter, Gauge, Summary
 from .registry import REGISTRY, CollectorRegistry
 from .system import Every, gc_runs, heap_mb, live_tasks
@@ -51,6 +52,12 @@ class ServiceStats:
         self.cache = CacheStats(prefix, home)
         self.system = SystemStats(prefix, home)
         self._requests = requests
+        # The middleware's own gauge, by its definition: /polling must not add up all durations for it.
+        self._in_flight = (
+            Gauge("http_requests_in_flight", "HTTP requests being served now.", registry=requests.registry)
+            if isinstance(requests, HttpMetrics)
+            else None
+        )
         self._started = time.monotonic()
 
     @property
@@ -77,7 +84,7 @@ class ServiceStats:
     def polling(self) -> dict[str, Any]:
         """The ``metrics`` of ``/polling``: four readings, no percentile."""
         return {
-            "requests_in_flight": int(self._snapshot()["in_flight"]),
+            "requests_in_flight": self._now_in_flight(),
             "active_gpu_instances": int(_value(self.gpu.instances_active)),
             "db_connections_active": int(_value(self.database.connections_active)),
             "cache_hit_rate": self.cache.hit_rate(),
@@ -90,6 +97,11 @@ class ServiceStats:
             "gpu": self.gpu.as_dict(),
             "database": self.database.as_dict(),
         }
+
+    def _now_in_flight(self) -> int:
+        if self._in_flight is not None:
+            return max(0, int(_value(self._in_flight)))
+        return int(self._snapshot()["in_flight"])
 
     def _snapshot(self) -> Mapping[str, float]:
         if self._requests is None:
@@ -199,11 +211,15 @@ class CacheStats:
 
     def hit(self, amount: int = 1) -> None:
         """Count lookups that found what they looked for."""
-        _count(self.hits, amount)
+        if amount != 1:
+            _check_count(amount)
+        self.hits.inc(amount)
 
     def miss(self, amount: int = 1) -> None:
         """Count lookups that did not."""
-        _count(self.misses, amount)
+        if amount != 1:
+            _check_count(amount)
+        self.misses.inc(amount)
 
     def hit_rate(self) -> float:
         """Percent of lookups that hit; 0.0 before the first one."""
@@ -273,11 +289,10 @@ def _value(metric: Counter | Gauge) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _count(gauge: Gauge, amount: int) -> None:
+def _check_count(amount: int) -> None:
     # Counts by nature, gauges by type: their names are contracts, and a counter's would end in `_total`.
     if not 0 <= amount < math.inf:
         raise ValueError(f"a count grows by a finite amount of at least 0, not {amount!r}")
-    gauge.inc(amount)
 
 
 def _requests(seen: Mapping[str, float]) -> dict[str, Any]:

@@ -25,7 +25,11 @@ def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -
     """``function`` with every run of its body inside a fresh context manager."""
     import inspect
 
-    call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(_decorate(function.__func__, managed))
+    # What runs is `__call__` for an object, but for a class it is the making of an instance.
+    is_object = not (inspect.isroutine(function) or inspect.isclass(function))
+    call = getattr(function, "__call__", function) if is_object else function  # noqa: B004
 
     def is_a(predicate: Callable[[object], bool]) -> bool:
         return predicate(function) or predicate(call)
@@ -102,6 +106,7 @@ class Timer:
         self._metric = self._metric.labels(*labelvalues, **labelkwargs)
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         metric = self._metric
         return _decorate(function, lambda: Timer(metric))
 
@@ -123,6 +128,7 @@ class InprogressTracker:
         self._gauge.dec()
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         return _decorate(function, lambda: self)
 
 
@@ -147,4 +153,5 @@ class ExceptionCounter:
             self._counter.inc()
 
     def __call__(self, function: F) -> F:
+        """Decorates a function of any kind."""
         return _decorate(function, lambda: self)

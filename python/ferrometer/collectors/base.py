@@ -155,6 +155,14 @@ def set_total(counter: Counter, total: float) -> None:
         counter.inc(max(total, 0.0))
 
 
+def restart_counters(metrics: Iterable[MetricWrapperBase]) -> None:
+    """Set every series of the counters to zero; handles to them stay good."""
+    for metric in metrics:
+        if isinstance(metric, Counter):
+            for series in metric._metrics.values() if metric._labelnames else (metric,):
+                series.reset()
+
+
 def mark_stale(collector: Collector) -> None:
     """Do with the values of a failed collector what it declares."""
     stale = attribute(collector, "stale")

@@ -21,6 +21,8 @@ from ferrometer.collectors.base import (
     check,
     clear,
     mark_stale,
+    metrics_of,
+    restart_counters,
 )
 from ferrometer.collectors.lease import Lease
 from ferrometer.metrics import Counter, Gauge
@@ -186,6 +188,8 @@ class Watch:
             _log.warning("collector %r runs in every worker, for want of a lease: %s", self.name, error)
             return True
         if self.status.state != "standby":
+            if self.status.state != "starting":  # it was ours: the new holder shows the same totals
+                restart_counters(metrics_of(self.collector))
             self.status = CollectorStatus("standby")
             self._metrics.forget(self.name)
             self._quietly(clear, self.collector)

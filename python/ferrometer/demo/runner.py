@@ -15,7 +15,7 @@ from ferrometer.demo.client import Totals, Traffic, TrafficError, traffic
 from ferrometer.demo.progress import Progress
 from ferrometer.demo.seen import Seen, differences
 from ferrometer.demo.server import AddressError, address, listen, serving
-from ferrometer.demo.service import NAMESPACE, Gateway
+from ferrometer.demo.service import Gateway
 
 _SETTLE_SECONDS = 5.0
 """How long requests whose client has gone may take to end."""
@@ -68,7 +68,7 @@ async def _programme(options: Options, listener: socket) -> int:
     cost = overhead.measure()
     gateway = Gateway()
     async with serving(gateway.app, listener), traffic(base, options.requests, options.rate) as client:
-        totals = await _watch(client, options.requests)
+        totals = await _watch(client, options.requests, gateway)
         seen = await _settled(base)
         _say(report.table(seen, gateway.quantile))
         _say(report.beside(seen))
@@ -80,7 +80,7 @@ async def _programme(options: Options, listener: socket) -> int:
         if options.rate:
             client.stroll()
         _say(f"Serving{', with a little traffic,' if options.rate else ''} until Ctrl-C:")
-        _say(report.urls(base, NAMESPACE))
+        _say(report.urls(base))
         await asyncio.Event().wait()
         return 0
 
@@ -92,10 +92,10 @@ def _say(paragraph: str) -> None:
     print(paragraph, end="\n\n", flush=True)
 
 
-async def _watch(client: Traffic, total: int) -> Totals:
+async def _watch(client: Traffic, total: int, gateway: Gateway) -> Totals:
     progress = Progress(sys.stdout, "Sending requests", total)
     async for done in client.progress():
-        progress.at(done)
+        progress.at(done, f"{gateway.in_flight()} in flight")
     progress.finish()
     print()
     assert client.totals is not None  # progress() ends with them or raises

@@ -46,6 +46,10 @@ class Gateway:
         )
         self._watched.stats.gpu.instances(1)
 
+    def in_flight(self) -> int:
+        """Requests being served now."""
+        return int(self._watched.metrics.snapshot()["in_flight"])
+
     def quantile(self, method: str, route: str, q: float) -> float:
         """Seconds that the fraction `q` of a route's requests stayed below."""
         durations = ferrometer.Histogram(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -11,15 +12,30 @@ from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..exposition import CONTENT_TYPE_LATEST, generate_latest
+from ..exposition import choose_encoder
 from ..health import HealthChecks, HealthReport, timestamp
 from ..registry import CollectorRegistry
 from ..stats import ServiceStats
 
+if TYPE_CHECKING:
+    from ..registry import Collector
+
 _T = TypeVar("_T")
+
+# Expositions shrink to a twentieth already at the first level, and every further one costs several times the
+# encoding itself.
+_GZIP_LEVEL = 1
 
 _THREADS = 2
 _limiter: RunVar[CapacityLimiter] = RunVar("ferrometer_endpoints_limiter")
+
+
+def _accepts_gzip(header: str) -> bool:
+    for item in header.lower().split(","):
+        coding, _, quality = item.partition(";")
+        if coding.strip() == "gzip":
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 async def off_loop(build: Callable[[], _T]) -> _T:
@@ -48,14 +64,22 @@ class Answers:
         self._flat = flat_health
 
     async def metrics(self, request: Request) -> Response:
-        """Prometheus text."""
+        """Text, OpenMetrics or protobuf, as the scraper prefers; ``name[]`` chooses samples."""
         self._stats.system.watch()
-        body = await off_loop(self._exposition)
-        return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        names = request.query_params.getlist("name[]")
+        registry: Collector = self._registry.restricted_registry(names) if names else self._registry
+        encode, media_type = choose_encoder(request.headers.get("accept"), registry)
+        zipped = _accepts_gzip(request.headers.get("accept-encoding", ""))
 
-    def _exposition(self) -> bytes:
-        self._stats.system.read()
-        return generate_latest(self._registry)
+        def build() -> bytes:
+            self._stats.system.read()
+            body = encode(registry)
+            return gzip.compress(body, _GZIP_LEVEL) if zipped else body
+
+        headers = {"Content-Type": media_type, "Vary": "Accept, Accept-Encoding"}
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return Response(await off_loop(build), headers=headers)
 
     async def stats(self, request: Request) -> Response:
         """Every number, once."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from .._core import HttpMetrics
 from ..access import Access, Auth, Network
 from ..health import HealthChecks
 from ..registry import REGISTRY, CollectorRegistry
@@ -27,7 +28,8 @@ def endpoint_paths(path: str = "") -> tuple[str, ...]:
 
 def observability_routes(
     *,
-    registry: CollectorRegistry = REGISTRY,
+    registry: CollectorRegistry | None = None,
+    metrics: HttpMetrics | None = None,
     stats: ServiceStats | None = None,
     health: HealthChecks | None = None,
     path: str = "",
@@ -38,14 +40,22 @@ def observability_routes(
 ) -> list[Route]:
     """The endpoints as Starlette routes.
 
+    ``metrics`` is what a middleware records into (``MetricsMiddleware(app).metrics``): where it is
+    given, the requests in the JSON, the registry and the namespace are its own. ``stats`` tells the
+    rest; without one nothing but the process is known.
+
     ``/live`` and ``/ready`` say one word each and answer everybody: a Kubernetes probe carries no
     credentials. ``auth`` and ``allow`` (see ``ferrometer.access``) guard all others.
     ``flat_health=True`` makes the flat form of ``/health`` the default; a request may ask for either
     with ``?format=flat`` or ``?format=nested``.
     """
+    if registry is None:
+        registry = metrics.registry if metrics is not None else REGISTRY
+    if stats is None:
+        stats = ServiceStats(metrics.namespace if metrics is not None else None, registry, requests=metrics)
     answers = Answers(
         registry,
-        stats if stats is not None else ServiceStats(registry=registry),
+        stats,
         health if health is not None else HealthChecks(),
         flat_health,
     )
@@ -60,7 +70,8 @@ def observability_routes(
 
 def observability_app(
     *,
-    registry: CollectorRegistry = REGISTRY,
+    registry: CollectorRegistry | None = None,
+    metrics: HttpMetrics | None = None,
     stats: ServiceStats | None = None,
     health: HealthChecks | None = None,
     auth: Auth | None = None,
@@ -75,6 +86,7 @@ def observability_app(
     return Starlette(
         routes=observability_routes(
             registry=registry,
+            metrics=metrics,
             stats=stats,
             health=health,
             auth=auth,

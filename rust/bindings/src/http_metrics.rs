@@ -13,7 +13,9 @@ pub use resolve::Scope;
 pub use shared::Shared;
 pub use table::Table;
 
+use crate::gil::detached;
 use crate::registry::Registry;
+use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::Clock;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_core::sampling::Sampler;
@@ -21,6 +23,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// The HTTP metrics of one application.
@@ -36,6 +39,8 @@ pub struct HttpMetrics {
 /// The part of [`HttpMetrics`] that the middleware touches for every request.
 pub struct Instrument {
     pub shared: Arc<Shared>,
+    /// That of `shared`, one step nearer.
+    pub in_flight: NonNull<GaugeCell>,
     pub table: Table,
     pub sampler: Sampler,
     /// Whether only some requests are timed.
@@ -49,6 +54,20 @@ pub struct Options<'a, 'py> {
     pub namespace: Option<String>,
     pub sample: Option<f64>,
     pub buckets: Option<Vec<f64>>,
+}
+
+// SAFETY: the gauge lies in a series that `shared` owns; recording into it takes the GIL like everything else.
+unsafe impl Send for Instrument {}
+// SAFETY: as above.
+unsafe impl Sync for Instrument {}
+
+impl Instrument {
+    /// The gauge of requests being served.
+    #[inline(always)]
+    pub fn in_flight(&self) -> &GaugeCell {
+        // SAFETY: see above.
+        unsafe { self.in_flight.as_ref() }
+    }
 }
 
 #[pymethods]
@@ -88,7 +107,7 @@ impl HttpMetrics {
     /// success rate is 100 then.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
-        let totals = py.detach(|| views::Totals::of(shared));
+        let totals = detached(py, || views::Totals::of(shared));
         let dict = PyDict::new(py);
         dict.set_item("uptime_seconds", totals.uptime)?;
         dict.set_item("total", totals.total)?;
@@ -131,8 +150,15 @@ impl HttpMetrics {
         if let Some(namespace) = &namespace {
             views::register(&core, &shared, namespace).map_err(refused)?;
         }
-        let instrument =
-            Instrument { shared, table: Table::new(), sampled: sampler.rate() < 1.0, sampler, clock: Clock::get() };
+        let in_flight = NonNull::from(&*shared.in_flight);
+        let instrument = Instrument {
+            in_flight,
+            shared,
+            table: Table::new(),
+            sampled: sampler.rate() < 1.0,
+            sampler,
+            clock: Clock::get(),
+        };
         Ok(Self { instrument, namespace, registry })
     }
 }
@@ -169,5 +195,9 @@ fn check_namespace(namespace: &str) -> PyResult<()> {
 
 fn suggest(namespace: &str) -> String {
     let name: String = namespace.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') { name } else { format!("app_{name}") }
+    if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+        name
+    } else {
+        format!("app_{name}")
+    }
 }

@@ -6,6 +6,8 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
 use std::ptr;
 
 /// Entries at the most; 32 KiB for a family with three labels.
@@ -17,16 +19,40 @@ pub struct LabelCache {
     /// Per entry: the child, then its label values. Null or owned references.
     slots: Vec<*mut ffi::PyObject>,
     mask: usize,
+    /// The children that a user's subclass made, which live as long as their series.
+    children: Option<Py<PyDict>>,
 }
 
 // SAFETY: the pointers are Python references, touched only under the GIL (see `GilCell`).
 unsafe impl Send for LabelCache {}
 
 impl LabelCache {
-    pub fn new(labels: usize) -> Self {
-        let mut cache = LabelCache { labels, slots: Vec::new(), mask: 0 };
+    pub fn new(labels: usize, children: Option<Py<PyDict>>) -> Self {
+        let mut cache = LabelCache { labels, slots: Vec::new(), mask: 0, children };
         cache.resize(8);
         cache
+    }
+
+    /// The children that a user's subclass made, by label values.
+    pub fn children<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        self.children.as_ref().map(|children| children.bind(py).clone())
+    }
+
+    /// Gives up those children.
+    pub fn forget(&mut self) -> Option<Py<PyDict>> {
+        self.children.take()
+    }
+
+    /// Shows the garbage collector every reference.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.children)?;
+        for slot in &self.slots {
+            if !slot.is_null() {
+                // SAFETY: an owned reference, which has the layout of a `Py`: it is a pointer to an object.
+                visit.call(unsafe { &*ptr::from_ref(slot).cast::<Py<PyAny>>() })?;
+            }
+        }
+        Ok(())
     }
 
     fn resize(&mut self, entries: usize) {
@@ -37,7 +63,7 @@ impl LabelCache {
     /// Whether this is the number of labels.
     #[inline(always)]
     pub fn fits(&self, count: ffi::Py_ssize_t) -> bool {
-        self.labels as ffi::Py_ssize_t == count
+        self.labels == count.cast_unsigned()
     }
 
     #[inline(always)]
@@ -76,10 +102,11 @@ impl LabelCache {
     #[must_use]
     pub unsafe fn insert(&mut self, key: &[*mut ffi::PyObject], child: *mut ffi::PyObject, series: usize) -> Evicted {
         let mut evicted = Evicted(Vec::new());
-        // Grow with the family, so that small families stay small.
-        if series > self.mask + 1 && self.mask + 1 < MOST {
+        // Grow with the family, so that small families stay small; four times as many entries as series,
+        // so that few of them want the same one.
+        if series * 2 > self.mask + 1 && self.mask + 1 < MOST {
             evicted = self.take_all();
-            self.resize(series.next_power_of_two().min(MOST));
+            self.resize((series * 4).next_power_of_two().min(MOST));
         }
         let slot = self.slot(key);
         for (place, &object) in self.slots[slot..].iter_mut().zip([child].iter().chain(key)) {

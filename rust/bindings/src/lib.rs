@@ -6,6 +6,7 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
 
@@ -16,6 +17,7 @@ mod metric;
 mod middleware;
 mod raw;
 mod registry;
+mod samples;
 
 use pyo3::prelude::*;
 
@@ -29,11 +31,14 @@ mod _core {
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
+    use super::raw::own_methods;
+    #[pymodule_export]
     use super::registry::Registry;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        ferrometer_core::fork::install();
         super::raw::install(module.py())?;
         super::middleware::install(module)
     }

@@ -6,17 +6,20 @@
 use crate::gil::GilCell;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
+use crate::samples::{self, ExemplarParts};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
-use ferrometer_core::histogram::{Buckets, Histogram as Cells, Layout};
-use ferrometer_core::labels::escape;
+use ferrometer_core::histogram::{Histogram as Cells, Layout};
+use ferrometer_core::labels::Labels;
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::series::SeriesRef;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
-use pyo3::PyClass;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyModule, PyString, PyTuple, PyType};
+use pyo3::{PyClass, PyTraverseError, PyVisit};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ pub struct Parent {
     pub sampler: Option<Sampler>,
     /// Whether children are made natively; a user's subclass makes its own.
     plain: bool,
+    /// Whether it is a gauge of the latest value, which has no `inc` and no `dec`.
+    pub only_set: bool,
     /// The Python layer's own attributes.
     meta: Py<PyDict>,
     /// `set_function` callbacks.
@@ -46,7 +51,8 @@ pub struct Parent {
 #[pyclass(subclass, frozen, module = "ferrometer._core")]
 pub struct Metric {
     /// The address of the cells, which `series` keeps in place: a `CounterCell`, a `GaugeCell`, or a
-    /// `Histogram`, with 1 added for a sampled one. Zero for labelled families, infos and enums.
+    /// `Histogram`, with 1 added for a sampled one. Zero for labelled families, infos, enums, and gauges
+    /// that can only be set.
     pub cell: GilCell<usize>,
     series: GilCell<Option<SeriesRef>>,
     parent: GilCell<Option<Arc<Parent>>>,
@@ -80,19 +86,19 @@ impl Metric {
     /// The series of a child or of a family without labels.
     pub fn series(&self) -> PyResult<&SeriesRef> {
         // SAFETY: as in `parent`.
-        match unsafe { self.series.peek() } {
-            Some(series) => Ok(series),
-            None => {
-                let kind = self.parent()?.family.definition().kind.name();
-                Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
-            }
+        if let Some(series) = unsafe { self.series.peek() } {
+            return Ok(series);
         }
+        let kind = self.parent()?.family.definition().kind.name();
+        Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
     }
 
     /// Makes this object the handle of a series.
     pub fn bind(&self, parent: &Arc<Parent>, series: SeriesRef) {
         let cell = match &parent.family.definition().kind {
             Kind::Counter => ptr::from_ref::<CounterCell>(series.counter()) as usize,
+            // Zero sends `inc` to the slow path, which refuses it.
+            Kind::Gauge if parent.only_set => 0,
             Kind::Gauge => ptr::from_ref::<GaugeCell>(series.gauge()) as usize,
             Kind::Histogram(_) | Kind::Summary(..) => {
                 ptr::from_ref::<Cells>(series.histogram()) as usize + usize::from(parent.sampler.is_some())
@@ -112,6 +118,19 @@ impl Metric {
         // SAFETY: the GIL is held; the evicted references are dropped after the borrow.
         let evicted = unsafe { self.cache.with(|cache| cache.as_mut().map(|cache| cache.take_all())) };
         drop(evicted);
+    }
+
+    /// The children that a user's subclass made, by label values; none of other families.
+    fn made_children<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        // SAFETY: the GIL is held; cloning a reference runs no Python.
+        unsafe { self.cache.with(|cache| cache.as_mut().and_then(|cache| cache.children(py))) }
+    }
+
+    /// Whether it is the family's own object and not a child: the one that answers for what the garbage
+    /// collector has to know about `parent`.
+    fn is_owner(&self, parent: &Parent) -> bool {
+        // SAFETY: as in `parent`.
+        parent.names.is_empty() || unsafe { self.cache.peek() }.is_some()
     }
 
     fn forget_callbacks(&self, gone: impl Fn(&SeriesRef) -> bool) -> PyResult<()> {
@@ -145,6 +164,18 @@ pub fn label_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
+/// Gives a new series the time that Python's `time.time` says, which tests replace.
+fn stamp(py: Python<'_>, series: &SeriesRef) {
+    static TIME: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let now = TIME
+        .get_or_try_init(py, || py.import("time").map(Bound::unbind))
+        .and_then(|time| time.bind(py).call_method0(intern!(py, "time"))?.extract());
+    // Without it, the series keeps the system's time.
+    if let Ok(now) = now {
+        series.set_created(now);
+    }
+}
+
 fn texts(values: &Bound<'_, PyTuple>) -> PyResult<Vec<String>> {
     values.iter().map(|value| label_text(&value)).collect()
 }
@@ -164,16 +195,16 @@ impl Metric {
 
     /// Defines the metric; once. The same definition again is accepted and changes nothing.
     ///
-    /// `detail` is the buckets of a histogram, the quantiles of a summary, the states of an enum.
-    #[pyo3(signature = (registry, kind, name, help, unit, labels, detail, max_series, sample, plain, meta))]
+    /// `detail` is the buckets of a histogram, the quantiles of a summary, the states of an enum, the
+    /// `multiprocess_mode` of a gauge.
+    #[pyo3(signature = (registry, kind, name, documentation, unit, labels, detail, max_series, sample, plain, meta))]
     #[expect(clippy::too_many_arguments, reason = "called from one place, with all of them")]
     fn _define(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         registry: Option<&Bound<'_, Registry>>,
         kind: &str,
         name: String,
-        help: String,
+        documentation: &Bound<'_, PyAny>,
         unit: String,
         labels: Vec<String>,
         detail: &Bound<'_, PyAny>,
@@ -182,19 +213,24 @@ impl Metric {
         plain: bool,
         meta: Py<PyDict>,
     ) -> PyResult<()> {
+        let (py, metric) = (slf.py(), slf.get());
+        check_class(slf, kind)?;
+        let only_set = kind == "gauge" && detail.extract::<&str>()?.ends_with("mostrecent");
         let kind = match kind {
             "counter" => Kind::Counter,
             "gauge" => Kind::Gauge,
             "histogram" => Kind::Histogram(Layout::new(&detail.extract::<Vec<f64>>()?).map_err(value_error)?),
             "summary" => Kind::Summary(Layout::new(&[]).map_err(value_error)?, detail.extract::<Vec<f64>>()?.into()),
             "info" => Kind::Info,
-            "stateset" => Kind::StateSet(detail.extract::<Vec<String>>()?.into()),
+            "stateset" => Kind::StateSet(
+                detail.try_iter()?.map(|state| label_text(&state?)).collect::<PyResult<Vec<_>>>()?.into(),
+            ),
             other => return Err(PyValueError::new_err(format!("no metric type is called {other:?}"))),
         };
         let sampler =
             if sample.to_bits() == 1f64.to_bits() { None } else { Some(Sampler::new(sample).map_err(value_error)?) };
-        let definition = Definition { name, help, unit, kind, labels, max_series };
-        if let Ok(parent) = self.parent() {
+        let definition = Definition { name, help: label_text(documentation)?, unit, kind, labels, max_series };
+        if let Ok(parent) = metric.parent() {
             let existing = parent.family.definition();
             if existing.same(&definition) {
                 return Ok(());
@@ -209,26 +245,38 @@ impl Metric {
         };
         let labelled = !names.is_empty();
         let count = names.len();
-        let parent = Arc::new(Parent { family, names, sampler, plain, meta, callbacks: GilCell::new(Vec::new()) });
+        let callbacks = GilCell::new(Vec::new());
+        let parent = Arc::new(Parent { family, names, sampler, plain, only_set, meta, callbacks });
         if labelled {
+            let children = if plain { None } else { Some(PyDict::new(py).unbind()) };
             // SAFETY: the GIL is held; the old values are empty, so nothing is dropped.
             unsafe {
-                self.cache.with(|cache| *cache = Some(Box::new(LabelCache::new(count))));
-                self.parent.with(|p| *p = Some(parent));
+                metric.cache.with(|cache| *cache = Some(Box::new(LabelCache::new(count, children))));
+                metric.parent.with(|p| *p = Some(parent));
             }
         } else {
-            let series = parent.family.series(&[]).map_err(value_error)?;
-            self.bind(&parent, series);
+            let series = series_of(py, &parent.family, &[])?;
+            metric.bind(&parent, series);
         }
         Ok(())
     }
 
     /// Makes this object, a user's subclass, the child of `parent` with these label values.
-    fn _become_child(&self, parent: &Bound<'_, Metric>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
+    fn _become_child(slf: &Bound<'_, Self>, parent: &Bound<'_, Metric>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
         let parent = parent.get().parent()?;
-        let series = parent.family.series(&borrowed(&texts(values)?)).map_err(value_error)?;
-        self.bind(parent, series);
+        check_class(slf, parent.family.definition().kind.name())?;
+        if slf.get().parent().is_ok() {
+            return Err(PyRuntimeError::new_err("the metric is defined already"));
+        }
+        let series = series_of(slf.py(), &parent.family, &borrowed(&texts(values)?))?;
+        slf.get().bind(parent, series);
         Ok(())
+    }
+
+    /// The children that a user's subclass made, by label values.
+    #[getter]
+    fn _subclass_children<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.made_children(py).ok_or_else(|| PyTypeError::new_err("only a labelled family of a subclass has these"))
     }
 
     /// The Python layer's attributes of this metric, shared by all its children.
@@ -263,14 +311,20 @@ impl Metric {
         let mut text = Vec::new();
         let removed = parent.family.remove(&values).map_err(value_error)?;
         parent.family.labels().render(&values, &mut text);
+        if let Some(children) = self.made_children(labelvalues.py()) {
+            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
+        }
         self.forget_children();
         self.forget_callbacks(|series| series.text() == text)?;
         Ok(removed)
     }
 
     /// Removes all series.
-    fn _clear(&self) -> PyResult<()> {
+    fn _clear(&self, py: Python<'_>) -> PyResult<()> {
         self.parent()?.family.clear();
+        if let Some(children) = self.made_children(py) {
+            children.clear();
+        }
         self.forget_children();
         self.forget_callbacks(|_| true)
     }
@@ -283,8 +337,8 @@ impl Metric {
         children.into_iter().map(|values| PyTuple::new(py, values)).collect()
     }
 
-    /// Samples as `(suffix, further labels, value, label values)`, as `collect()` wants them.
-    fn _samples<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+    /// Samples as `(suffix, further labels, value, label values, exemplar)`.
+    fn _rows<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
         let family = &self.parent()?.family;
         let mut all = Vec::new();
         // SAFETY: as in `Metric::parent`.
@@ -292,14 +346,14 @@ impl Metric {
             Some(series) => all.push(series.clone()),
             None => family.for_each(|series| all.push(series.clone())),
         }
-        let mut samples = Vec::new();
+        let mut rows = Vec::new();
         for series in all {
             let values = PyTuple::new(py, family.labels().values(series.text()))?;
-            for (suffix, labels, value) in child_samples(py, family, &series)? {
-                samples.push((suffix, labels, value, &values).into_pyobject(py)?);
+            for ((suffix, labels, value), exemplar) in samples::of_series(py, family, &series)? {
+                rows.push((suffix, labels, value, values.clone(), exemplar));
             }
         }
-        Ok(samples)
+        Ok(rows)
     }
 
     /// The current value of a counter, gauge, or enum (the state's index).
@@ -312,9 +366,28 @@ impl Metric {
         }
     }
 
+    /// Replaces the value of a counter or gauge, for tests that start from zero.
+    fn _put(&self, value: f64) -> PyResult<()> {
+        let series = self.series()?;
+        match &self.parent()?.family.definition().kind {
+            Kind::Counter if value >= 0.0 && value.is_finite() => {
+                series.counter().reset();
+                series.counter().add(value);
+                Ok(())
+            }
+            Kind::Gauge => {
+                series.gauge().set(value);
+                Ok(())
+            }
+            kind => Err(PyValueError::new_err(format!("a {} cannot become {value}", kind.name()))),
+        }
+    }
+
     /// Back to zero; `_created` becomes now.
-    fn _reset(&self) -> PyResult<()> {
-        self.series()?.reset();
+    fn _reset(&self, py: Python<'_>) -> PyResult<()> {
+        let series = self.series()?;
+        series.reset();
+        stamp(py, series);
         Ok(())
     }
 
@@ -331,13 +404,20 @@ impl Metric {
         Ok(())
     }
 
-    /// Calls `function` at every scrape for the value of this series.
+    /// Calls `function` at every scrape for the value of this series, a gauge's.
     fn _set_function(&self, function: Py<PyAny>) -> PyResult<()> {
         let (parent, series) = (self.parent()?, self.series()?);
         self.forget_callbacks(|other| other.text() == series.text())?;
         // SAFETY: the GIL is held; pushing runs no Python.
         unsafe { parent.callbacks.with(|all| all.push((series.clone(), function))) };
         Ok(())
+    }
+
+    /// Whether a value is to be asked for at scrapes.
+    #[getter]
+    fn _has_callbacks(&self) -> PyResult<bool> {
+        // SAFETY: the GIL is held.
+        Ok(unsafe { self.parent()?.callbacks.with(|all| !all.is_empty()) })
     }
 
     /// Runs the callbacks. Raises what the first failing one raised, after running the others.
@@ -349,13 +429,7 @@ impl Metric {
         let mut result = Ok(());
         for (series, function) in callbacks {
             match function.call0(py).and_then(|value| value.extract::<f64>(py)) {
-                Ok(value) => match &parent.family.definition().kind {
-                    Kind::Gauge => series.gauge().set(value),
-                    _ => {
-                        series.counter().reset();
-                        series.counter().add(value);
-                    }
-                },
+                Ok(value) => series.gauge().set(value),
                 Err(error) => result = result.and(Err(error)),
             }
         }
@@ -397,20 +471,14 @@ impl Metric {
     }
 
     /// Replaces an info's labels.
-    fn _set_info(&self, labels: Vec<(String, String)>) -> PyResult<()> {
-        let mut labels = labels;
-        labels.sort();
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+    fn _set_info(&self, labels: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<()> {
+        let series = self.series()?;
+        let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+        let values = labels.iter().map(|(_, value)| label_text(value)).collect::<PyResult<Vec<_>>>()?;
         let mut text = Vec::new();
-        for (name, value) in &labels {
-            if !text.is_empty() {
-                text.push(b',');
-            }
-            text.extend_from_slice(name.as_bytes());
-            text.extend_from_slice(b"=\"");
-            escape(value, &mut text);
-            text.push(b'"');
-        }
-        self.series()?.set_info(String::from_utf8_lossy(&text).into_owned());
+        Labels::new(&names).render(&borrowed(&values), &mut text);
+        series.set_info(String::from_utf8_lossy(&text).into_owned());
         Ok(())
     }
 
@@ -420,86 +488,62 @@ impl Metric {
         self.series()?.gauge().set(index as f64);
         Ok(())
     }
-}
 
-type ChildSample<'py> = (&'static str, Bound<'py, PyDict>, f64);
-
-fn child_samples<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<Vec<ChildSample<'py>>> {
-    let none = || PyDict::new(py);
-    let one = |name: &str, value: String| -> PyResult<Bound<'py, PyDict>> {
-        let labels = PyDict::new(py);
-        labels.set_item(name, value)?;
-        Ok(labels)
-    };
-    let number = |number: f64| {
-        let mut text = Vec::new();
-        ferrometer_core::encode::number::write_float(number, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let definition = family.definition();
-    Ok(match &definition.kind {
-        Kind::Counter => vec![("_total", none(), series.counter().get()), ("_created", none(), series.created())],
-        Kind::Gauge => vec![("", none(), series.gauge().get())],
-        Kind::Histogram(layout) => {
-            let mut buckets = Buckets::default();
-            series.histogram().read_buckets(&mut buckets);
-            let mut samples = Vec::new();
-            let mut cumulative = 0;
-            for (&bound, count) in layout.bounds().iter().zip(&buckets.counts) {
-                cumulative += count;
-                samples.push(("_bucket", one("le", number(bound))?, cumulative as f64));
-            }
-            samples.push(("_count", none(), cumulative as f64));
-            if layout.bounds()[0] >= 0.0 {
-                samples.push(("_sum", none(), buckets.sum));
-            }
-            samples.push(("_created", none(), series.created()));
-            samples
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // SAFETY: the collector runs with the GIL, and never within `with`: nothing there allocates a
+        // Python object.
+        let (parent, cache) = unsafe { (self.parent.peek(), self.cache.peek()) };
+        if let Some(cache) = cache {
+            cache.traverse(&visit)?;
         }
-        Kind::Summary(_, quantiles) => {
-            let snapshot = series.histogram().snapshot();
-            let mut samples = Vec::new();
-            for &quantile in quantiles.iter() {
-                samples.push(("", one("quantile", number(quantile))?, snapshot.quantile(quantile)));
+        match parent {
+            // Children share `parent`: each reference in it is reported once, by its owner.
+            Some(parent) if self.is_owner(parent) => {
+                // SAFETY: as above.
+                let callbacks = unsafe { parent.callbacks.peek() };
+                callbacks.iter().try_for_each(|(_, function)| visit.call(function))
             }
-            samples.push(("_count", none(), snapshot.count() as f64));
-            samples.push(("_sum", none(), snapshot.buckets.sum));
-            samples.push(("_created", none(), series.created()));
-            samples
+            _ => Ok(()),
         }
-        Kind::Info => {
-            let own = series.info().unwrap_or_default();
-            let labels = PyDict::new(py);
-            for (name, value) in parse_info(&own) {
-                labels.set_item(name, value)?;
-            }
-            vec![("_info", labels, 1.0)]
-        }
-        Kind::StateSet(states) => {
-            let current = series.gauge().get();
-            let mut samples = Vec::new();
-            for (index, state) in states.iter().enumerate() {
-                let is_current = (current - index as f64).abs() < 0.5;
-                samples.push(("", one(&definition.name, state.clone())?, f64::from(u8::from(is_current))));
-            }
-            samples
-        }
-    })
-}
-
-/// The labels of a rendered info. Its names were sorted when it was rendered.
-fn parse_info(text: &str) -> Vec<(String, String)> {
-    let mut labels = Vec::new();
-    let mut rest = text;
-    while let Some((name, _)) = rest.split_once("=\"") {
-        let one = ferrometer_core::labels::Labels::new(&[name]);
-        let values = one.values(rest.as_bytes());
-        let mut rendered = Vec::new();
-        one.render(&[&values[0]], &mut rendered);
-        rest = rest.get(rendered.len() + 1..).unwrap_or_default();
-        labels.push((name.to_owned(), values.into_iter().next().unwrap_or_default()));
     }
-    labels
+
+    fn __clear__(&self) {
+        self.forget_children();
+        if self.parent().is_ok_and(|parent| self.is_owner(parent)) {
+            let _ = self.forget_callbacks(|_| true);
+        }
+        // SAFETY: the GIL is held; the reference is dropped after the borrow.
+        let children = unsafe { self.cache.with(|cache| cache.as_mut().and_then(|cache| cache.forget())) };
+        drop(children);
+    }
+}
+
+/// A row of `Metric::_rows`.
+type Row<'py> = (&'static str, Bound<'py, PyDict>, f64, Bound<'py, PyTuple>, Option<ExemplarParts<'py>>);
+
+/// The series with these label values, stamped when it is new.
+fn series_of(py: Python<'_>, family: &Family, values: &[&str]) -> PyResult<SeriesRef> {
+    let before = family.len();
+    let series = family.series(values).map_err(value_error)?;
+    if family.len() > before {
+        stamp(py, &series);
+    }
+    Ok(series)
+}
+
+/// Refuses a class whose native methods would take the cells for those of another kind.
+fn check_class(metric: &Bound<'_, Metric>, kind: &str) -> PyResult<()> {
+    let classes = crate::raw::natives(metric.py());
+    let kinds = ["counter", "gauge", "histogram", "summary", "info", "stateset"];
+    for (class, own) in classes.iter().zip(kinds) {
+        if metric.is_instance(class)? != (own == kind) {
+            let name = metric.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "{name} must derive from exactly one metric class, the one whose _type is {kind:?}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 macro_rules! kinds {
@@ -541,7 +585,7 @@ pub fn child<'py>(slf: &Bound<'py, Metric>, values: &[&str]) -> PyResult<Bound<'
     if !parent.plain {
         return slf.call_method1("_subclass_child", (PyTuple::new(py, values)?,));
     }
-    let series = parent.family.series(values).map_err(value_error)?;
+    let series = series_of(py, &parent.family, values)?;
     let live = series.handle().load(Relaxed);
     if live != 0 {
         // SAFETY: a handle's address stays in the word exactly as long as the object lives (`Drop`

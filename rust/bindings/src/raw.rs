@@ -13,13 +13,15 @@
 //!   the kind is that of the native class whose descriptor runs. `Metric::bind` is the only writer.
 //! - no fast path can panic: no indexing, no allocation, no arithmetic that checks.
 
+use crate::gil::GilCell;
 use crate::metric::{child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
+use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::histogram::Histogram as Cells;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyFloat, PyString, PyTuple, PyType};
 use std::ffi::{c_int, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
@@ -130,16 +132,19 @@ impl<'py> Arguments<'py> {
         self.values[index].as_ref().map(|value| value.extract::<f64>()).transpose()
     }
 
-    /// Refuses malformed exemplars as `prometheus_client` does.
-    fn check_exemplar(&self, index: usize) -> PyResult<()> {
-        match &self.values[index] {
-            Some(exemplar) if exemplar.is_truthy()? => {
-                let py = exemplar.py();
-                py.import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
-                Ok(())
-            }
-            _ => Ok(()),
+    /// Keeps the exemplar that stands at `index`, if one does, for `bucket` of the series. Raises what
+    /// `prometheus_client` raises for a malformed one; the event itself is counted by then, as there.
+    fn keep_exemplar(&self, index: usize, metric: &Metric, bucket: usize, value: f64) -> PyResult<()> {
+        let Some(exemplar) = self.values[index].as_ref() else { return Ok(()) };
+        if !exemplar.is_truthy()? {
+            return Ok(());
         }
+        exemplar.py().import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
+        let mut pairs: Vec<(String, String)> =
+            exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
+        pairs.sort();
+        metric.parent()?.family.exemplars().set(metric.series()?.text(), bucket, Exemplar::now(&pairs, value));
+        Ok(())
     }
 }
 
@@ -185,8 +190,8 @@ unsafe fn counter_inc_slow(
         let counter = metric(slf);
         let cell = counter.series()?.counter();
         if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
-            arguments.check_exemplar(1)?;
             cell.add_int(whole);
+            arguments.keep_exemplar(1, counter, 0, whole as f64)?;
             return Ok(py.None());
         }
         let amount = arguments.number(0)?.unwrap_or(1.0);
@@ -199,8 +204,8 @@ unsafe fn counter_inc_slow(
                  number again. Leave the call out"
             )));
         }
-        arguments.check_exemplar(1)?;
         cell.add(amount);
+        arguments.keep_exemplar(1, counter, 0, amount)?;
         Ok(py.None())
     }
 }
@@ -253,11 +258,22 @@ macro_rules! gauge_method {
                 let (arguments, metric) = unsafe {
                     (Arguments::parse(py, $method, &[$argument], args, nargs, kwnames)?, metric(slf))
                 };
-                let value = arguments.number(0)?.or($default).ok_or_else(|| {
+                if $default.is_some() && metric.parent()?.only_set {
+                    return Err(PyRuntimeError::new_err(concat!($method, " must not be used with the mostrecent mode")));
+                }
+                let series = metric.series()?;
+                let value = match &arguments.values[0] {
+                    // As `prometheus_client`, which calls `float()` in `set` alone.
+                    Some(text) if $default.is_none() && text.is_instance_of::<PyString>() => {
+                        Some(py.get_type::<PyFloat>().call1((text,))?.extract()?)
+                    }
+                    _ => arguments.number(0)?.or($default),
+                };
+                let value = value.ok_or_else(|| {
                     PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
                 })?;
                 let apply: fn(&GaugeCell, f64) = $apply;
-                apply(metric.series()?.gauge(), value);
+                apply(series.gauge(), value);
                 Ok(py.None())
             }
             // SAFETY: the module's first paragraph.
@@ -282,7 +298,7 @@ gauge_method! {
 }
 gauge_method! {
     /// Gauge.set(value)
-    gauge_set, "set", "value", None, |cell, value| cell.set(value)
+    gauge_set, "set", "value", None::<f64>, |cell, value| cell.set(value)
 }
 
 /// Histogram.observe(amount, exemplar=None), Summary.observe(amount)
@@ -321,7 +337,6 @@ unsafe fn observe_slow(
         let value = arguments
             .number(0)?
             .ok_or_else(|| PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'"))?;
-        arguments.check_exemplar(1)?;
         let parent = histogram.parent()?;
         let counted = match &parent.sampler {
             None => series.histogram().record(value),
@@ -334,7 +349,9 @@ unsafe fn observe_slow(
         };
         if !counted {
             parent.family.refuse();
+            return Ok(py.None());
         }
+        arguments.keep_exemplar(1, histogram, series.histogram().layout().bucket(value), value)?;
         Ok(py.None())
     }
 }
@@ -474,7 +491,7 @@ pub fn new_child<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> 
     }
 }
 
-fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
+pub fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
     [
         py.get_type::<Counter>(),
         py.get_type::<Gauge>(),
@@ -528,18 +545,56 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
 
 type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
 
+/// A raw method: the class that has it, and its definition, which lives for ever.
+struct Raw {
+    class: Py<PyType>,
+    definition: usize,
+    name: &'static CStr,
+}
+
+/// What `add` added.
+static RAW: GilCell<Vec<Raw>> = GilCell::new(Vec::new());
+
 fn add(class: &Bound<'_, PyType>, name: &'static CStr, doc: &'static CStr, method: Method) -> PyResult<()> {
     const FLAGS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
     // The descriptor refers to the definition for as long as the class lives, which is for ever.
-    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+    let definition: *mut _ = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
         ml_flags: FLAGS,
         ml_doc: doc.as_ptr(),
     }));
-    let py = class.py();
+    let raw = Raw { class: class.clone().unbind(), definition: definition as usize, name };
+    describe(class, &raw)?;
+    // SAFETY: the GIL is held; pushing runs no Python.
+    unsafe { RAW.with(|all| all.push(raw)) };
+    Ok(())
+}
+
+/// Puts a method descriptor of this very class into it.
+fn describe(class: &Bound<'_, PyType>, raw: &Raw) -> PyResult<()> {
+    let definition = raw.definition as *mut ffi::PyMethodDef;
     // SAFETY: the class and the definition are valid; the result is a new reference or an error.
     let descriptor =
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
-    class.setattr(name.to_str().unwrap_or_default(), descriptor)
+        unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
+    class.setattr(raw.name.to_str().unwrap_or_default(), descriptor)
+}
+
+/// Gives a subclass descriptors of its own for the raw methods that it inherits. The interpreter's
+/// specialised calls are for objects of the descriptor's very class; any other call costs 170 more
+/// instructions.
+#[pyfunction]
+pub fn own_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    // SAFETY: the GIL is held; the list is complete once the module is imported.
+    for raw in unsafe { RAW.peek() } {
+        if class.is_subclass(raw.class.bind(py))? {
+            let inherited = class.getattr(raw.name.to_str().unwrap_or_default())?;
+            // SAFETY: a live object. A Python method of that name overrides ours and stays.
+            if unsafe { ffi::Py_TYPE(inherited.as_ptr()) == &raw mut ffi::PyMethodDescr_Type } {
+                describe(class, raw)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,11 +1,17 @@
 //! `Registry`: the native half of `ferrometer.CollectorRegistry`.
 
+use crate::gil::detached;
 use crate::metric::{value_error, Metric};
+use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
-use ferrometer_core::encode::text;
-use ferrometer_core::registry::Registry as Core;
+use ferrometer_core::encode::text::Format;
+use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::family::Family;
+use ferrometer_core::labels::Labels;
+use ferrometer_core::registry::{Computed, Entry, Registry as Core, Sample, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -51,6 +57,28 @@ impl Registry {
         self.core.names()
     }
 
+    /// The families that native code records without a metric object, the computed ones, and what the
+    /// registry has to say about itself. `known` are the metrics that are read otherwise.
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+    fn computed<'py>(&self, py: Python<'py>, known: Vec<Bound<'py, Metric>>) -> PyResult<Vec<FamilyParts<'py>>> {
+        let known: HashSet<_> =
+            known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();
+        let mut families = Vec::new();
+        let mut computed = Vec::new();
+        for entry in self.core.entries() {
+            match entry {
+                Entry::Family(family) if known.contains(&Arc::as_ptr(&family)) => {}
+                Entry::Family(family) => families.push(samples::of_family(py, &family)?),
+                Entry::Source(source) => source.collect(&mut computed),
+            }
+        }
+        computed.extend(self.core.faults());
+        for family in computed {
+            families.push(samples::of_computed(py, family)?);
+        }
+        Ok(families)
+    }
+
     /// Counts a callback or collector that raised during a scrape.
     fn fail(&self, source: &str) {
         self.core.fail(source);
@@ -58,20 +86,63 @@ impl Registry {
 
     /// The text exposition without some metrics. The GIL is released while it is written.
     fn text<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::Prometheus, leave_out, out))
+    }
+
+    /// The OpenMetrics exposition without some metrics, and without its end mark. The GIL is released
+    /// while it is written.
+    fn openmetrics<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::OpenMetrics, leave_out, out))
+    }
+
+    /// The protobuf exposition without some metrics but with further families; native histograms have at
+    /// most `native_buckets` buckets. The GIL is released while it is written.
+    fn protobuf<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: Vec<Bound<'py, Metric>>,
+        native_buckets: usize,
+        further: Vec<Further>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, |core, leave_out, out| {
+            protobuf::encode(core, leave_out, native_buckets, out);
+            let further: Vec<_> = further.into_iter().map(computed).collect();
+            protobuf::encode_further(&further, out);
+        })
+    }
+}
+
+impl Registry {
+    fn write<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: &[Bound<'py, Metric>],
+        encode: impl FnOnce(&Core, &dyn Fn(&Family) -> bool, &mut Vec<u8>) + Send,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let leave_out: Vec<_> =
             leave_out.iter().map(|metric| Ok(metric.get().parent()?.family.clone())).collect::<PyResult<_>>()?;
-        let bytes = py.detach(|| {
+        let bytes = detached(py, || {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);
-            text::encode(
-                &self.core,
-                &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)),
-                &mut out,
-            );
+            encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
             self.latest.store(out.len(), Relaxed);
             out
         });
         Ok(PyBytes::new(py, &bytes))
     }
+}
+
+/// A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
+type Further = (String, String, String, Vec<(String, Vec<(String, String)>, f64)>);
+
+fn computed((name, help, kind, samples): Further) -> Computed {
+    let samples = samples.into_iter().map(|(suffix, labels, value)| {
+        let mut text = Vec::new();
+        let (names, values): (Vec<_>, Vec<_>) = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).unzip();
+        Labels::new(&names).render(&values, &mut text);
+        let labels = String::from_utf8_lossy(&text).into_owned();
+        Sample { suffix, labels, value: Value::Float(value) }
+    });
+    Computed { name, help, kind, samples: samples.collect() }
 }

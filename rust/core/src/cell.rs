@@ -1,10 +1,13 @@
 //! Counter and gauge cells: a few aligned words in a slab, written by one thread at a time.
 
-use crate::slab::Block;
+use crate::slab::Zeroed;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Doubles hold every integer up to here exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Whole amounts are kept apart up to here: half the range, so that `inc` need not look.
+const MOST: u64 = 1 << 63;
 
 /// Adds to a word that has one writer: no lock prefix, the cost of a plain `add`.
 #[inline(always)]
@@ -22,19 +25,16 @@ pub(crate) fn store_f64(word: &AtomicU64, value: f64) {
     word.store(value.to_bits(), Relaxed);
 }
 
-/// A monotone count: whole increments in a `u64` that never rounds, fractions beside it.
+/// A monotone count: whole increments in a `u64` that never rounds; fractions, and what is too large
+/// for it, beside it.
 ///
 /// Writers must be serialised by the caller (the GIL); readers may be anywhere.
-#[repr(C)]
 pub struct CounterCell {
     whole: AtomicU64,
     fraction: AtomicU64,
 }
 
 impl CounterCell {
-    /// Words of slab memory that one cell takes.
-    pub const WORDS: usize = 2;
-
     /// Adds one.
     #[inline(always)]
     pub fn inc(&self) {
@@ -44,18 +44,28 @@ impl CounterCell {
     /// Adds a whole number.
     #[inline(always)]
     pub fn add_int(&self, amount: u64) {
-        bump(&self.whole, amount);
+        let sum = self.whole.load(Relaxed).saturating_add(amount);
+        if sum <= MOST {
+            self.whole.store(sum, Relaxed);
+        } else {
+            self.add_inexactly(amount as f64);
+        }
+    }
+
+    #[inline]
+    fn add_inexactly(&self, amount: f64) {
+        store_f64(&self.fraction, load_f64(&self.fraction) + amount);
     }
 
     /// Adds a finite, non-negative amount; whole ones stay exact beyond 2^53.
     #[inline]
     pub fn add(&self, amount: f64) {
-        if amount < EXACT && amount.trunc() == amount {
+        if amount < EXACT && amount.fract() == 0.0 {
             // The cast is exact: whole and below 2^53.
             #[expect(clippy::cast_sign_loss, reason = "amounts are non-negative by contract")]
             self.add_int(amount as u64);
         } else {
-            store_f64(&self.fraction, load_f64(&self.fraction) + amount);
+            self.add_inexactly(amount);
         }
     }
 
@@ -77,26 +87,22 @@ impl CounterCell {
         let (whole, fraction) = self.parts();
         whole as f64 + fraction
     }
+}
 
-    /// The cell at the start of a block of at least [`Self::WORDS`] words.
-    pub(crate) fn at(block: &Block) -> &Self {
-        assert!(block.words() >= Self::WORDS);
-        // SAFETY: the block is that long, 16-byte aligned, lives as long as the borrow, and every
-        // bit pattern of two words is a valid cell (`repr(C)` over two `AtomicU64`).
-        unsafe { block.ptr().cast::<Self>().as_ref() }
+// SAFETY: two atomic integers.
+unsafe impl Zeroed for CounterCell {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        CounterCell { whole: AtomicU64::new(0), fraction: AtomicU64::new(0) }
     }
 }
 
 /// A value that goes up and down.
-#[repr(C)]
 pub struct GaugeCell {
     value: AtomicU64,
 }
 
 impl GaugeCell {
-    /// Words of slab memory that one cell takes.
-    pub const WORDS: usize = 1;
-
     /// Replaces the value.
     #[inline(always)]
     pub fn set(&self, value: f64) {
@@ -114,23 +120,24 @@ impl GaugeCell {
     pub fn get(&self) -> f64 {
         load_f64(&self.value)
     }
+}
 
-    /// The cell at the start of a block of at least [`Self::WORDS`] words.
-    pub(crate) fn at(block: &Block) -> &Self {
-        assert!(block.words() >= Self::WORDS);
-        // SAFETY: as for `CounterCell::at`.
-        unsafe { block.ptr().cast::<Self>().as_ref() }
+// SAFETY: an atomic integer.
+unsafe impl Zeroed for GaugeCell {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        GaugeCell { value: AtomicU64::new(0) }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::slab::Block;
 
     #[test]
     fn whole_amounts_stay_exact_past_two_to_the_53() {
-        let block = Block::new(CounterCell::WORDS);
-        let cell = CounterCell::at(&block);
+        let cell = Block::<CounterCell>::new();
         cell.add_int(1 << 53);
         cell.inc();
         assert_eq!(cell.parts(), ((1 << 53) + 1, 0.0));
@@ -143,17 +150,30 @@ mod tests {
 
     #[test]
     fn amounts_beyond_the_exact_range_go_to_the_fraction() {
-        let block = Block::new(CounterCell::WORDS);
-        let cell = CounterCell::at(&block);
+        let cell = Block::<CounterCell>::new();
         cell.add(1e300);
         cell.inc();
         assert_eq!(cell.parts(), (1, 1e300));
     }
 
+    /// Whole amounts beyond what a `u64` can add up go on as doubles; nothing wraps around.
+    #[test]
+    fn huge_amounts_never_make_a_counter_smaller() {
+        let cell = Block::<CounterCell>::new();
+        let mut last = 0.0;
+        for amount in [1, u64::MAX, 1, u64::MAX - 5, 1 << 63, 1, 1 << 62, 1 << 62, 7] {
+            cell.add_int(amount);
+            cell.inc();
+            assert!(cell.get() >= last, "{amount}: {last} became {}", cell.get());
+            last = cell.get();
+        }
+        let exact = 3.0 * 2f64.powi(64);
+        assert!((last / exact - 1.0).abs() < 1e-15, "{last}");
+    }
+
     #[test]
     fn a_gauge_moves_both_ways() {
-        let block = Block::new(GaugeCell::WORDS);
-        let cell = GaugeCell::at(&block);
+        let cell = Block::<GaugeCell>::new();
         cell.set(2.5);
         cell.add(-4.0);
         assert!((cell.get() + 1.5).abs() < f64::EPSILON);

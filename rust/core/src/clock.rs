@@ -7,7 +7,7 @@
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Shorter calibrations than this could be off by more than one part in ten thousand.
 const CALIBRATION: Duration = Duration::from_micros(500);
@@ -30,12 +30,14 @@ impl Clock {
     }
 
     fn start(counter: bool) -> Self {
-        let instant = Instant::now();
-        let clock = Clock { counter, ticks: read_counter(), instant, seconds: AtomicU64::new(1e-9f64.to_bits()) };
-        while counter && clock.instant.elapsed() < CALIBRATION {
-            std::hint::spin_loop();
+        let (ticks, instant) = together();
+        let clock = Clock { counter, ticks, instant, seconds: AtomicU64::new(1e-9f64.to_bits()) };
+        if counter {
+            while clock.instant.elapsed() < CALIBRATION {
+                std::hint::spin_loop();
+            }
+            clock.seconds.store(clock.rate().to_bits(), Relaxed);
         }
-        clock.calibrate();
         clock
     }
 
@@ -65,29 +67,52 @@ impl Clock {
     /// Compares both clocks over the whole time since the start. Cheap; called at every scrape.
     pub fn calibrate(&self) {
         if self.counter {
-            let seconds = self.instant.elapsed().as_secs_f64();
-            let ticks = read_counter().wrapping_sub(self.ticks);
-            if ticks > 0 {
-                self.seconds.store((seconds / ticks as f64).to_bits(), Relaxed);
+            let known = f64::from_bits(self.seconds.load(Relaxed));
+            let rate = self.rate();
+            // Otherwise the machine slept in between, and only one of the two clocks went on.
+            if (rate / known - 1.0).abs() < 1e-3 {
+                self.seconds.store(rate.to_bits(), Relaxed);
             }
         }
     }
+
+    /// Seconds per tick since the start.
+    fn rate(&self) -> f64 {
+        let (ticks, instant) = together();
+        instant.duration_since(self.instant).as_secs_f64() / ticks.wrapping_sub(self.ticks) as f64
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// One moment on both clocks: of a few pairs of readings, the one least torn by interruptions.
+fn together() -> (u64, Instant) {
+    let pair = |_| {
+        let instant = Instant::now();
+        let ticks = read_counter();
+        (instant.elapsed(), ticks, instant)
+    };
+    let (_, ticks, instant) = (0..5).map(pair).fold(pair(5), |best, pair| if pair.0 < best.0 { pair } else { best });
+    (ticks, instant)
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 fn read_counter() -> u64 {
     // SAFETY: every x86-64 CPU has RDTSC; it touches no memory.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline(always)]
 fn read_counter() -> u64 {
     0
 }
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 fn counter_is_trusted() -> bool {
     const INVARIANT_TSC: u32 = 1 << 8;
     let invariant = std::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0007
@@ -96,12 +121,12 @@ fn counter_is_trusted() -> bool {
     invariant && kernel.is_ok_and(|name| name.trim() == "tsc")
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
 fn counter_is_trusted() -> bool {
     false
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -115,6 +140,16 @@ mod tests {
             // The outer interval is the longer one; a preemption between the reads only widens it.
             assert!(ours > 0.0499 && ours <= theirs * 1.001, "{ours} against {theirs}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_slept_does_not_change_the_rate() {
+        let mut clock = Clock::start(true);
+        let rate = clock.seconds.load(Relaxed);
+        // The system's clock stood still for as long as the process lives, and longer.
+        clock.ticks = clock.ticks.wrapping_sub(1 << 40);
+        clock.calibrate();
+        assert_eq!(clock.seconds.load(Relaxed), rate);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::cell::bump;
 use crate::error::Error;
+use crate::exemplar::Exemplars;
 use crate::histogram::Layout;
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
@@ -109,6 +110,7 @@ pub struct Family {
     labels: Labels,
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
+    exemplars: Exemplars,
     /// Times a label set was folded into the overflow series.
     folded: AtomicU64,
     /// Observations that were NaN.
@@ -117,10 +119,12 @@ pub struct Family {
 
 #[derive(Default)]
 struct Table {
-    /// In order of creation; removed ones leave a hole until half are holes.
+    /// In order of creation; removed ones leave a hole until half are holes and nobody visits.
     series: Vec<Option<SeriesRef>>,
     index: HashTable<u32>,
     scratch: Vec<u8>,
+    /// Visits going on. Positions stay as they are meanwhile, so that none skips or repeats a series.
+    visits: usize,
 }
 
 impl Family {
@@ -132,6 +136,7 @@ impl Family {
             definition,
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
+            exemplars: Exemplars::default(),
             folded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -147,6 +152,11 @@ impl Family {
         &self.labels
     }
 
+    /// The exemplars of its series.
+    pub fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
+    }
+
     /// The series with these label values, made when it is not there; the overflow series when the
     /// family is full.
     ///
@@ -159,15 +169,18 @@ impl Family {
         if let Ok(series) = found {
             return Ok(series.clone());
         }
-        if table.index.len() < self.definition.max_series || self.labels.names().is_empty() {
+        if table.index.len() < self.definition.max_series || values.is_empty() {
+            return Ok(self.insert(&mut table));
+        }
+        let overflow = vec![OVERFLOW; values.len()];
+        let overflow = table.find(&self.labels, &self.hasher, &overflow).ok().cloned();
+        if overflow.is_some() && table.index.len() <= self.definition.max_series {
+            // The overflow series itself takes no place.
+            table.render(&self.labels, values);
             return Ok(self.insert(&mut table));
         }
         bump(&self.folded, 1);
-        let overflow = vec![OVERFLOW; values.len()];
-        match table.find(&self.labels, &self.hasher, &overflow) {
-            Ok(series) => Ok(series.clone()),
-            Err(Missing) => Ok(self.insert(&mut table)),
-        }
+        Ok(overflow.unwrap_or_else(|| self.insert(&mut table)))
     }
 
     /// Makes the series whose text `find` left in the scratch buffer.
@@ -175,7 +188,7 @@ impl Family {
         let series = SeriesRef::new(Cells::new(&self.definition.kind), &table.scratch);
         let position = u32::try_from(table.series.len()).expect("fewer than 2^32 series");
         table.series.push(Some(series.clone()));
-        let Table { series: all, index, scratch } = table;
+        let Table { series: all, index, scratch, .. } = table;
         let hash = |position: &u32| self.hasher.hash_one(text(all, *position));
         index.insert_unique(self.hasher.hash_one(&scratch[..]), position, hash);
         series
@@ -196,23 +209,43 @@ impl Family {
     /// When there are not as many values as names.
     pub fn remove(&self, values: &[&str]) -> Result<bool, Error> {
         self.check(values.len())?;
-        let mut table = lock(&self.table);
-        let Table { series, index, scratch } = &mut *table;
-        scratch.clear();
-        self.labels.render(values, scratch);
-        let hash = self.hasher.hash_one(&scratch[..]);
-        let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == scratch) else {
-            return Ok(false);
+        let gone = {
+            let mut table = lock(&self.table);
+            table.render(&self.labels, values);
+            let Table { series, index, scratch, .. } = &mut *table;
+            let hash = self.hasher.hash_one(&scratch[..]);
+            let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == scratch) else {
+                return Ok(false);
+            };
+            let (position, _) = entry.remove();
+            let gone = series[position as usize].take();
+            self.close_holes(&mut table);
+            gone
         };
-        let (position, _) = entry.remove();
-        series[position as usize] = None;
-        if index.len() * 2 < series.len() {
-            self.compact(&mut table);
+        // Dropping the cells takes a while, and another lock.
+        if let Some(gone) = &gone {
+            self.exemplars.remove(gone.text());
         }
-        Ok(true)
+        Ok(gone.is_some())
     }
 
-    fn compact(&self, table: &mut Table) {
+    /// Removes all series.
+    pub fn clear(&self) {
+        let gone: Vec<SeriesRef> = {
+            let mut table = lock(&self.table);
+            table.index.clear();
+            let gone = table.series.iter_mut().filter_map(Option::take).collect();
+            self.close_holes(&mut table);
+            gone
+        };
+        self.exemplars.clear();
+        drop(gone);
+    }
+
+    fn close_holes(&self, table: &mut Table) {
+        if table.visits > 0 || table.index.len() * 2 >= table.series.len() {
+            return;
+        }
         table.series.retain(Option::is_some);
         table.index.clear();
         let Table { series, index, .. } = table;
@@ -220,13 +253,6 @@ impl Family {
             let hash = |position: &u32| self.hasher.hash_one(text(series, *position));
             index.insert_unique(hash(&position), position, hash);
         }
-    }
-
-    /// Removes all series.
-    pub fn clear(&self) {
-        let mut table = lock(&self.table);
-        table.series.clear();
-        table.index.clear();
     }
 
     /// How many series there are.
@@ -239,21 +265,19 @@ impl Family {
         self.len() == 0
     }
 
-    /// Visits all series in order of creation. The lock is held for a few hundred reference counts at
-    /// a time and never during a visit.
+    /// Visits the series that there are now, in order of creation, but for those removed meanwhile. The
+    /// lock is held for a few hundred reference counts at a time and never during a visit.
     pub fn for_each(&self, mut visit: impl FnMut(&SeriesRef)) {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let mut next = 0;
-        loop {
-            {
-                let table = lock(&self.table);
-                let rest = table.series.get(next..).unwrap_or_default();
-                chunk.extend(rest.iter().take(CHUNK).flatten().cloned());
-                if rest.is_empty() {
-                    return;
-                }
-            }
-            next += CHUNK;
+        let end = {
+            let mut table = lock(&self.table);
+            table.visits += 1;
+            table.series.len()
+        };
+        let _visiting = Visiting(self);
+        let mut chunk = Vec::with_capacity(end.min(CHUNK));
+        for start in (0..end).step_by(CHUNK) {
+            let range = start..end.min(start + CHUNK);
+            chunk.extend(lock(&self.table).series[range].iter().flatten().cloned());
             chunk.drain(..).for_each(|series| visit(&series));
         }
     }
@@ -269,14 +293,30 @@ impl Family {
     }
 }
 
+/// Ends a visit, also one that panics.
+struct Visiting<'a>(&'a Family);
+
+impl Drop for Visiting<'_> {
+    fn drop(&mut self) {
+        let mut table = lock(&self.0.table);
+        table.visits -= 1;
+        self.0.close_holes(&mut table);
+    }
+}
+
 struct Missing;
 
 impl Table {
-    /// The series with these values; otherwise their text is left in the scratch buffer.
-    fn find(&mut self, labels: &Labels, hasher: &DefaultHashBuilder, values: &[&str]) -> Result<&SeriesRef, Missing> {
+    /// Leaves the text of these values in the scratch buffer.
+    fn render(&mut self, labels: &Labels, values: &[&str]) {
         self.scratch.clear();
         labels.render(values, &mut self.scratch);
-        let Table { series, index, scratch } = self;
+    }
+
+    /// The series with these values; otherwise their text is left in the scratch buffer.
+    fn find(&mut self, labels: &Labels, hasher: &DefaultHashBuilder, values: &[&str]) -> Result<&SeriesRef, Missing> {
+        self.render(labels, values);
+        let Table { series, index, scratch, .. } = self;
         let hash = hasher.hash_one(&scratch[..]);
         let position = index.find(hash, |&position| text(series, position) == scratch).ok_or(Missing)?;
         series[*position as usize].as_ref().ok_or(Missing)
@@ -287,7 +327,7 @@ fn text(series: &[Option<SeriesRef>], position: u32) -> &[u8] {
     series[position as usize].as_ref().map_or(&[], |series| series.text())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

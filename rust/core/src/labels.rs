@@ -67,6 +67,19 @@ impl Labels {
     }
 }
 
+/// Names and values of any rendered text, `a="x",b="y"`.
+pub fn pairs(text: &[u8]) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = text;
+    while let Some(equals) = rest.iter().position(|&byte| byte == b'=') {
+        let value = &rest[equals + 2..];
+        let end = end_of_value(value);
+        pairs.push((String::from_utf8_lossy(&rest[..equals]).into_owned(), unescape(&value[..end])));
+        rest = value.get(end + 2..).unwrap_or_default();
+    }
+    pairs
+}
+
 /// Appends a label value with `\`, `"` and line feeds escaped.
 pub fn escape(value: &str, out: &mut Vec<u8>) {
     let special = |byte: u8| matches!(byte, b'\\' | b'"' | b'\n');
@@ -106,7 +119,7 @@ fn unescape(text: &[u8]) -> String {
     String::from_utf8_lossy(&value).into_owned()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -122,7 +135,10 @@ mod tests {
             let labels = Labels::new(&names);
             let mut text = Vec::new();
             labels.render(&values, &mut text);
-            prop_assert_eq!(labels.values(&text), values);
+            prop_assert_eq!(labels.values(&text), values.clone());
+            let mut expected: Vec<_> = names.iter().zip(&values).map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            expected.sort();
+            prop_assert_eq!(pairs(&text), expected);
             let (before, after) = labels.split(&text, "le");
             let smaller = names.iter().filter(|&&n| n <= "le").count();
             let comma = usize::from(smaller > 0 && smaller < names.len());

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::family::{Definition, Family};
+use crate::labels::Labels;
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -123,8 +124,8 @@ impl Registry {
     /// # Errors
     /// When one of its sample names is taken, by itself included.
     pub fn adopt(&self, family: &Arc<Family>) -> Result<(), Error> {
-        let mut inner = lock(&self.inner);
         let names = names_of(family.definition());
+        let mut inner = lock(&self.inner);
         inner.check(&names, || family.definition().describe())?;
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
@@ -136,8 +137,8 @@ impl Registry {
     /// # Errors
     /// When one of their names is taken.
     pub fn register_source(&self, source: Arc<dyn Source>, description: &str) -> Result<(), Error> {
-        let mut inner = lock(&self.inner);
         let names = source.names();
+        let mut inner = lock(&self.inner);
         inner.check(&names, || description.to_owned())?;
         inner.claim(names, &Owner::Other(description.to_owned()));
         inner.entries.push(Entry::Source(source));
@@ -159,7 +160,9 @@ impl Registry {
     pub fn release(&self, names: &[String]) {
         let mut inner = lock(&self.inner);
         for name in names {
-            inner.names.remove(name);
+            if matches!(inner.names.get(name), Some(Owner::Other(_))) {
+                inner.names.remove(name);
+            }
         }
     }
 
@@ -190,15 +193,51 @@ impl Registry {
         *lock(&self.inner).failures.entry(source.to_owned()).or_default() += 1;
     }
 
-    /// Who raised how often.
-    pub fn failures(&self) -> Vec<(String, u64)> {
-        lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect()
+    /// What the registry has to say about itself, as families; nothing while all is well.
+    pub fn faults(&self) -> Vec<Computed> {
+        let mut folded = Vec::new();
+        let mut refused = Vec::new();
+        for entry in self.entries() {
+            if let Entry::Family(family) = entry {
+                let faults = family.faults();
+                folded.push((family.definition().name.clone(), faults.0));
+                refused.push((family.definition().name.clone(), faults.1));
+            }
+        }
+        let failed = lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect();
+        [
+            (
+                "ferrometer_series_overflow",
+                "Label sets beyond a family's max_series, counted in its overflow series",
+                folded,
+            ),
+            ("ferrometer_observations_refused", "Observations that were NaN and counted nowhere else", refused),
+            ("ferrometer_scrape_errors", "Callbacks and collectors that raised during a scrape", failed),
+        ]
+        .into_iter()
+        .filter_map(|(name, help, rows)| self_metric(name, help, rows))
+        .collect()
     }
 
     /// All sample names in use.
     pub fn names(&self) -> Vec<String> {
         lock(&self.inner).names.keys().cloned().collect()
     }
+}
+
+fn self_metric(name: &str, help: &str, rows: Vec<(String, u64)>) -> Option<Computed> {
+    let samples: Vec<Sample> = rows
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(source, count)| {
+            let mut labels = Vec::new();
+            Labels::new(&["source"]).render(&[&source], &mut labels);
+            let labels = String::from_utf8_lossy(&labels).into_owned();
+            Sample { suffix: "_total".into(), labels, value: Value::Int(count) }
+        })
+        .collect();
+    let computed = Computed { name: name.into(), help: help.into(), kind: "counter".into(), samples };
+    (!computed.samples.is_empty()).then_some(computed)
 }
 
 impl Inner {
@@ -216,7 +255,7 @@ impl Inner {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::family::Kind;
@@ -253,6 +292,16 @@ mod tests {
             let text = registry.family(other).err().expect("a conflict").to_string();
             assert!(text.contains("counter a(x)") && text.contains(shows), "{text}");
         }
+    }
+
+    #[test]
+    fn only_reserved_names_are_released() {
+        let registry = Registry::new();
+        registry.family(definition("a", Kind::Counter, &[])).unwrap();
+        registry.reserve(vec!["b".into()], "b's collector").unwrap();
+        registry.release(&["a".into(), "b".into()]);
+        assert!(registry.find("a").is_some());
+        registry.reserve(vec!["b".into()], "another").unwrap();
     }
 
     #[test]

@@ -1,38 +1,34 @@
 //! One series: its label text, its cells, and a place for the binding's handle.
 
 use crate::cell::{CounterCell, GaugeCell};
+use crate::clock::now;
 use crate::family::Kind;
 use crate::histogram::Histogram;
 use crate::slab::Block;
 use crate::sync::{lock, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 use triomphe::ThinArc;
 
 /// What a series records into.
-pub enum Cells {
-    /// A [`CounterCell`].
-    Counter(Block),
-    /// A [`GaugeCell`].
-    Gauge(Block),
+pub(crate) enum Cells {
+    Counter(Block<CounterCell>),
+    /// The index of a state set's current state, too.
+    Gauge(Block<GaugeCell>),
     /// Also a summary.
     Histogram(Box<Histogram>),
     /// The rendered text of the constant labels, once they are known.
     Info(Box<Mutex<Option<String>>>),
-    /// The index of the current state, as a gauge.
-    State(Block),
 }
 
 impl Cells {
     /// Zeroed cells for a series of this kind.
-    pub fn new(kind: &Kind) -> Self {
+    pub(crate) fn new(kind: &Kind) -> Self {
         match kind {
-            Kind::Counter => Cells::Counter(Block::new(CounterCell::WORDS)),
-            Kind::Gauge => Cells::Gauge(Block::new(GaugeCell::WORDS)),
+            Kind::Counter => Cells::Counter(Block::new()),
+            Kind::Gauge | Kind::StateSet(_) => Cells::Gauge(Block::new()),
             Kind::Histogram(layout) | Kind::Summary(layout, _) => {
                 Cells::Histogram(Box::new(Histogram::new(layout.clone())))
             }
             Kind::Info => Cells::Info(Box::default()),
-            Kind::StateSet(_) => Cells::State(Block::new(GaugeCell::WORDS)),
         }
     }
 }
@@ -51,7 +47,7 @@ pub struct SeriesRef(ThinArc<Head, u8>);
 
 impl SeriesRef {
     /// A series with this rendered label text.
-    pub fn new(cells: Cells, text: &[u8]) -> Self {
+    pub(crate) fn new(cells: Cells, text: &[u8]) -> Self {
         let head = Head { handle: AtomicUsize::new(0), created: AtomicU64::new(0), cells };
         let series = SeriesRef(ThinArc::from_header_and_slice(head, text));
         series.set_created(now());
@@ -65,11 +61,6 @@ impl SeriesRef {
     /// The rendered labels, without braces.
     pub fn text(&self) -> &[u8] {
         &self.0.slice
-    }
-
-    /// Its cells.
-    pub fn cells(&self) -> &Cells {
-        &self.head().cells
     }
 
     /// The binding's word.
@@ -89,9 +80,9 @@ impl SeriesRef {
 
     /// Back to zero, from now on.
     pub fn reset(&self) {
-        match self.cells() {
-            Cells::Counter(block) => CounterCell::at(block).reset(),
-            Cells::Gauge(block) | Cells::State(block) => GaugeCell::at(block).set(0.0),
+        match &self.head().cells {
+            Cells::Counter(cell) => cell.reset(),
+            Cells::Gauge(cell) => cell.set(0.0),
             Cells::Histogram(histogram) => histogram.reset(),
             Cells::Info(text) => *lock(text) = None,
         }
@@ -101,50 +92,58 @@ impl SeriesRef {
     /// The cell of a counter.
     ///
     /// # Panics
-    /// When the family is of another kind; likewise below.
+    /// When the family is of another kind.
     #[inline]
     pub fn counter(&self) -> &CounterCell {
-        match self.cells() {
-            Cells::Counter(block) => CounterCell::at(block),
+        match &self.head().cells {
+            Cells::Counter(cell) => cell,
             _ => panic!("the series is no counter"),
         }
     }
 
     /// The cell of a gauge, or of a state set's current index.
+    ///
+    /// # Panics
+    /// When the family is of another kind.
     #[inline]
     pub fn gauge(&self) -> &GaugeCell {
-        match self.cells() {
-            Cells::Gauge(block) | Cells::State(block) => GaugeCell::at(block),
+        match &self.head().cells {
+            Cells::Gauge(cell) => cell,
             _ => panic!("the series is no gauge"),
         }
     }
 
     /// The cells of a histogram or summary.
+    ///
+    /// # Panics
+    /// When the family is of another kind.
     #[inline]
     pub fn histogram(&self) -> &Histogram {
-        match self.cells() {
+        match &self.head().cells {
             Cells::Histogram(histogram) => histogram,
             _ => panic!("the series is no histogram"),
         }
     }
 
     /// An info's rendered constant labels.
+    ///
+    /// # Panics
+    /// When the family is of another kind.
     pub fn info(&self) -> Option<String> {
-        match self.cells() {
+        match &self.head().cells {
             Cells::Info(text) => lock(text).clone(),
             _ => panic!("the series is no info"),
         }
     }
 
     /// Sets an info's rendered constant labels.
+    ///
+    /// # Panics
+    /// When the family is of another kind.
     pub fn set_info(&self, rendered: String) {
-        match self.cells() {
+        match &self.head().cells {
             Cells::Info(text) => *lock(text) = Some(rendered),
             _ => panic!("the series is no info"),
         }
     }
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -5,15 +5,27 @@
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
-    atomic::{fence, AtomicU64, AtomicUsize, Ordering},
+    atomic::{fence, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     Mutex, MutexGuard,
 };
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
-    atomic::{fence, AtomicU64, AtomicUsize, Ordering},
+    atomic::{fence, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     Mutex, MutexGuard,
 };
+
+/// Lets another thread go on, after a number of tries in vain: at first it is about to, later it sleeps.
+pub(crate) fn pause(tries: u32) {
+    if cfg!(loom) {
+        #[cfg(loom)]
+        loom::thread::yield_now();
+    } else if tries < 64 {
+        std::hint::spin_loop();
+    } else {
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+}
 
 /// Locks a mutex whose holders never leave its data half-changed, so a panic elsewhere while it was
 /// held says nothing about that data.
@@ -23,3 +35,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         Err(poisoned) => poisoned.into_inner(),
     }
 }
+
+/// A static; the model checker, whose types have no `const` constructors, makes it anew for every
+/// execution.
+macro_rules! global {
+    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr;) => {
+        #[cfg(not(loom))]
+        $(#[$attribute])*
+        $visibility static $name: $type = $value;
+        #[cfg(loom)]
+        loom::lazy_static! {
+            $(#[$attribute])*
+            $visibility static ref $name: $type = $value;
+        }
+    };
+}
+pub(crate) use global;

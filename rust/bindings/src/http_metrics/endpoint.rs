@@ -121,28 +121,34 @@ impl Measured {
         })
     }
 
-    /// Counts one request that ended with this status.
+    /// The counter of requests that ended with this status, if there was one before.
     #[inline(always)]
-    pub fn count(&self, shared: &Shared, status: u16) -> Result<(), Error> {
-        // SAFETY: the GIL is held, and neither this loop nor `first` below lets anyone else in while it borrows.
-        for (known, cell) in unsafe { &*self.statuses.get() } {
-            if *known == status {
-                cell.inc();
-                return Ok(());
-            }
-        }
-        self.first(shared, status)
+    pub fn status(&self, status: u16) -> Option<&CounterCell> {
+        // SAFETY: the GIL is held, and nobody adds to the list while this is borrowed: the caller counts at once.
+        let statuses = unsafe { &*self.statuses.get() };
+        statuses.iter().find(|(known, _)| *known == status).map(|(_, cell)| &**cell)
     }
 
+    /// Counts one request that ended with this status.
     #[cold]
-    #[inline(never)]
-    fn first(&self, shared: &Shared, status: u16) -> Result<(), Error> {
+    pub fn count(&self, shared: &Shared, status: u16) -> Result<(), Error> {
+        if let Some(cell) = self.status(status) {
+            cell.inc();
+            return Ok(());
+        }
         let text = if status < 200 { "OTHER".into() } else { status.to_string() };
         let cell = Held::counter(&shared.requests, &[self.method, &self.endpoint, &text])?;
         cell.inc();
-        // SAFETY: as above; `Held::counter` takes a lock of the family and runs no Python code.
+        // SAFETY: the GIL is held, and nothing is borrowed: `Held::counter` takes a lock of the family and runs no
+        // Python code.
         unsafe { (*self.statuses.get()).push((status, cell)) };
         Ok(())
+    }
+
+    /// The counter of request bytes, if there was one before.
+    #[inline(always)]
+    pub fn known_request_bytes(&self) -> Option<&CounterCell> {
+        self.request_bytes.get().map(|cell| &**cell)
     }
 
     /// The counter of request bytes.

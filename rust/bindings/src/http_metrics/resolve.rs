@@ -19,18 +19,22 @@ impl Scope {
     #[inline(always)]
     pub unsafe fn new(scope: Obj) -> Self {
         // SAFETY: as the caller says.
-        Self { scope, route: unsafe { present(lookup(scope, keys().route)) } }
+        Self { scope, route: unsafe { present(lookup(scope, &keys().route)) } }
     }
 
     /// The address of the route object, or of the endpoint where there is none; zero where there is neither.
     #[inline(always)]
     pub fn route_or_endpoint(&self) -> usize {
-        if self.route.is_null() { self.endpoint() } else { self.route as usize }
+        if self.route.is_null() {
+            self.endpoint()
+        } else {
+            self.route as usize
+        }
     }
 
     fn endpoint_object(&self) -> Obj {
         // SAFETY: as promised to `new`.
-        unsafe { present(lookup(self.scope, keys().endpoint)) }
+        unsafe { present(lookup(self.scope, &keys().endpoint)) }
     }
 
     /// The address of the endpoint; zero where there is none.
@@ -41,11 +45,11 @@ impl Scope {
     fn context_object(&self) -> Obj {
         // SAFETY: as promised to `new`; the inner object is searched only if it is a dict.
         unsafe {
-            let fastapi = lookup(self.scope, keys().fastapi);
+            let fastapi = lookup(self.scope, &keys().fastapi);
             if fastapi.is_null() || ffi::PyDict_Check(fastapi) == 0 {
                 return null_mut();
             }
-            present(lookup(fastapi, keys().context))
+            present(lookup(fastapi, &keys().context))
         }
     }
 
@@ -58,14 +62,16 @@ impl Scope {
     /// neither, but a dict of their own.
     pub fn may_hide_a_route(&self) -> bool {
         // SAFETY: as promised to `new`.
-        !unsafe { lookup(self.scope, keys().fastapi) }.is_null()
+        !unsafe { lookup(self.scope, &keys().fastapi) }.is_null()
     }
 
     /// References to all of these.
     pub fn identities(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         let all = [self.route, self.endpoint_object(), self.context_object()];
         // SAFETY: borrowed from the scope, which is alive, or null.
-        all.into_iter().filter_map(|object| unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.map(Bound::unbind)).collect()
+        all.into_iter()
+            .filter_map(|object| unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.map(Bound::unbind))
+            .collect()
     }
 }
 
@@ -73,7 +79,11 @@ impl Scope {
 #[inline(always)]
 unsafe fn present(object: Obj) -> Obj {
     // SAFETY: a singleton is compared by address.
-    if object == unsafe { ffi::Py_None() } { null_mut() } else { object }
+    if object == unsafe { ffi::Py_None() } {
+        null_mut()
+    } else {
+        object
+    }
 }
 
 /// How far an answer reaches.

@@ -92,7 +92,11 @@ impl Views {
 }
 
 fn suffix(kind: &str) -> &'static str {
-    if kind == "counter" { "_total" } else { "" }
+    if kind == "counter" {
+        "_total"
+    } else {
+        ""
+    }
 }
 
 impl Source for Views {
@@ -100,18 +104,37 @@ impl Source for Views {
         use Value::{Float, Int};
         let totals = Totals::of(&self.shared);
         out.extend([
-            self.family("uptime_seconds", "Seconds since the application was instrumented.", "gauge", Float(totals.uptime)),
+            self.family(
+                "uptime_seconds",
+                "Seconds since the application was instrumented.",
+                "gauge",
+                Float(totals.uptime),
+            ),
             self.family("requests", "Requests served.", "counter", Int(totals.total)),
             // A count by nature, a gauge by type: the name is a contract, and a counter's would end in _total.
-            self.family("requests_failed", "Requests answered with 5xx or ended by an exception.", "gauge", Int(totals.failed)),
+            self.family(
+                "requests_failed",
+                "Requests answered with 5xx or ended by an exception.",
+                "gauge",
+                Int(totals.failed),
+            ),
             self.family("requests_in_flight", "Requests being served now.", "gauge", Int(totals.in_flight)),
-            self.family("request_success_rate", "Percent of requests that did not fail.", "gauge", Float(totals.success_rate())),
+            self.family(
+                "request_success_rate",
+                "Percent of requests that did not fail.",
+                "gauge",
+                Float(totals.success_rate()),
+            ),
         ]);
         let [quantiles @ .., _] = totals.milliseconds();
         let mut samples: Vec<Sample> = QUANTILES
             .iter()
             .zip(quantiles)
-            .map(|(q, value)| Sample { suffix: String::new(), labels: format!("quantile=\"{q}\""), value: Float(value) })
+            .map(|(q, value)| Sample {
+                suffix: String::new(),
+                labels: format!("quantile=\"{q}\""),
+                value: Float(value),
+            })
             .collect();
         let (sum, count) = totals.durations.as_ref().map_or((0.0, 0), |all| (all.buckets.sum * 1e3, all.count()));
         samples.push(Sample { suffix: "_count".into(), labels: String::new(), value: Int(count) });
@@ -131,4 +154,3 @@ impl Source for Views {
         all.map(|name| self.name(&name)).collect()
     }
 }
-

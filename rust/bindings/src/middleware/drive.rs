@@ -24,8 +24,8 @@ unsafe fn start(request: *mut Request) -> bool {
         (*request).phase = Phase::Executing;
         instrument.shared.active.enter(request);
         if (*request).kind == Kind::Http {
-            instrument.shared.in_flight.add(1.0);
-            if instrument.sampler.take() {
+            instrument.in_flight().add(1.0);
+            if !instrument.sampled || instrument.sampler.take() {
                 (*request).flags |= TIMED;
                 (*request).started = instrument.clock.now();
             }
@@ -50,7 +50,13 @@ unsafe fn start(request: *mut Request) -> bool {
 #[inline(always)]
 pub unsafe fn iterator(awaitable: Obj) -> Obj {
     // SAFETY: as the caller says.
-    unsafe { if ffi::PyCoro_CheckExact(awaitable) != 0 { awaitable } else { iterator_of(awaitable) } }
+    unsafe {
+        if ffi::PyCoro_CheckExact(awaitable) != 0 {
+            awaitable
+        } else {
+            iterator_of(awaitable)
+        }
+    }
 }
 
 #[cold]
@@ -96,7 +102,8 @@ unsafe fn is_generator_coroutine(object: Obj) -> bool {
             return false;
         }
         let mut code = ffi::PyObject_GetAttrString(object, c"gi_code".as_ptr());
-        let mut flags = if code.is_null() { null_mut() } else { ffi::PyObject_GetAttrString(code, c"co_flags".as_ptr()) };
+        let mut flags =
+            if code.is_null() { null_mut() } else { ffi::PyObject_GetAttrString(code, c"co_flags".as_ptr()) };
         let answer = !flags.is_null() && ffi::PyLong_AsLongLong(flags) & CO_ITERABLE_COROUTINE != 0;
         clear(&mut code);
         clear(&mut flags);
@@ -128,13 +135,31 @@ unsafe extern "C" fn send(object: Obj, argument: Obj, result: *mut Obj) -> PySen
                 return PYGEN_ERROR;
             }
         }
-        let outcome = ffi::PyIter_Send((*request).inner, argument, result);
+        let outcome = step((*request).inner, argument, result);
         match outcome {
             PYGEN_RETURN => finish::returned(request),
             PYGEN_NEXT => Request::suspend(request),
             PYGEN_ERROR => finish::raised(request),
         }
         outcome
+    }
+}
+
+/// `PyIter_Send`, without its way through the linker's tables for what is a coroutine nearly always.
+///
+/// # Safety
+/// `inner` is a live iterator.
+#[inline(always)]
+unsafe fn step(inner: Obj, argument: Obj, result: *mut Obj) -> PySendResult {
+    // SAFETY: the slot belongs to the object's type.
+    unsafe {
+        let slots = (*ffi::Py_TYPE(inner)).tp_as_async;
+        if !slots.is_null() {
+            if let Some(send) = (*slots).am_send {
+                return send(inner, argument, result);
+            }
+        }
+        ffi::PyIter_Send(inner, argument, result)
     }
 }
 
@@ -183,7 +208,8 @@ unsafe extern "C" fn next(object: Obj) -> Obj {
 pub unsafe fn set_stop_iteration(value: Obj) {
     // SAFETY: made as an instance first, because a tuple or an exception as the value would be taken apart.
     unsafe {
-        let mut exception = ffi::PyObject_CallFunctionObjArgs(ffi::PyExc_StopIteration, value, null_mut::<ffi::PyObject>());
+        let mut exception =
+            ffi::PyObject_CallFunctionObjArgs(ffi::PyExc_StopIteration, value, null_mut::<ffi::PyObject>());
         ffi::Py_DECREF(value);
         if !exception.is_null() {
             ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);
@@ -231,7 +257,8 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
                 return null_mut();
             }
         }
-        let result = ffi::PyObject_VectorcallMethod(keys().throw, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result =
+            ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
         if !result.is_null() {
             Request::suspend(request);
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0 {
@@ -290,7 +317,7 @@ unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
             Phase::Suspended => {
                 (*request).phase = Phase::Executing;
                 let arguments = [(*request).inner];
-                let mut result = ffi::PyObject_VectorcallMethod(keys().close, arguments.as_ptr(), 1, null_mut());
+                let mut result = ffi::PyObject_VectorcallMethod(keys().close.object, arguments.as_ptr(), 1, null_mut());
                 if result.is_null() {
                     if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
                         finish::raised(request);

@@ -4,9 +4,9 @@
 //! awaited. `receive()` has to see what comes back, and wraps the server's awaitable.
 
 use super::ffi::{vectorcall, Obj};
-use super::message::{body_size, is_true, read, status, Message, Type};
+use super::message::{body_size, glance, is_true, read, status, Glance, Message, Type};
 use super::receive;
-use super::request::{Phase, Request, COMPLETE, STREAMING, TIMED};
+use super::request::{Phase, Request, COMPLETE, LISTENED, STREAMING, TIMED};
 use super::request_id;
 use super::scope::Kind;
 use super::socket;
@@ -14,22 +14,46 @@ use pyo3::ffi;
 use std::ptr::null_mut;
 
 /// `send(message)` or `receive()`.
+///
+/// Only what nearly every message needs is in this function, to keep it small.
 pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
     let request: *mut Request = object.cast();
     // SAFETY: the vectorcall protocol; the caller holds the request, which holds `send` and `receive` to its death.
     unsafe {
+        if !(nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET == 1
+            && kwnames.is_null()
+            && (*request).kind == Kind::Http
+            && (*request).phase == Phase::Executing)
+        {
+            return any_call(request, arguments, nargsf, kwnames);
+        }
+        match glance(*arguments) {
+            Glance::Body(size) => {
+                (*request).flags |= COMPLETE;
+                (*request).sent_bytes = (*request).sent_bytes.wrapping_add(size);
+            }
+            Glance::Start(status) if (*request).status == 0 && (*request).id.is_null() => (*request).status = status,
+            _ => return any_call(request, arguments, nargsf, kwnames),
+        }
+        vectorcall((*request).send, arguments, nargsf, kwnames)
+    }
+}
+
+#[inline(never)]
+unsafe fn any_call(request: *mut Request, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
+    // SAFETY: as for `call`.
+    unsafe {
         match ffi::PyVectorcall_NARGS(nargsf) {
             1 if kwnames.is_null() => {
-                if (*request).phase != Phase::Over {
+                if matches!((*request).phase, Phase::Executing | Phase::Suspended) {
                     let message = *arguments;
-                    let renamed = if (*request).kind == Kind::Http {
-                        http(request, message)
-                    } else {
+                    if (*request).kind == Kind::Websocket {
                         socket::sent(request, message);
-                        null_mut()
-                    };
-                    if !renamed.is_null() {
-                        return send_instead(request, renamed);
+                    } else {
+                        let renamed = http(request, message);
+                        if !renamed.is_null() {
+                            return send_instead(request, renamed);
+                        }
                     }
                 }
                 vectorcall((*request).send, arguments, nargsf, kwnames)
@@ -39,6 +63,7 @@ pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize,
                 if awaitable.is_null() || (*request).phase == Phase::Over {
                     return awaitable;
                 }
+                (*request).flags |= LISTENED;
                 receive::wrap(request, awaitable)
             }
             // Whatever is wrong with the call, the server's own function says it best.
@@ -60,7 +85,6 @@ unsafe fn send_instead(request: *mut Request, mut message: Obj) -> Obj {
 }
 
 /// Notes what a message says. Returns a message to send in its place (with the request id in its headers), or null.
-#[inline(always)]
 unsafe fn http(request: *mut Request, message: Obj) -> Obj {
     // SAFETY: live; nothing below runs application code, except the truth value of a strange `more_body`.
     unsafe {
@@ -89,8 +113,6 @@ unsafe fn http(request: *mut Request, message: Obj) -> Obj {
 }
 
 /// The first byte of a stream is on its way. Only streams pay for reading the clock here.
-#[cold]
-#[inline(never)]
 unsafe fn first_chunk(request: *mut Request) {
     // SAFETY: the request runs, so its middleware is there.
     unsafe {

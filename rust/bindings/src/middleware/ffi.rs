@@ -44,9 +44,9 @@ impl<T> Global<T> {
 /// `op` is a live object and outlives the slice.
 #[inline(always)]
 pub unsafe fn ascii<'a>(op: Obj) -> Option<&'a [u8]> {
-    // SAFETY: the type is checked before the layout of a str is relied on.
+    // SAFETY: the type is checked before the layout of a str is relied on; an exact str is never anything but ready.
     unsafe {
-        if ffi::PyUnicode_Check(op) == 0 {
+        if ffi::PyUnicode_CheckExact(op) == 0 {
             return None;
         }
         #[cfg(not(Py_3_14))]
@@ -98,34 +98,6 @@ pub unsafe fn bytes<'a>(op: Obj) -> Option<&'a [u8]> {
         }
         let data = ffi::PyBytes_AS_STRING(op).cast();
         Some(std::slice::from_raw_parts(data, ffi::Py_SIZE(op) as usize))
-    }
-}
-
-/// `dict[key]`, borrowed, or null with no exception set.
-///
-/// # Safety
-/// `dict` is a dict (or a subclass), `key` a str; no exception may be pending, for a miss clears it.
-#[inline(always)]
-pub unsafe fn lookup(dict: Obj, key: Obj) -> Obj {
-    // SAFETY: as the caller says.
-    unsafe {
-        let found = ffi::PyDict_GetItemWithError(dict, key);
-        if found.is_null() {
-            forget_error();
-        }
-        found
-    }
-}
-
-/// Drop an exception that a lookup may have raised: a key with a broken `__eq__` is no business of ours.
-#[cold]
-#[inline(never)]
-unsafe fn forget_error() {
-    // SAFETY: the GIL is held.
-    unsafe {
-        if !ffi::PyErr_Occurred().is_null() {
-            ffi::PyErr_Clear();
-        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Dictionary keys, interned once at import. Application code spells them as literals, which the compiler interns
 //! too, so comparing pointers nearly always suffices.
 
+use super::dict::{check, Key};
 use super::ffi::{Global, Obj};
 use pyo3::ffi;
 use std::ffi::CStr;
 
 macro_rules! keys {
     ($($name:ident = $text:literal,)*) => {
-        /// The keys; each an owned, interned `str`.
+        /// The keys.
         pub struct Keys {
-            $(pub $name: Obj,)*
+            $(pub $name: Key,)*
+            /// The integer 200, which like all small ones exists once.
+            pub ok: Obj,
         }
 
         impl Keys {
@@ -17,7 +20,11 @@ macro_rules! keys {
             /// With the GIL held.
             unsafe fn new() -> Option<Self> {
                 // SAFETY: the GIL is held.
-                Some(unsafe { Self { $($name: intern($text)?,)* } })
+                Some(unsafe { Self { $($name: intern($text)?,)* ok: ffi::PyLong_FromLong(200) } })
+            }
+
+            fn all(&self) -> Vec<&Key> {
+                vec![$(&self.$name,)*]
             }
         }
     };
@@ -42,10 +49,12 @@ keys! {
 
 static KEYS: Global<Keys> = Global::new();
 
-unsafe fn intern(text: &CStr) -> Option<Obj> {
+unsafe fn intern(text: &CStr) -> Option<Key> {
     // SAFETY: the GIL is held, says the caller.
-    let key = unsafe { ffi::PyUnicode_InternFromString(text.as_ptr()) };
-    (!key.is_null()).then_some(key)
+    unsafe {
+        let key = ffi::PyUnicode_InternFromString(text.as_ptr());
+        (!key.is_null()).then(|| Key::new(key))
+    }
 }
 
 /// Makes the keys; `None` with an exception set when memory is gone.
@@ -54,7 +63,10 @@ unsafe fn intern(text: &CStr) -> Option<Obj> {
 /// At import, with the GIL held.
 pub unsafe fn install() -> Option<()> {
     // SAFETY: at import, says the caller.
-    unsafe { KEYS.set(Keys::new()?) };
+    unsafe {
+        KEYS.set(Keys::new()?);
+        check(&keys().all());
+    }
     Some(())
 }
 

@@ -1,7 +1,9 @@
 //! What the messages of a connection say. A message is only ever read.
 
-use super::ffi::{ascii, lookup, Obj};
+use super::dict::{entries, lookup};
+use super::ffi::{ascii, Obj};
 use super::keys::keys;
+use super::literal::Literal;
 use pyo3::ffi;
 use std::ptr::null_mut;
 
@@ -29,63 +31,71 @@ pub struct Message {
     pub more_body: Obj,
 }
 
-/// Messages have two or three fields; the walk below is for those, a hashed look-up for longer ones.
-const SHORT: isize = 6;
+/// What a first look at a message tells.
+pub enum Glance {
+    /// A `http.response.start` with this status.
+    Start(u16),
+    /// A `http.response.body` of this size that is the last one.
+    Body(u64),
+    /// Anything else: to be [`read`].
+    Unclear,
+}
 
-/// Reads a message. Dicts of literals have their keys interned and `type` first, so walking over the two or three
-/// entries and comparing pointers costs less than hashed look-ups would.
+/// Looks at a message of the two forms that nearly all have, `{"type": "http.response.start", "status": 200, ...}` and
+/// `{"type": "http.response.body", "body": b"..."}`: literals, whose keys are interned and come in this order, so that
+/// comparing two addresses tells everything but the type.
+///
+/// # Safety
+/// The GIL is held, `message` is live.
+#[inline(always)]
+pub unsafe fn glance(message: Obj) -> Glance {
+    // SAFETY: the dict is checked; borrowed values live as long as the message, and nothing here runs Python code.
+    unsafe {
+        if ffi::PyDict_CheckExact(message) == 0 {
+            return Glance::Unclear;
+        }
+        let Some([first, second, rest @ ..]) = entries(message) else { return Glance::Unclear };
+        let keys = keys();
+        if first.key != keys.kind.object {
+            return Glance::Unclear;
+        }
+        if second.key == keys.body.object {
+            if rest.is_empty() && ffi::PyBytes_CheckExact(second.value) != 0 && BODY.is(first.value) {
+                return Glance::Body(ffi::Py_SIZE(second.value) as u64);
+            }
+        } else if second.key == keys.status.object && START.is(first.value) {
+            return Glance::Start(status(second.value));
+        }
+    }
+    Glance::Unclear
+}
+
+static START: Literal<19> = Literal::new(b"http.response.start");
+static BODY: Literal<18> = Literal::new(b"http.response.body");
+
+/// Reads any message. Its fields may be in any order, with keys that are not interned.
 ///
 /// # Safety
 /// The GIL is held, no exception is pending, `message` is live and outlives what is returned.
-#[inline(always)]
 pub unsafe fn read(message: Obj) -> Option<Message> {
     // SAFETY: the dict is checked; borrowed values live as long as the message, and nothing here runs Python code
-    // that could change it, except a look-up among keys with an `__eq__` of their own.
+    // that could change it, except a search among keys with an `__eq__` of their own.
     unsafe {
         if ffi::PyDict_Check(message) == 0 {
             return None;
         }
         let keys = keys();
-        let (mut kind, mut status, mut body, mut more_body) = (null_mut(), null_mut(), null_mut(), null_mut());
-        let size = ffi::PyDict_Size(message);
-        if size <= SHORT {
-            let (mut position, mut key, mut value) = (0, null_mut(), null_mut());
-            let mut left = size;
-            let mut strange = false;
-            while left > 0 && ffi::PyDict_Next(message, &raw mut position, &raw mut key, &raw mut value) != 0 {
-                left -= 1;
-                if key == keys.kind {
-                    kind = value;
-                } else if key == keys.status {
-                    // Nothing behind the status is of interest in a start, and nothing else has one.
-                    status = value;
-                    if !kind.is_null() {
-                        break;
-                    }
-                } else if key == keys.body {
-                    body = value;
-                } else if key == keys.more_body {
-                    more_body = value;
-                } else if key != keys.headers {
-                    strange = true;
-                }
-            }
-            if !strange {
-                return Some(Message { kind: classify(kind), status, body, more_body });
-            }
-        }
-        let kind = classify(lookup(message, keys.kind));
+        let kind = classify(lookup(message, &keys.kind));
         let field = |wanted: bool, key| if wanted { lookup(message, key) } else { null_mut() };
         Some(Message {
             kind,
-            status: field(kind == Type::ResponseStart, keys.status),
-            body: field(kind == Type::ResponseBody, keys.body),
-            more_body: field(kind == Type::ResponseBody, keys.more_body),
+            status: field(kind == Type::ResponseStart, &keys.status),
+            body: field(kind == Type::ResponseBody, &keys.body),
+            more_body: field(kind == Type::ResponseBody, &keys.more_body),
         })
     }
 }
 
-#[inline(always)]
 unsafe fn classify(kind: Obj) -> Type {
     // SAFETY: null is left out before the object is looked at.
     let text = unsafe {
@@ -120,6 +130,18 @@ pub const STRANGE: u16 = 1;
 pub unsafe fn status(status: Obj) -> u16 {
     // SAFETY: checked to be an int; reading one runs no Python code.
     unsafe {
+        // Small integers are singletons.
+        if status == keys().ok {
+            return 200;
+        }
+        other_status(status)
+    }
+}
+
+#[inline(never)]
+unsafe fn other_status(status: Obj) -> u16 {
+    // SAFETY: as above.
+    unsafe {
         if status.is_null() || ffi::PyLong_Check(status) == 0 {
             return STRANGE;
         }
@@ -136,7 +158,6 @@ pub unsafe fn status(status: Obj) -> u16 {
 ///
 /// # Safety
 /// `body` is null or live.
-#[inline(always)]
 pub unsafe fn body_size(body: Obj) -> u64 {
     // SAFETY: each type is checked before its layout is used.
     unsafe {
@@ -173,7 +194,6 @@ unsafe fn size_of_view(body: Obj) -> u64 {
 ///
 /// # Safety
 /// `more` is null or live.
-#[inline(always)]
 pub unsafe fn is_true(more: Obj) -> bool {
     // SAFETY: singletons are compared by address.
     unsafe {

@@ -13,12 +13,14 @@
 //! types, compare bytes and follow pointers; nothing there can panic. Everything that can (making series, asking the
 //! resolver, request ids, recording into cells) runs inside [`guard::shield`].
 
+mod dict;
 mod drive;
 mod face;
 mod ffi;
 mod finish;
 mod guard;
 mod keys;
+mod literal;
 mod message;
 mod object;
 mod receive;
@@ -27,7 +29,8 @@ mod request_id;
 mod scope;
 mod socket;
 
-pub use ffi::{lookup, Obj};
+pub use dict::lookup;
+pub use ffi::Obj;
 pub use keys::keys;
 pub use request::Request;
 pub use scope::METHODS;

@@ -3,7 +3,7 @@
 use super::ffi::{clear, member, utf8, vectorcall, Global, Obj, NO_MEMBER};
 use super::keys::keys;
 use super::request::Request;
-use super::scope::{kind, Skip, METHODS};
+use super::scope::{is_http, kind, Kind, Skip, METHODS};
 use crate::http_metrics::{HttpMetrics, Instrument, Options};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -24,7 +24,9 @@ pub struct Middleware {
     metrics: Obj,
     /// Where the instrument lies in it.
     instrument: *const Instrument,
-    skip: Option<Box<Skip>>,
+    skip: Box<Skip>,
+    /// There is nothing to skip.
+    measures_all: bool,
     /// The user's function from a scope to a template; owned, or null.
     pub hook: Obj,
     pub names_requests: bool,
@@ -48,16 +50,31 @@ unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwn
             return by_name(middleware, arguments, nargsf, kwnames);
         }
         let scope = *arguments;
-        let app = (*middleware).app;
-        let Some(kind) = kind(scope) else {
-            return pass_on(middleware, scope, arguments, nargsf);
-        };
-        if (*middleware).skip.as_ref().is_some_and(|skip| skip.covers(scope)) {
-            return vectorcall(app, arguments, nargsf, null_mut());
+        if !is_http(scope) || !(*middleware).measures_all {
+            return any_call(middleware, arguments, nargsf);
         }
         let shared = &*(*middleware).instrument().shared;
         if shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize) {
-            return vectorcall(app, arguments, nargsf, null_mut());
+            return vectorcall((*middleware).app, arguments, nargsf, null_mut());
+        }
+        Request::make(middleware, Kind::Http, scope, *arguments.add(1), *arguments.add(2)).cast()
+    }
+}
+
+/// `middleware(scope, receive, send)` for any scope, and where some are skipped.
+#[inline(never)]
+unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: usize) -> Obj {
+    // SAFETY: as for `call`.
+    unsafe {
+        let scope = *arguments;
+        let Some(kind) = kind(scope) else {
+            return pass_on(middleware, scope, arguments, nargsf);
+        };
+        let shared = &*(*middleware).instrument().shared;
+        if (*middleware).skip.covers(scope)
+            || (shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize))
+        {
+            return vectorcall((*middleware).app, arguments, nargsf, null_mut());
         }
         Request::make(middleware, kind, scope, *arguments.add(1), *arguments.add(2)).cast()
     }
@@ -70,7 +87,7 @@ unsafe fn pass_on(middleware: *mut Middleware, scope: Obj, arguments: *const Obj
     // SAFETY: as for `call`.
     unsafe {
         let is_scope = ffi::PyDict_Check(scope) != 0 && {
-            let kind = super::ffi::lookup(scope, keys().kind);
+            let kind = super::dict::lookup(scope, &keys().kind);
             !kind.is_null() && utf8(kind).is_some()
         };
         if !is_scope {
@@ -175,7 +192,8 @@ fn make(
         (&raw mut (*object).app).write(app.clone().into_ptr());
         (&raw mut (*object).metrics).write(metrics.into_ptr());
         (&raw mut (*object).instrument).write(instrument);
-        (&raw mut (*object).skip).write((!skip.is_empty()).then(|| Box::new(skip)));
+        (&raw mut (*object).measures_all).write(skip.is_empty());
+        (&raw mut (*object).skip).write(Box::new(skip));
         (&raw mut (*object).hook).write(route.map_or(null_mut(), |route| route.clone().into_ptr()));
         (&raw mut (*object).names_requests).write(request_id);
         let middlewares = &(*object).instrument().shared.middlewares;

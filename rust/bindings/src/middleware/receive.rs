@@ -124,7 +124,8 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
         let mut inner = owned((*receive).inner);
         let mut with_self = [inner, null_mut(), null_mut(), null_mut()];
         std::ptr::copy_nonoverlapping(arguments.cast_const(), with_self.as_mut_ptr().add(1), count as usize);
-        let result = ffi::PyObject_VectorcallMethod(keys().throw, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result =
+            ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
         clear(&mut inner);
         if result.is_null() {
             // A message that came out of a throw is none that anybody waited for.
@@ -144,7 +145,7 @@ unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
             owned(ffi::Py_None())
         } else {
             let mut inner = owned((*receive).inner);
-            let result = ffi::PyObject_VectorcallMethod(keys().close, &raw const inner, 1, null_mut());
+            let result = ffi::PyObject_VectorcallMethod(keys().close.object, &raw const inner, 1, null_mut());
             clear(&mut inner);
             result
         };

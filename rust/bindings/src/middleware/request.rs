@@ -38,6 +38,8 @@ pub const DISCONNECTED: u8 = 4;
 pub const STREAMING: u8 = 8;
 /// The garbage collector knows this object.
 pub const TRACKED: u8 = 16;
+/// The application has called `receive`.
+pub const LISTENED: u8 = 32;
 
 /// The native object. Owned by Python's reference counts; its fields are only touched with the GIL held, and through
 /// raw pointers, because any call into Python may come back to it.
@@ -188,13 +190,20 @@ unsafe extern "C" fn dealloc(object: Obj) {
     // SAFETY: the last reference is gone, so this is the only user. The collector must not see it half dead, so it is
     // untracked first. A revived object (refcount one again) belongs to the free list, untracked and owning nothing.
     unsafe {
-        if (*request).has(TRACKED) {
+        let tracked = (*request).has(TRACKED);
+        if tracked {
             ffi::PyObject_GC_UnTrack(object.cast());
         }
-        finalize(object);
-        release_all(request);
+        if (*request).phase == Phase::Over {
+            clear(&mut (*request).receive);
+            clear(&mut (*request).send);
+        } else {
+            finalize(object);
+            release_all(request);
+        }
         let free = &mut *FREE.get();
-        if free.count < KEPT && ffi::PyObject_GC_IsFinalized(object) == 0 {
+        // An object that the collector has finalised once would not be finalised a second time.
+        if free.count < KEPT && !(tracked && ffi::PyObject_GC_IsFinalized(object) != 0) {
             ffi::Py_INCREF(object);
             *free.requests.get_unchecked_mut(free.count) = request;
             free.count += 1;
@@ -273,9 +282,13 @@ unsafe extern "C" fn tp_clear(object: Obj) -> c_int {
 /// At import, with the GIL held.
 pub unsafe fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let slot = |slot, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut members = [super::ffi::member(c"__vectorcalloffset__", std::mem::offset_of!(Request, face)), super::ffi::NO_MEMBER];
+    let mut members =
+        [super::ffi::member(c"__vectorcalloffset__", std::mem::offset_of!(Request, face)), super::ffi::NO_MEMBER];
     let mut slots = vec![
-        slot(ffi::Py_tp_doc, c"A request being measured: an awaitable, and its own `receive` and `send`.".as_ptr().cast_mut().cast()),
+        slot(
+            ffi::Py_tp_doc,
+            c"A request being measured: an awaitable, and its own `receive` and `send`.".as_ptr().cast_mut().cast(),
+        ),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),

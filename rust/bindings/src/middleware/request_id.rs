@@ -1,11 +1,12 @@
 //! Request ids: taken from the request or made here, kept in a context variable while the request runs, and put into
 //! the response's headers. Off unless asked for.
 
-use super::ffi::{ascii, clear, lookup, owned, Global, Obj, Pending};
+use super::dict::lookup;
+use super::ffi::{ascii, clear, owned, Global, Obj, Pending};
 use super::guard::shield;
 use super::keys::keys;
 use super::request::Request;
-use super::scope::{header, pair_of};
+use super::scope::{header, items};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -179,12 +180,12 @@ pub unsafe fn announce(request: *mut Request, message: Obj) -> Obj {
     // SAFETY: every reference made here is returned or given back.
     unsafe {
         let keys = keys();
-        let given = lookup(message, keys.headers);
+        let given = lookup(message, &keys.headers);
         let mut headers = if given.is_null() { ffi::PyList_New(0) } else { ffi::PySequence_List(given) };
         let mut copy = null_mut();
         if !headers.is_null() && !has_id(headers) && append(headers, (*request).id) {
             copy = ffi::PyDict_Copy(message);
-            if !copy.is_null() && ffi::PyDict_SetItem(copy, keys.headers, headers) != 0 {
+            if !copy.is_null() && ffi::PyDict_SetItem(copy, keys.headers.object, headers) != 0 {
                 clear(&mut copy);
             }
         }
@@ -199,10 +200,9 @@ pub unsafe fn announce(request: *mut Request, message: Obj) -> Obj {
 unsafe fn has_id(headers: Obj) -> bool {
     // SAFETY: a list of our own; items are checked before their layout is used.
     unsafe {
-        (0..ffi::PyList_GET_SIZE(headers)).any(|index| {
-            pair_of(ffi::PyList_GET_ITEM(headers, index))
-                .and_then(|(name, _)| super::ffi::bytes(name))
-                .is_some_and(|name| name.eq_ignore_ascii_case(b"x-request-id"))
+        items(headers).unwrap_or_default().iter().any(|&pair| {
+            let name = items(pair).and_then(|pair| super::ffi::bytes(*pair.first()?));
+            name.is_some_and(|name| name.eq_ignore_ascii_case(b"x-request-id"))
         })
     }
 }

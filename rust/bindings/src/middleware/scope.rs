@@ -1,7 +1,9 @@
 //! What the middleware reads from a scope: its type, its method, its Content-Length, and whether to skip it.
 
-use super::ffi::{ascii, bytes, lookup, utf8, Obj};
+use super::dict::{first, lookup};
+use super::ffi::{ascii, bytes, utf8, Obj};
 use super::keys::keys;
+use super::literal::Literal;
 use pyo3::ffi;
 
 /// The connection types that are measured.
@@ -11,18 +13,26 @@ pub enum Kind {
     Websocket,
 }
 
-/// The type of a scope; `None` for lifespan, for types unknown here and for what is no scope at all.
+static HTTP: Literal<4> = Literal::new(b"http");
+
+/// Whether this is the scope of a HTTP request, at first glance; others need [`kind`].
 ///
 /// # Safety
 /// `scope` is a live object; the GIL is held and no exception pending. Likewise below.
 #[inline(always)]
+pub unsafe fn is_http(scope: Obj) -> bool {
+    // SAFETY: the dict is checked before it is looked into.
+    unsafe { ffi::PyDict_CheckExact(scope) != 0 && first(scope, &keys().kind).is_some_and(|value| HTTP.is(value)) }
+}
+
+/// The type of a scope; `None` for lifespan, for types unknown here and for what is no scope at all.
 pub unsafe fn kind(scope: Obj) -> Option<Kind> {
     // SAFETY: the dict is checked before it is searched.
     unsafe {
         if ffi::PyDict_Check(scope) == 0 {
             return None;
         }
-        let value = lookup(scope, keys().kind);
+        let value = lookup(scope, &keys().kind);
         if value.is_null() {
             return None;
         }
@@ -38,6 +48,13 @@ pub unsafe fn kind(scope: Obj) -> Option<Kind> {
 pub const METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT", "OTHER"];
 
+/// The methods of requests that come with a body as a rule.
+#[inline(always)]
+pub fn has_body(method: usize) -> bool {
+    const WITHOUT: u16 = 1 << 0 | 1 << HEAD | 1 << 6 | 1 << 7 | 1 << 8;
+    WITHOUT >> method & 1 == 0
+}
+
 /// The index of HEAD, whose responses have no body on the wire whatever the application sends.
 pub const HEAD: usize = 5;
 const OTHER: usize = METHODS.len() - 1;
@@ -48,11 +65,14 @@ const OTHER: usize = METHODS.len() - 1;
 pub unsafe fn method(scope: Obj) -> usize {
     // SAFETY: as the caller says.
     unsafe {
-        let value = lookup(scope, keys().method);
+        let value = lookup(scope, &keys().method);
         if value.is_null() {
             return OTHER;
         }
-        ascii(value).map_or(OTHER, classify)
+        match ascii(value) {
+            Some(text) => classify(text),
+            None => OTHER,
+        }
     }
 }
 
@@ -74,19 +94,15 @@ fn classify(text: &[u8]) -> usize {
 
 /// The value of a request header, the first of that (lower-case) name; borrowed.
 ///
-/// Servers hand over a list of pairs of bytes; anything else (ASGI allows any iterable, which may be used up by
-/// reading it) has no headers as far as metrics go.
+/// Servers hand over a list of pairs of bytes; what is neither list nor tuple (ASGI allows any iterable, which may be
+/// used up by reading it) has no headers as far as metrics go.
 #[inline(always)]
 pub unsafe fn header<'a>(scope: Obj, name: &[u8]) -> Option<&'a [u8]> {
     // SAFETY: types are checked before their layout is used; nothing here runs Python code.
     unsafe {
-        let headers = lookup(scope, keys().headers);
-        if headers.is_null() || ffi::PyList_Check(headers) == 0 {
-            return None;
-        }
-        for index in 0..ffi::PyList_GET_SIZE(headers) {
-            let pair = ffi::PyList_GET_ITEM(headers, index);
-            let (key, value) = pair_of(pair)?;
+        let headers = lookup(scope, &keys().headers);
+        for &pair in items(headers)? {
+            let &[key, value] = items(pair)? else { return None };
             if bytes(key).is_some_and(|key| key.len() == name.len() && key.eq_ignore_ascii_case(name)) {
                 return bytes(value);
             }
@@ -95,17 +111,25 @@ pub unsafe fn header<'a>(scope: Obj, name: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
+/// The items of a list or tuple, borrowed; `None` for anything else, null included.
+///
+/// # Safety
+/// `sequence` is null, or live and not changed while the slice is used.
 #[inline(always)]
-pub unsafe fn pair_of(pair: Obj) -> Option<(Obj, Obj)> {
-    // SAFETY: the length is checked before the items are read.
+pub unsafe fn items<'a>(sequence: Obj) -> Option<&'a [Obj]> {
+    // SAFETY: the type is checked before the layout is used.
     unsafe {
-        if ffi::PyTuple_Check(pair) != 0 && ffi::PyTuple_GET_SIZE(pair) == 2 {
-            return Some((ffi::PyTuple_GET_ITEM(pair, 0), ffi::PyTuple_GET_ITEM(pair, 1)));
+        if sequence.is_null() {
+            None
+        } else if ffi::PyTuple_Check(sequence) != 0 {
+            let first = (&raw const (*sequence.cast::<ffi::PyTupleObject>()).ob_item).cast();
+            Some(std::slice::from_raw_parts(first, ffi::Py_SIZE(sequence) as usize))
+        } else if ffi::PyList_Check(sequence) != 0 && ffi::Py_SIZE(sequence) > 0 {
+            let first = (*sequence.cast::<ffi::PyListObject>()).ob_item;
+            Some(std::slice::from_raw_parts(first, ffi::Py_SIZE(sequence) as usize))
+        } else {
+            None
         }
-        if ffi::PyList_Check(pair) != 0 && ffi::PyList_GET_SIZE(pair) == 2 {
-            return Some((ffi::PyList_GET_ITEM(pair, 0), ffi::PyList_GET_ITEM(pair, 1)));
-        }
-        None
     }
 }
 
@@ -175,11 +199,11 @@ impl Skip {
             if self.exact.is_empty() && self.prefixes.is_empty() {
                 return false;
             }
-            let Some(path) = text(lookup(scope, keys().path)) else { return false };
+            let Some(path) = text(lookup(scope, &keys().path)) else { return false };
             if self.has(path) {
                 return true;
             }
-            let root = text(lookup(scope, keys().root_path)).unwrap_or_default();
+            let root = text(lookup(scope, &keys().root_path)).unwrap_or_default();
             !root.is_empty() && path.strip_prefix(root).is_some_and(|rest| self.has(rest))
         }
     }

@@ -1,9 +1,9 @@
 //! What is counted of a websocket: its acceptance when it happens, messages as they pass, the rest at its end.
 
+use super::ffi::Obj;
 use super::finish::{endpoint_of, Ending};
 use super::guard::shield;
 use super::message::{read, Type};
-use super::ffi::Obj;
 use super::request::{Request, DISCONNECTED};
 use crate::http_metrics::{Scope, SocketSeries};
 use ferrometer_core::error::Error;

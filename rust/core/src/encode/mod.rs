@@ -1,4 +1,5 @@
 //! Bytes for scrapers.
 
 pub mod number;
+pub mod protobuf;
 pub mod text;

@@ -46,7 +46,7 @@ pub fn write_float(number: f64, out: &mut Vec<u8>) {
     if point > 6 && point <= 16 && number > 0.0 {
         // Where Python still writes 1000000.0, Go is already at 1e+06.
         write_mantissa(digits, out);
-        out.extend_from_slice(b"e+0");
+        out.extend_from_slice(if point <= 10 { b"e+0" } else { b"e+" });
         write_int(point - 1, out);
     } else if point > 16 || point < -3 {
         write_mantissa(digits, out);
@@ -116,7 +116,7 @@ fn digits(text: &str) -> (Digits, i32) {
     (digits, point)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -143,8 +143,8 @@ mod tests {
             (999_999.5, "999999.5"),
             (1_000_000.0, "1e+06"),
             (1_234_567.5, "1.2345675e+06"),
-            (12_345_678_901.0, "1.2345678901e+010"),
-            (1e15, "1e+015"),
+            (12_345_678_901.0, "1.2345678901e+10"),
+            (1e15, "1e+15"),
             (1e16, "1e+16"),
             (1.5e300, "1.5e+300"),
             (-1_000_000.0, "-1000000.0"),

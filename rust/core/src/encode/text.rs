@@ -1,22 +1,40 @@
-//! The Prometheus text format 0.0.4, byte for byte as `prometheus_client` writes it.
+//! The Prometheus text format 0.0.4 and OpenMetrics 1.0, byte for byte as `prometheus_client` writes them.
 
 use super::number::{write_count, write_float, write_value};
+use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::Buckets;
-use crate::labels::escape;
+use crate::labels::{escape, pairs, Labels};
 use crate::registry::{Computed, Entry, Registry};
 use crate::series::SeriesRef;
 
+/// Which of the two text formats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `text/plain; version=0.0.4`
+    Prometheus,
+    /// `application/openmetrics-text; version=1.0.0`: units, `_created` beside its series, exemplars, and
+    /// an end mark, which [`encode`] leaves to the caller, who may have more to append.
+    OpenMetrics,
+}
+
+/// The last line of an OpenMetrics exposition.
+pub const END: &[u8] = b"# EOF\n";
+
 /// Appends the exposition of a registry without the families for which `leave_out` is true, and what
 /// the registry has to say about itself.
-pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
-    let mut text = Text { out, created: Vec::new(), head: Vec::new(), buckets: Buckets::default() };
+pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
+    let mut text = Text {
+        open: format == Format::OpenMetrics,
+        out,
+        created: Vec::new(),
+        head: Vec::new(),
+        buckets: Buckets::default(),
+    };
     let mut computed = Vec::new();
-    let mut faults = Faults::default();
     for entry in registry.entries() {
         match entry {
             Entry::Family(family) => {
-                faults.note(&family);
                 if !leave_out(&family) {
                     text.family(&family);
                 }
@@ -27,11 +45,12 @@ pub fn encode(registry: &Registry, leave_out: &dyn Fn(&Family) -> bool, out: &mu
             }
         }
     }
-    faults.failed = registry.failures();
-    faults.write(text.out);
+    registry.faults().iter().for_each(|family| text.computed(family));
 }
 
 struct Text<'a> {
+    /// Whether it is OpenMetrics.
+    open: bool,
     out: &'a mut Vec<u8>,
     /// `_created` lines follow the family under a heading of their own.
     created: Vec<u8>,
@@ -53,6 +72,18 @@ fn type_and_suffix(kind: &str) -> (&str, &'static str) {
 }
 
 impl Text<'_> {
+    /// HELP, TYPE and, in OpenMetrics, UNIT of a family.
+    fn family_heading(&mut self, name: &str, help: &str, kind: &str, unit: &str) {
+        if !self.open {
+            let (kind, suffix) = type_and_suffix(kind);
+            return self.heading(name, suffix, help, kind);
+        }
+        self.heading(name, "", help, kind);
+        if !unit.is_empty() {
+            self.out.extend_from_slice(format!("# UNIT {name} {unit}\n").as_bytes());
+        }
+    }
+
     fn heading(&mut self, name: &str, suffix: &str, help: &str, kind: &str) {
         for (word, text) in [("HELP", None), ("TYPE", Some(kind))] {
             for part in ["# ", word, " ", name, suffix, " "] {
@@ -60,6 +91,7 @@ impl Text<'_> {
             }
             match text {
                 Some(kind) => self.out.extend_from_slice(kind.as_bytes()),
+                None if self.open => escape(help, self.out),
                 None => escape_help(help, self.out),
             }
             self.out.push(b'\n');
@@ -68,8 +100,8 @@ impl Text<'_> {
 
     fn family(&mut self, family: &Family) {
         let definition = family.definition();
-        let (kind, suffix) = type_and_suffix(definition.kind.name());
-        self.heading(&definition.name, suffix, &definition.help, kind);
+        let (_, suffix) = type_and_suffix(definition.kind.name());
+        self.family_heading(&definition.name, &definition.help, definition.kind.name(), &definition.unit);
         let name = format!("{}{suffix}", definition.name);
         match &definition.kind {
             Kind::Counter => family.for_each(|series| {
@@ -79,6 +111,9 @@ impl Text<'_> {
                     write_count(whole, self.out);
                 } else {
                     write_float(whole as f64 + fraction, self.out);
+                }
+                if self.open {
+                    write_exemplar(family.exemplars().of(series.text()).first(), self.out);
                 }
                 self.out.push(b'\n');
                 self.created_line(&definition.name, series);
@@ -95,7 +130,12 @@ impl Text<'_> {
             Kind::Summary(_, quantiles) => family.for_each(|series| self.summary(family, series, quantiles)),
             Kind::Info => family.for_each(|series| {
                 let own = series.info().unwrap_or_default();
-                self.start_with(&name, series.text(), own.as_bytes(), b"");
+                let all: Vec<_> = pairs(series.text()).into_iter().chain(pairs(own.as_bytes())).collect();
+                let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+                let values: Vec<&str> = all.iter().map(|(_, value)| value.as_str()).collect();
+                let mut text = Vec::new();
+                Labels::new(&names).render(&values, &mut text);
+                self.start(&name, "", &text);
                 self.out.extend_from_slice(b"1.0\n");
             }),
             Kind::StateSet(states) => family.for_each(|series| {
@@ -135,20 +175,20 @@ impl Text<'_> {
         }
         self.head.extend_from_slice(b"} ");
         let (head, tail) = self.head.split_at(end);
+        let exemplars = if self.open { family.exemplars().of(series.text()) } else { Vec::new() };
         let mut cumulative = 0;
-        for (bound, count) in bounds.iter().zip(&self.buckets.counts) {
+        for (index, (bound, count)) in bounds.iter().zip(&self.buckets.counts).enumerate() {
             cumulative += count;
             self.out.extend_from_slice(head);
             self.out.extend_from_slice(bound);
             self.out.extend_from_slice(tail);
             write_count(cumulative, self.out);
+            write_exemplar(exemplars.get(index), self.out);
             self.out.push(b'\n');
         }
-        // As the peer: with negative bounds the sum is no counter, and neither is exposed.
+        // As the peer: with negative bounds the sum is no counter, and is not exposed.
         let monotone = matches!(&definition.kind, Kind::Histogram(layout) if layout.bounds()[0] >= 0.0);
-        if monotone {
-            self.count_and_sum(&definition.name, series.text(), cumulative, self.buckets.sum);
-        }
+        self.count_and_sum(&definition.name, series.text(), cumulative, monotone.then_some(self.buckets.sum));
         self.created_line(&definition.name, series);
     }
 
@@ -167,23 +207,26 @@ impl Text<'_> {
             }
             (snapshot.count(), snapshot.buckets.sum)
         };
-        self.count_and_sum(&definition.name, series.text(), count, sum);
+        self.count_and_sum(&definition.name, series.text(), count, Some(sum));
         self.created_line(&definition.name, series);
     }
 
-    fn count_and_sum(&mut self, name: &str, labels: &[u8], count: u64, sum: f64) {
+    fn count_and_sum(&mut self, name: &str, labels: &[u8], count: u64, sum: Option<f64>) {
         self.start(name, "_count", labels);
         write_count(count, self.out);
         self.out.push(b'\n');
-        self.start(name, "_sum", labels);
-        write_float(sum, self.out);
-        self.out.push(b'\n');
+        if let Some(sum) = sum {
+            self.start(name, "_sum", labels);
+            write_float(sum, self.out);
+            self.out.push(b'\n');
+        }
     }
 
     fn created_line(&mut self, name: &str, series: &SeriesRef) {
-        start(name, "_created", series.text(), &mut self.created);
-        write_float(series.created(), &mut self.created);
-        self.created.push(b'\n');
+        let out = if self.open { &mut *self.out } else { &mut self.created };
+        start(name, "_created", series.text(), out);
+        write_float(series.created(), out);
+        out.push(b'\n');
     }
 
     fn start(&mut self, name: &str, suffix: &str, labels: &[u8]) {
@@ -205,8 +248,7 @@ impl Text<'_> {
     }
 
     fn computed(&mut self, family: &Computed) {
-        let (kind, suffix) = type_and_suffix(&family.kind);
-        self.heading(&family.name, suffix, &family.help, kind);
+        self.family_heading(&family.name, &family.help, &family.kind, "");
         for sample in &family.samples {
             start(&family.name, &sample.suffix, sample.labels.as_bytes(), self.out);
             write_value(sample.value, self.out);
@@ -227,6 +269,18 @@ fn start(name: &str, suffix: &str, labels: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends what follows a value that has an exemplar.
+fn write_exemplar(exemplar: Option<&Option<Exemplar>>, out: &mut Vec<u8>) {
+    if let Some(Some(exemplar)) = exemplar {
+        out.extend_from_slice(b" # {");
+        out.extend_from_slice(exemplar.labels.as_bytes());
+        out.extend_from_slice(b"} ");
+        write_float(exemplar.value, out);
+        // A timestamp is a plain decimal, not a Go float.
+        out.extend_from_slice(format!(" {:?}", exemplar.timestamp).as_bytes());
+    }
+}
+
 fn quoted(label: &str, number: f64) -> Vec<u8> {
     let mut text = format!("{label}=\"").into_bytes();
     write_float(number, &mut text);
@@ -240,56 +294,6 @@ fn escape_help(help: &str, out: &mut Vec<u8>) {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             byte => out.push(byte),
-        }
-    }
-}
-
-/// What a registry has to say about itself; nothing while all is well.
-#[derive(Default)]
-struct Faults {
-    folded: Vec<(String, u64)>,
-    refused: Vec<(String, u64)>,
-    failed: Vec<(String, u64)>,
-}
-
-impl Faults {
-    fn note(&mut self, family: &Family) {
-        let (folded, refused) = family.faults();
-        let name = &family.definition().name;
-        if folded > 0 {
-            self.folded.push((name.clone(), folded));
-        }
-        if refused > 0 {
-            self.refused.push((name.clone(), refused));
-        }
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
-        for (name, help, rows) in [
-            (
-                "ferrometer_series_overflow_total",
-                "Label sets beyond a family's max_series, counted in its overflow series",
-                self.folded,
-            ),
-            (
-                "ferrometer_observations_refused_total",
-                "Observations that were NaN and counted nowhere else",
-                self.refused,
-            ),
-            ("ferrometer_scrape_errors_total", "Callbacks and collectors that raised during a scrape", self.failed),
-        ] {
-            if rows.is_empty() {
-                continue;
-            }
-            out.extend_from_slice(format!("# HELP {name} {help}\n# TYPE {name} counter\n").as_bytes());
-            for (source, count) in rows {
-                let mut label = b"source=\"".to_vec();
-                escape(&source, &mut label);
-                label.push(b'"');
-                start(name, "", &label, out);
-                write_count(count, out);
-                out.push(b'\n');
-            }
         }
     }
 }

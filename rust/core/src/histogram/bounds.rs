@@ -5,6 +5,7 @@
 //! below 7 are every second, fourth, ... of these. A test recomputes them by repeated square roots.
 
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "thirteen hexadecimal digits are 52 bits")]
 pub(crate) const INNER: [u64; 127] = [
     0x0163da9fb3335, 0x02c9a3e778061, 0x04315e86e7f85, 0x059b0d3158574,
     0x0706b29ddf6de, 0x0874518759bc8, 0x09e3ecac6f383, 0x0b5586cf9890f,

@@ -84,7 +84,7 @@ pub fn middle(exponent: u64, bin: usize) -> f64 {
     low * share
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

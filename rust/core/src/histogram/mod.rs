@@ -9,6 +9,7 @@
 mod bounds;
 pub mod grid;
 mod layout;
+pub mod native;
 mod octave;
 mod record;
 mod snapshot;

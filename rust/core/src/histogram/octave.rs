@@ -6,140 +6,196 @@
 
 use super::grid::BINS;
 use crate::reclaim::Reclaimer;
-use crate::slab::Block;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, AtomicU32};
+use crate::slab::{Block, Zeroed};
+use crate::sync::{global, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::ptr::{self, NonNull};
 
-/// Blocks that were replaced by wider ones. Readers hold a [`Reclaimer::read`] guard.
-pub(super) static REPLACED: Reclaimer<Block> = Reclaimer::new();
-
-/// Words of an octave whose cells have `8 << width` bits (width 1 = 16 bits, 3 = 64).
-const fn words(width: usize) -> usize {
-    (BINS << width) / 8
+global! {
+    /// Bins that were replaced by wider ones or given up. Readers hold a [`Reclaimer::read`] guard.
+    pub(super) static REPLACED: Reclaimer<Bins> = Reclaimer::new();
 }
 
-/// A pointer to the bins, their width in its low bits; zero until the octave sees its first value.
-pub(super) struct Octave(AtomicUsize);
+/// Cells of a block; the model checker gets by with a few.
+const CELLS: usize = if cfg!(loom) { 2 } else { BINS };
+
+/// One bin's cell, of some width.
+trait Cell: Zeroed {
+    /// 1 for 16 bits, 2 for 32, 3 for 64.
+    const WIDTH: usize;
+    fn get(&self) -> u64;
+    /// False, and nothing done, when the sum does not fit.
+    fn add(&self, count: u64) -> bool;
+}
+
+macro_rules! cell {
+    ($($width:literal $atomic:ident $integer:ident)*) => {$(
+        impl Cell for $atomic {
+            const WIDTH: usize = $width;
+
+            #[inline(always)]
+            fn get(&self) -> u64 {
+                u64::from(self.load(Relaxed))
+            }
+
+            #[inline(always)]
+            fn add(&self, count: u64) -> bool {
+                let sum = $integer::try_from(self.get().wrapping_add(count));
+                sum.map(|sum| self.store(sum, Relaxed)).is_ok()
+            }
+        }
+    )*};
+}
+
+cell! { 1 AtomicU16 u16 2 AtomicU32 u32 3 AtomicU64 u64 }
+
+/// The address of a forgotten block of `[impl Cell; CELLS]`, plus the cells' width; null for none.
+#[derive(Clone, Copy)]
+struct Tagged(*mut ());
+
+impl Tagged {
+    fn new<C: Cell>(block: Block<[C; CELLS]>) -> Self {
+        Tagged(block.into_raw().as_ptr().cast::<()>().wrapping_byte_add(C::WIDTH))
+    }
+
+    #[inline(always)]
+    fn width(self) -> usize {
+        self.0.addr() & 3
+    }
+
+    #[inline(always)]
+    fn pointer<C: Cell>(self) -> *mut [C; CELLS] {
+        self.0.wrapping_byte_sub(C::WIDTH).cast()
+    }
+
+    /// # Safety
+    /// The width is that of `C`, and the block lives.
+    #[inline(always)]
+    unsafe fn cells<'a, C: Cell>(self) -> &'a [C; CELLS] {
+        debug_assert_eq!(self.width(), C::WIDTH);
+        // SAFETY: by contract the pointer is that of such a block.
+        unsafe { &*self.pointer() }
+    }
+}
+
+/// The bins of an octave that no octave points to any more; gives the block back.
+pub(super) struct Bins(Tagged);
+
+// SAFETY: the block is owned, and its cells are atomics.
+unsafe impl Send for Bins {}
+
+impl Drop for Bins {
+    fn drop(&mut self) {
+        fn give_back<C: Cell>(bins: Tagged) {
+            let block = NonNull::new(bins.pointer::<C>()).expect("a tagged pointer is not null");
+            // SAFETY: `Tagged::new` forgot this block, of cells that are this wide, and the maker of
+            // these `Bins` took the only pointer to it out of its octave.
+            drop(unsafe { Block::from_raw(block) });
+        }
+        match self.0.width() {
+            0 => {}
+            1 => give_back::<AtomicU16>(self.0),
+            2 => give_back::<AtomicU32>(self.0),
+            _ => give_back::<AtomicU64>(self.0),
+        }
+    }
+}
+
+/// One octave of a histogram: no memory until it sees its first value.
+pub(super) struct Octave(AtomicPtr<()>);
 
 impl Octave {
-    pub(super) const fn empty() -> Self {
-        Octave(AtomicUsize::new(0))
+    pub(super) fn empty() -> Self {
+        Octave(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// Adds to a bin. One writer at a time.
     #[inline(always)]
     pub(super) fn add(&self, bin: usize, count: u64) {
-        debug_assert!(bin < BINS);
-        let tagged = self.0.load(Relaxed);
-        let cells = tagged & !3;
-        if tagged & 3 == 1 {
-            // SAFETY: a tag of 1 says that `cells` heads 128 `u16` of a live block, owned by `self`,
-            // that no one writes but the caller; `bin` is below 128 (`grid::bin` masks and adds one
-            // to at most 127's predecessor; asserted above in debug builds).
-            let cell = unsafe { &*(cells as *const AtomicU16).add(bin) };
-            let sum = u64::from(cell.load(Relaxed)) + count;
-            if let Ok(sum) = u16::try_from(sum) {
-                return cell.store(sum, Relaxed);
+        let bins = Tagged(self.0.load(Relaxed));
+        // SAFETY: the tag tells the width; the block lives, because the caller is the only writer.
+        let added = unsafe {
+            match bins.width() {
+                1 => bins.cells::<AtomicU16>()[bin].add(count),
+                2 => bins.cells::<AtomicU32>()[bin].add(count),
+                3 => bins.cells::<AtomicU64>()[bin].add(count),
+                _ => false,
             }
-        } else if tagged & 3 == 2 {
-            // SAFETY: as above, with a tag of 2 for `u32`.
-            let cell = unsafe { &*(cells as *const AtomicU32).add(bin) };
-            let sum = u64::from(cell.load(Relaxed)) + count;
-            if let Ok(sum) = u32::try_from(sum) {
-                return cell.store(sum, Relaxed);
-            }
-        } else if tagged & 3 == 3 {
-            // SAFETY: as above, with a tag of 3 for `u64`.
-            let cell = unsafe { &*(cells as *const AtomicU64).add(bin) };
-            return cell.store(cell.load(Relaxed).wrapping_add(count), Relaxed);
+        };
+        if !added {
+            self.widen(bin, count);
         }
-        self.widen(bin, count);
     }
 
     /// Makes the cells wide enough for one more addition (from nothing to 16 bits too), then adds.
     #[cold]
     #[inline(never)]
     fn widen(&self, bin: usize, count: u64) {
+        fn copy<C: Cell>(counts: &[u64; BINS]) -> Tagged {
+            let block = Block::<[C; CELLS]>::new();
+            block.iter().zip(counts).for_each(|(cell, &count)| assert!(cell.add(count)));
+            Tagged::new(block)
+        }
         let mut counts = [0; BINS];
         self.read(&mut counts);
-        counts[bin] += count;
-        let most = counts.iter().copied().max().unwrap_or(0);
-        let width = if most <= u64::from(u16::MAX) {
-            1
-        } else if most <= u64::from(u32::MAX) {
-            2
+        counts[bin] = counts[bin].wrapping_add(count);
+        let most = counts.iter().copied().fold(0, u64::max);
+        self.replace(if u16::try_from(most).is_ok() {
+            copy::<AtomicU16>(&counts)
+        } else if u32::try_from(most).is_ok() {
+            copy::<AtomicU32>(&counts)
         } else {
-            3
-        };
-        let block = ManuallyDrop::new(Block::new(words(width)));
-        let cells = block.ptr().as_ptr() as usize;
-        for (bin, &count) in counts.iter().enumerate() {
-            // SAFETY: the new block holds 128 cells of this width and nobody else knows it yet; the
-            // count fits because the width was chosen by the largest.
-            unsafe {
-                match width {
-                    1 => (*(cells as *const AtomicU16).add(bin)).store(count as u16, Relaxed),
-                    2 => (*(cells as *const AtomicU32).add(bin)).store(count as u32, Relaxed),
-                    _ => (*(cells as *const AtomicU64).add(bin)).store(count, Relaxed),
-                }
-            }
-        }
-        let old = self.0.swap(cells | width, SeqCst);
-        if old != 0 {
-            REPLACED.retire(block_of(old));
+            copy::<AtomicU64>(&counts)
+        });
+    }
+
+    /// Publishes other bins, and gives the old ones back when no reader looks at them any more.
+    fn replace(&self, with: Tagged) {
+        let old = Tagged(self.0.swap(with.0, SeqCst));
+        if old.width() != 0 {
+            REPLACED.retire(Bins(old));
         }
     }
 
-    /// Adds the counts to `out`. A caller that is not the writer holds a `REPLACED.read()` guard.
+    /// Adds the counts to `out`; false when there are none. A caller that is not the writer holds a
+    /// `REPLACED.read()` guard.
     pub(super) fn read(&self, out: &mut [u64; BINS]) -> bool {
-        let tagged = self.0.load(SeqCst);
-        let cells = tagged & !3;
-        for (bin, out) in out.iter_mut().enumerate() {
-            // SAFETY: as in `add`; the guard keeps a block that is being replaced alive.
-            *out += unsafe {
-                match tagged & 3 {
-                    0 => return false,
-                    1 => u64::from((*(cells as *const AtomicU16).add(bin)).load(Relaxed)),
-                    2 => u64::from((*(cells as *const AtomicU32).add(bin)).load(Relaxed)),
-                    _ => (*(cells as *const AtomicU64).add(bin)).load(Relaxed),
-                }
-            };
+        fn sum<C: Cell>(cells: &[C; CELLS], out: &mut [u64; BINS]) -> bool {
+            out.iter_mut().zip(cells).for_each(|(out, cell)| *out = out.wrapping_add(cell.get()));
+            true
         }
-        true
+        let bins = Tagged(self.0.load(SeqCst));
+        // SAFETY: the tag tells the width; the guard keeps a block that is being replaced alive.
+        unsafe {
+            match bins.width() {
+                0 => false,
+                1 => sum(bins.cells::<AtomicU16>(), out),
+                2 => sum(bins.cells::<AtomicU32>(), out),
+                _ => sum(bins.cells::<AtomicU64>(), out),
+            }
+        }
     }
 
     /// Gives the bins back. A reader may be looking at them.
     pub(super) fn clear(&self) {
-        let old = self.0.swap(0, SeqCst);
-        if old != 0 {
-            REPLACED.retire(block_of(old));
-        }
+        self.replace(Tagged(ptr::null_mut()));
     }
-}
-
-/// The block behind a tagged pointer that was made by `widen` and is no longer published.
-fn block_of(tagged: usize) -> Block {
-    let cells = NonNull::new((tagged & !3) as *mut AtomicU64).expect("a published octave");
-    // SAFETY: `widen` forgot exactly this block, of this many words, and the caller has just taken
-    // its only published pointer.
-    unsafe { Block::from_raw(cells, words(tagged & 3)) }
 }
 
 impl Drop for Octave {
     fn drop(&mut self) {
-        let old = *self.0.get_mut();
-        if old != 0 {
-            drop(block_of(old));
-        }
+        // Exclusive access: no reader is about.
+        drop(Bins(Tagged(self.0.load(Relaxed))));
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn width(octave: &Octave) -> usize {
+        Tagged(octave.0.load(Relaxed)).width()
+    }
 
     #[test]
     fn cells_widen_at_the_very_count_that_needs_it() {
@@ -151,15 +207,27 @@ mod tests {
         };
         octave.add(7, u64::from(u16::MAX));
         octave.add(127, 1);
-        assert_eq!(octave.0.load(Relaxed) & 3, 1);
+        assert_eq!(width(&octave), 1);
         octave.add(7, 1);
-        assert_eq!(octave.0.load(Relaxed) & 3, 2);
+        assert_eq!(width(&octave), 2);
         octave.add(7, u64::from(u32::MAX) - 65_536);
-        assert_eq!((octave.0.load(Relaxed) & 3, total(&octave)[7]), (2, u64::from(u32::MAX)));
+        assert_eq!((width(&octave), total(&octave)[7]), (2, u64::from(u32::MAX)));
         octave.add(7, 1);
-        assert_eq!(octave.0.load(Relaxed) & 3, 3);
+        assert_eq!(width(&octave), 3);
         octave.add(7, 1);
         assert_eq!((total(&octave)[7], total(&octave)[127]), ((1 << 32) + 1, 1));
+    }
+
+    #[test]
+    fn cleared_bins_are_empty_and_start_again() {
+        let octave = Octave::empty();
+        octave.add(3, 1 << 40);
+        octave.clear();
+        assert!(!octave.read(&mut [0; BINS]));
+        octave.add(3, 2);
+        let mut out = [0; BINS];
+        assert!(octave.read(&mut out));
+        assert_eq!((width(&octave), out[3]), (1, 2));
     }
 
     proptest! {

@@ -4,37 +4,48 @@ use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
 use crate::cell::{bump, load_f64, store_f64};
-use crate::slab::Block;
-use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering};
+use crate::slab::{Block, Zeroed};
+use crate::sync::{
+    fence, lock, pause, AtomicU64, Mutex,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use Ordering::{Acquire, Relaxed, Release};
-
-/// Words before the bucket counts.
-mod word {
-    pub const SUM: usize = 0;
-    pub const MIN: usize = 1;
-    pub const MAX: usize = 2;
-    /// Events since the latest sample, which stands for them.
-    pub const HELD: usize = 3;
-    /// That sample's value.
-    pub const LATEST: usize = 4;
-    /// Odd while held events are being moved into the buckets.
-    pub const SEQUENCE: usize = 5;
-    pub const BELOW: usize = 6;
-    pub const ZERO: usize = 7;
-    pub const ABOVE: usize = 8;
-    pub const BUCKETS: usize = 10;
-}
 
 /// One writer at a time (the GIL); any number of readers beside it.
 pub struct Histogram {
     layout: Arc<Layout>,
-    cells: Block,
+    totals: Block<Totals>,
+    /// As many as the layout has bounds.
+    buckets: Block<[AtomicU64]>,
     octaves: [Octave; grid::OCTAVES],
     /// Octaves outside the fast range, by biased exponent.
     far: Mutex<BTreeMap<u64, Box<[u64; grid::BINS]>>>,
+}
+
+/// What there is one of.
+#[derive(Default)]
+struct Totals {
+    sum: AtomicU64,
+    min: AtomicU64,
+    max: AtomicU64,
+    /// Events since the latest sample, which stands for them.
+    held: AtomicU64,
+    /// That sample's value; NaN before the first.
+    latest: AtomicU64,
+    /// Odd while more than one value changes hands; see `Histogram::change`.
+    sequence: AtomicU64,
+    below: AtomicU64,
+    zero: AtomicU64,
+    above: AtomicU64,
+}
+
+// SAFETY: nine atomic integers.
+unsafe impl Zeroed for Totals {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Totals::default()
+    }
 }
 
 /// What the classic exposition of a series needs.
@@ -49,9 +60,9 @@ pub struct Buckets {
 impl Histogram {
     /// An empty histogram with these classic buckets.
     pub fn new(layout: Arc<Layout>) -> Self {
-        let cells = Block::new(word::BUCKETS + layout.bounds().len());
-        let histogram =
-            Histogram { layout, cells, octaves: [const { Octave::empty() }; grid::OCTAVES], far: Mutex::default() };
+        let buckets = Block::run(layout.bounds().len());
+        let octaves = std::array::from_fn(|_| Octave::empty());
+        let histogram = Histogram { layout, totals: Block::new(), buckets, octaves, far: Mutex::default() };
         histogram.reset();
         histogram
     }
@@ -59,11 +70,6 @@ impl Histogram {
     /// The classic buckets.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
-    }
-
-    #[inline(always)]
-    fn word(&self, index: usize) -> &AtomicU64 {
-        &self.cells.slice()[index]
     }
 
     /// Records a value: seconds, bytes, tokens, dollars. NaN is refused by returning `false`.
@@ -83,7 +89,7 @@ impl Histogram {
         let octave = octave as usize;
         let bin = grid::bin(key);
         let bucket = self.layout.bucket_from_bin(octave * grid::BINS + bin, value);
-        bump(self.word(word::BUCKETS + bucket), count);
+        bump(&self.buckets[bucket], count);
         self.octaves[octave].add(bin, count);
         self.add_to_sum(value, count);
         true
@@ -91,13 +97,13 @@ impl Histogram {
 
     #[inline(always)]
     fn add_to_sum(&self, value: f64, count: u64) {
-        let sum = self.word(word::SUM);
+        let Totals { sum, min, max, .. } = &*self.totals;
         store_f64(sum, load_f64(sum) + value * count as f64);
-        if value < load_f64(self.word(word::MIN)) {
-            store_f64(self.word(word::MIN), value);
+        if value < load_f64(min) {
+            store_f64(min, value);
         }
-        if value > load_f64(self.word(word::MAX)) {
-            store_f64(self.word(word::MAX), value);
+        if value > load_f64(max) {
+            store_f64(max, value);
         }
     }
 
@@ -108,15 +114,15 @@ impl Histogram {
         if value.is_nan() {
             return false;
         }
-        bump(self.word(word::BUCKETS + self.layout.bucket(value)), count);
+        bump(&self.buckets[self.layout.bucket(value)], count);
         let exponent = grid::exponent(grid::key(value));
         if value < 0.0 {
-            bump(self.word(word::BELOW), count);
+            bump(&self.totals.below, count);
         } else if value == f64::INFINITY {
-            bump(self.word(word::ABOVE), count);
+            bump(&self.totals.above, count);
         } else if exponent == 0 || value == 0.0 {
             // Subnormals count as zero: no unit makes 2e-308 of anything interesting.
-            bump(self.word(word::ZERO), count);
+            bump(&self.totals.zero, count);
         } else {
             lock(&self.far).entry(exponent).or_insert_with(|| Box::new([0; grid::BINS]))
                 [grid::bin(grid::key(value))] += count;
@@ -126,86 +132,97 @@ impl Histogram {
     }
 
     /// Records a sampled value, which stands for itself and for every [`hold`](Self::hold) until the
-    /// next one. A series that is sampled uses these two and never `record`.
+    /// next one; the first, for those before it too. A series that is sampled uses these two and never
+    /// `record`. NaN is refused by returning `false`.
     #[inline]
     pub fn record_sample(&self, value: f64) -> bool {
-        let held = self.word(word::HELD);
-        let count = held.load(Relaxed);
-        if count > 0 && self.is_sampled() {
-            // Readers add the held events to the latest sample themselves; the sequence tells them
-            // that the events are on their way from there into the buckets.
-            let sequence = self.word(word::SEQUENCE);
-            sequence.store(sequence.load(Relaxed).wrapping_add(1), Relaxed);
-            fence(Release);
-            self.record_many(load_f64(self.word(word::LATEST)), count);
-            held.store(0, Relaxed);
-            sequence.store(sequence.load(Relaxed).wrapping_add(1), Release);
-            return self.take_sample(value, 0);
-        }
-        // The first sample stands for the events before it, too.
-        self.take_sample(value, count)
-    }
-
-    fn take_sample(&self, value: f64, before: u64) -> bool {
         if value.is_nan() {
             return false;
         }
-        self.word(word::LATEST).store(value.to_bits(), Relaxed);
-        self.word(word::HELD).store(0, Relaxed);
-        self.record_many(value, 1 + before)
+        let Totals { held, latest, .. } = &*self.totals;
+        let count = held.load(Relaxed);
+        if count == 0 {
+            store_f64(latest, value);
+            return self.record_many(value, 1);
+        }
+        // Readers add the held events to the latest sample themselves, so they must not see them on
+        // their way from there into the buckets.
+        self.change(|| {
+            let before = load_f64(latest);
+            self.record_many(if before.is_nan() { value } else { before }, count);
+            held.store(0, Relaxed);
+            store_f64(latest, value);
+            self.record_many(value, 1)
+        })
     }
 
     /// Counts an event whose value nobody looked at.
     #[inline(always)]
     pub fn hold(&self) {
-        bump(self.word(word::HELD), 1);
-    }
-
-    fn is_sampled(&self) -> bool {
-        !load_f64(self.word(word::LATEST)).is_nan()
+        // A reader that sees this event held sees the sample that it is held for: that was stored before.
+        let held = &self.totals.held;
+        held.store(held.load(Relaxed).wrapping_add(1), Release);
     }
 
     /// Forgets everything recorded.
     pub fn reset(&self) {
-        for word in self.cells.slice() {
-            word.store(0, Relaxed);
-        }
-        store_f64(self.word(word::MIN), f64::INFINITY);
-        store_f64(self.word(word::MAX), f64::NEG_INFINITY);
-        store_f64(self.word(word::LATEST), f64::NAN);
-        self.octaves.iter().for_each(Octave::clear);
-        lock(&self.far).clear();
+        let Totals { sum, min, max, held, latest, sequence: _, below, zero, above } = &*self.totals;
+        self.change(|| {
+            for word in self.buckets.iter().chain([sum, held, below, zero, above]) {
+                word.store(0, Relaxed);
+            }
+            store_f64(min, f64::INFINITY);
+            store_f64(max, f64::NEG_INFINITY);
+            store_f64(latest, f64::NAN);
+            self.octaves.iter().for_each(Octave::clear);
+            lock(&self.far).clear();
+        });
     }
 
-    /// Runs a read again while held events move, a few times at the most: the writer may have died
-    /// in the middle, and then the loss is that one move.
+    /// Makes a change that readers see wholly or not at all.
+    fn change<T>(&self, change: impl FnOnce() -> T) -> T {
+        let sequence = &self.totals.sequence;
+        let odd = sequence.load(Relaxed) | 1;
+        sequence.store(odd, Relaxed);
+        fence(Release);
+        let result = change();
+        sequence.store(odd.wrapping_add(1), Release);
+        result
+    }
+
+    /// Runs a read again while a change is going on: a few nanoseconds, or a time slice when the writer
+    /// was interrupted in the middle. After ten milliseconds it is dead, and the loss is that one change.
     fn consistent<T>(&self, mut read: impl FnMut() -> T) -> T {
-        let sequence = self.word(word::SEQUENCE);
-        for _ in 0..64 {
+        let sequence = &self.totals.sequence;
+        for tries in 0..200 {
             let before = sequence.load(Acquire);
             let result = read();
             fence(Acquire);
-            if before % 2 == 0 && sequence.load(Relaxed) == before {
+            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
                 return result;
             }
-            std::hint::spin_loop();
+            pause(tries);
         }
         read()
     }
 
     /// The value and number of the events that the latest sample stands for and no bucket holds yet.
     fn held(&self) -> Option<(f64, u64)> {
-        let count = self.word(word::HELD).load(Relaxed);
-        (count > 0 && self.is_sampled()).then(|| (load_f64(self.word(word::LATEST)), count))
+        let count = self.totals.held.load(Acquire);
+        let latest = load_f64(&self.totals.latest);
+        (count > 0 && !latest.is_nan()).then_some((latest, count))
+    }
+
+    fn copy_buckets(&self, out: &mut Buckets) {
+        out.counts.clear();
+        out.counts.extend(self.buckets.iter().map(|cell| cell.load(Relaxed)));
+        out.sum = load_f64(&self.totals.sum);
     }
 
     /// The classic buckets, into a buffer that is used again for the next series.
     pub fn read_buckets(&self, out: &mut Buckets) {
         self.consistent(|| {
-            out.counts.clear();
-            let buckets = &self.cells.slice()[word::BUCKETS..][..self.layout.bounds().len()];
-            out.counts.extend(buckets.iter().map(|cell| cell.load(Relaxed)));
-            out.sum = load_f64(self.word(word::SUM));
+            self.copy_buckets(out);
             if let Some((value, count)) = self.held() {
                 out.counts[self.layout.bucket(value)] += count;
                 out.sum += value * count as f64;
@@ -216,34 +233,25 @@ impl Histogram {
     /// A copy for quantiles and merging.
     pub fn snapshot(&self) -> Snapshot {
         let _reading = REPLACED.read();
-        self.consistent(|| {
-            let mut buckets = Buckets::default();
-            buckets.counts.extend(
-                self.cells.slice()[word::BUCKETS..][..self.layout.bounds().len()].iter().map(|c| c.load(Relaxed)),
-            );
-            buckets.sum = load_f64(self.word(word::SUM));
-            let mut snapshot = Snapshot {
-                layout: self.layout.clone(),
-                buckets,
-                min: load_f64(self.word(word::MIN)),
-                max: load_f64(self.word(word::MAX)),
-                tail: Tail {
-                    below: self.word(word::BELOW).load(Relaxed),
-                    zero: self.word(word::ZERO).load(Relaxed),
-                    above: self.word(word::ABOVE).load(Relaxed),
-                },
-                bins: lock(&self.far).iter().map(|(&exponent, bins)| (exponent, bins.clone())).collect(),
-            };
+        let Totals { min, max, below, zero, above, .. } = &*self.totals;
+        let mut snapshot = self.consistent(|| {
+            let mut snapshot = Snapshot::empty(self.layout.clone());
+            self.copy_buckets(&mut snapshot.buckets);
+            snapshot.tail = Tail { below: below.load(Relaxed), zero: zero.load(Relaxed), above: above.load(Relaxed) };
+            snapshot.bins = lock(&self.far).clone();
             for (octave, exponent) in self.octaves.iter().zip(grid::FIRST..) {
                 let mut bins = [0; grid::BINS];
                 if octave.read(&mut bins) {
                     snapshot.bins.insert(exponent, Box::new(bins));
                 }
             }
+            (snapshot.min, snapshot.max) = (load_f64(min), load_f64(max));
             if let Some((value, count)) = self.held() {
                 snapshot.add(value, count);
             }
             snapshot
-        })
+        });
+        snapshot.settle();
+        snapshot
     }
 }

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -102,8 +103,8 @@ def instrument(
             "namespace": namespace,
             "sample": sample,
             "buckets": None if buckets is None else tuple(buckets),
-            "skip_paths": None if skip_paths is None else _paths(skip_paths),
-            "skip_methods": None if skip_methods is None else tuple(skip_methods),
+            "skip_paths": _strings("skip_paths", skip_paths),
+            "skip_methods": _strings("skip_methods", skip_methods),
             "request_id": request_id,
             "path": path,
             "auth_token": auth,
@@ -114,6 +115,13 @@ def instrument(
         file=config,
     )
     metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets)
+    around = partial(
+        MetricsMiddleware,
+        metrics=metrics,
+        skip_methods=chosen.skip_methods,
+        request_id=chosen.request_id,
+    )
+    around(app, skip_paths=chosen.skip_paths)  # what is wrong with them must show now, not at start-up
     health = health_checks if isinstance(health_checks, HealthChecks) else HealthChecks(health_checks)
     stats = ServiceStats(chosen.namespace, registry, requests=metrics)
     routes = observability_routes(
@@ -127,7 +135,7 @@ def instrument(
         flat_health=chosen.flat_health,
     )
     made = Observability(health, stats, metrics, registry, tuple(routes))
-    _wrap(app, made, chosen.skip_paths, chosen.skip_methods, chosen.request_id, fastapi_metrics)
+    _wrap(app, made, around, chosen.skip_paths, fastapi_metrics)
     app.router.routes[:0] = routes
     setattr(app.state, _STATE, made)
     return made
@@ -136,9 +144,8 @@ def instrument(
 def _wrap(
     app: Starlette,
     made: Observability,
+    around: Callable[..., ASGIApp],
     skip_paths: tuple[str, ...],
-    skip_methods: tuple[str, ...],
-    request_id: bool,
     fastapi_metrics: bool,
 ) -> None:
     """Have the middleware stack, once it is built at start-up, built with ours around it.
@@ -153,13 +160,7 @@ def _wrap(
         _native_telemetry(app, keep=fastapi_metrics)
         made.stats.system.start()
         served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
-        return MetricsMiddleware(
-            build(),
-            metrics=made.metrics,
-            skip_paths=(*served, *skip_paths),
-            skip_methods=skip_methods,
-            request_id=request_id,
-        )
+        return around(build(), skip_paths=(*served, *skip_paths))
 
     app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook
 
@@ -217,7 +218,7 @@ def _check_app(app: object) -> None:
     )
 
 
-def _paths(paths: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(paths, str):
-        raise TypeError(f"skip_paths must be a list of paths; write [{paths!r}]")
-    return tuple(paths)
+def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(values, str):  # which `tuple` would take apart into letters
+        raise TypeError(f"{name} must be a list of strings, not one string; write [{values!r}]")
+    return None if values is None else tuple(values)

@@ -1,0 +1,343 @@
+"""Native parts of ferrometer. Import from ``ferrometer``, not from here.
+
+Whatever begins with an underscore is between this module and the Python files beside it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "Counter",
+    "Enum",
+    "Gauge",
+    "Histogram",
+    "HttpMetrics",
+    "Info",
+    "Metric",
+    "MetricsMiddleware",
+    "Registry",
+    "Summary",
+    "__version__",
+    "new_request_id",
+    "request_id_var",
+    "show_call",
+    "own_methods",
+]
+
+__version__: str
+
+_Number: TypeAlias = SupportsFloat | SupportsIndex
+#: Labels, value, and seconds since 1970.
+_Exemplar: TypeAlias = tuple[dict[str, str], float, float]
+#: Suffix, labels that the series does not have, value, label values, exemplar.
+_Row: TypeAlias = tuple[str, dict[str, str], float, tuple[str, ...], _Exemplar | None]
+#: Name, help, type, unit; samples as suffix, labels, value.
+_Family: TypeAlias = tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]
+
+@disjoint_base
+class Metric:
+    """The native base of all metrics: a family without labels, a labelled family, or one child of it.
+
+    All methods hold the GIL and none waits for anything. A method that needs a value raises ValueError
+    on a labelled family ("missing label values") and RuntimeError before ``_define``.
+    """
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
+        """An undefined metric, whatever the arguments: a subclass's ``__init__`` may take any."""
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        """The child with these label values, made when it is not there.
+
+        By position, in the order of the label names, or all by name. A value that is no str is taken as
+        ``str(value)``; what UTF-8 cannot say (a lone surrogate) becomes ``?``. While somebody holds a
+        child, the same values give the same object. Past the family's ``max_series``, new values give
+        the child of the overflow series, whose label values are all ``__overflow__``.
+
+        Raises ValueError when the values do not match the names, on a metric without labels, and on a
+        child.
+        """
+
+    def _define(
+        self,
+        registry: Registry | None,
+        kind: str,
+        name: str,
+        documentation: object,
+        unit: str,
+        labels: Sequence[str],
+        detail: Iterable[Any],
+        max_series: int,
+        sample: float,
+        plain: bool,
+        meta: dict[str, Any],
+    ) -> None:
+        """Defines the metric, once; the same definition again changes nothing.
+
+        ``detail`` is the buckets of a histogram, the quantiles of a summary, the states of an enum, the
+        ``multiprocess_mode`` of a gauge. Raises ValueError for a name in use, with both definitions in
+        the text, and TypeError for a class that does not derive from exactly the one native class of its
+        kind.
+        """
+
+    def _become_child(self, parent: Metric, values: tuple[object, ...]) -> None:
+        """Makes this undefined object, of a user's subclass, the child with these label values."""
+
+    @property
+    def _meta(self) -> dict[str, Any]:
+        """What the Python layer keeps: one dict for a family and all its children."""
+
+    @property
+    def _defined(self) -> bool:
+        """Whether the definition was made."""
+
+    @property
+    def _labelvalues(self) -> tuple[str, ...]:
+        """A child's label values; ``()`` for a family."""
+
+    @property
+    def _subclass_children(self) -> dict[tuple[str, ...], Any]:
+        """The children that a user's subclass made, by label values."""
+
+    @property
+    def _has_callbacks(self) -> bool:
+        """Whether a value is to be asked for at scrapes."""
+
+    @property
+    def _created(self) -> float:
+        """When counting began, in seconds since 1970: what ``time.time()`` said then."""
+
+    @_created.setter
+    def _created(self, value: float) -> None: ...
+    def _children(self) -> list[tuple[str, ...]]:
+        """The label values of all series, in order of creation."""
+
+    def _remove(self, *labelvalues: object) -> bool:
+        """Removes a series; False when there is none. Handles to it go on working, unseen."""
+
+    def _clear(self) -> None:
+        """Removes all series."""
+
+    def _rows(self) -> list[_Row]:
+        """All samples; of a child, its own."""
+
+    def _get(self) -> float:
+        """The value of a counter or gauge, the index of an enum's state."""
+
+    def _put(self, value: float) -> None:
+        """Replaces the value of a counter or gauge."""
+
+    def _reset(self) -> None:
+        """Back to zero; ``_created`` becomes now."""
+
+    def _set_function(self, function: Callable[[], Any]) -> None:
+        """Asks ``function`` for a gauge's value at scrapes, in place of the function before."""
+
+    def _run_callbacks(self) -> None:
+        """Asks all functions. Raises what the first failing one raised, after the others."""
+
+    def _take(self) -> bool:
+        """Whether the next observation is to be looked at; decided before any clock is read."""
+
+    def _record(self, value: float) -> None:
+        """Records a value for which ``_take`` said yes."""
+
+    def _hold(self) -> None:
+        """Counts an observation for which ``_take`` said no."""
+
+    def _quantiles(self, fractions: Sequence[float]) -> list[float]:
+        """The values at these shares, NaN while nothing is recorded."""
+
+    def _statistics(self) -> tuple[int, float, float, float]:
+        """Count, sum, minimum (+Inf when empty) and maximum (-Inf when empty)."""
+
+    def _set_info(self, labels: Sequence[tuple[str, object]]) -> None:
+        """Replaces the labels of an info."""
+
+    def _set_state(self, index: int) -> None:
+        """Sets an enum's state."""
+
+class Counter(Metric):
+    """The native half of ``ferrometer.Counter``."""
+
+    def inc(self, amount: _Number = 1, exemplar: Mapping[str, str] | None = None) -> None:
+        """Adds to the count; int amounts up to 2**63 in all are exact, others are sums of doubles.
+
+        Raises ValueError for a negative or non-finite amount, TypeError for what is no number, and
+        OverflowError for an int beyond the doubles. ``exemplar`` is kept for OpenMetrics.
+        """
+
+class Gauge(Metric):
+    """The native half of ``ferrometer.Gauge``."""
+
+    def inc(self, amount: _Number = 1) -> None:
+        """Adds any double, NaN and infinities included.
+
+        Raises RuntimeError in the modes ``mostrecent`` and ``livemostrecent``.
+        """
+
+    def dec(self, amount: _Number = 1) -> None:
+        """Subtracts. Raises as ``inc`` does."""
+
+    def set(self, value: _Number | str) -> None:
+        """Replaces the value by ``float(value)``."""
+
+class Histogram(Metric):
+    """The native half of ``ferrometer.Histogram``."""
+
+    def observe(self, amount: _Number, exemplar: Mapping[str, str] | None = None) -> None:
+        """Records an amount in the metric's unit, into the first bucket with ``amount <= le``.
+
+        Negative amounts and infinities are recorded. NaN is recorded nowhere and counted in
+        ``ferrometer_observations_refused_total``. Raises TypeError for what is no number.
+        """
+
+class Summary(Metric):
+    """The native half of ``ferrometer.Summary``."""
+
+    def observe(self, amount: _Number) -> None:
+        """As ``Histogram.observe``, without buckets."""
+
+class Info(Metric):
+    """The native half of ``ferrometer.Info``."""
+
+class Enum(Metric):
+    """The native half of ``ferrometer.Enum``."""
+
+# A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
+_Further: TypeAlias = tuple[str, str, str, Sequence[tuple[str, Sequence[tuple[str, str]], float]]]
+
+@final
+class Registry:
+    """The native half of ``ferrometer.CollectorRegistry``: the families, and all sample names in use."""
+
+    def __new__(cls) -> Self: ...
+    def reserve(self, names: Sequence[str], description: str) -> None:
+        """Takes names for something written in Python. Raises ValueError when one is taken."""
+
+    def release(self, names: Sequence[str]) -> None:
+        """Gives such names back."""
+
+    def adopt(self, metric: Metric) -> None:
+        """Registers a metric that was made without this registry. Raises ValueError as ``reserve``."""
+
+    def unregister(self, metric: Metric) -> bool:
+        """Removes a metric's family; False when it is not here."""
+
+    def names(self) -> list[str]:
+        """All sample names in use."""
+
+    def computed(self, known: Sequence[Metric]) -> list[_Family]:
+        """The families that native code records without a metric object, and what there is to say about
+        the registry itself; ``known`` are the metrics that are read otherwise."""
+
+    def fail(self, source: str) -> None:
+        """Counts a callback or collector that raised, in ``ferrometer_scrape_errors_total``."""
+
+    def text(self, leave_out: Sequence[Metric]) -> bytes:
+        """The Prometheus text format 0.0.4 without some metrics; the GIL is released meanwhile."""
+
+    def openmetrics(self, leave_out: Sequence[Metric]) -> bytes:
+        """OpenMetrics 1.0 without some metrics and without its end mark; the GIL is released meanwhile."""
+
+    def protobuf(self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]) -> bytes:
+        """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics but with
+        further families; native histograms have at most ``native_buckets`` buckets. The GIL is released
+        meanwhile."""
+
+# The middleware.
+
+_Message: TypeAlias = MutableMapping[str, Any]
+_App: TypeAlias = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]],
+    Awaitable[None],
+]
+
+@final
+class HttpMetrics:
+    """The HTTP metrics of one application: families, routes, totals.
+
+    Two of these on one registry record into the same series; each has its own sampling. Raises ValueError
+    for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
+    is not ferrometer's.
+    """
+
+    def __new__(
+        cls,
+        registry: object = None,
+        namespace: str | None = None,
+        sample: float = 1.0,
+        buckets: Sequence[float] | None = None,
+    ) -> Self: ...
+    @property
+    def namespace(self) -> str | None:
+        """The prefix of the views ``{namespace}_requests_total`` and so on, or None."""
+
+    @property
+    def registry(self) -> Any:
+        """The registry that the families are in."""
+
+    @property
+    def sample(self) -> float:
+        """The share of requests that are timed, in (0, 1]."""
+
+    def snapshot(self) -> dict[str, float]:
+        """Totals over all series: ``uptime_seconds``, ``total``, ``failed``, ``in_flight``, ``success_rate``
+        (percent), and ``p50_ms``, ``p95_ms``, ``p99_ms``, ``avg_ms`` of the durations.
+
+        Zero where nothing was recorded; the success rate is 100 then.
+        """
+
+@final
+class MetricsMiddleware:
+    """Measures every request to an ASGI application, and changes none.
+
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``.
+    ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
+    ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
+    scope to a template, or to None where it knows none.
+    """
+
+    def __new__(
+        cls,
+        app: _App,
+        metrics: HttpMetrics | None = None,
+        *,
+        namespace: str | None = None,
+        registry: object = None,
+        sample: float | None = None,
+        buckets: Sequence[float] | None = None,
+        skip_paths: Iterable[str] | None = None,
+        skip_methods: Iterable[str] | None = None,
+        request_id: bool = False,
+        route: Callable[[MutableMapping[str, Any]], str | None] | None = None,
+    ) -> Self: ...
+    def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+    ) -> Awaitable[None]:
+        """Measures one connection of the application behind."""
+
+    @property
+    def app(self) -> _App:
+        """The application behind."""
+
+    @property
+    def metrics(self) -> HttpMetrics:
+        """What it records into."""
+
+#: The id of the request that is being served, None outside of one.
+request_id_var: ContextVar[str | None]
+
+def new_request_id() -> str:
+    """A fresh request id in the form of a random UUID."""
+
+def show_call(function: Callable[..., Any]) -> None:
+    """Makes ``MetricsMiddleware.__call__`` look up as this coroutine function; calls go to native code."""
+
+def own_methods(class_: type[Metric], /) -> None:
+    """Gives a subclass descriptors of its own for the raw methods that it inherits."""

@@ -1,0 +1,371 @@
+"""What all metric types share: definition, children, removal, and prometheus_client's view of the samples."""
+
+from __future__ import annotations
+
+from _thread import _local
+
+from . import _core
+from ._validation import full_name, label_names
+from .registry import REGISTRY, CollectorRegistry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, NoReturn, Self
+
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.samples import Sample
+
+    _Native = _core.Metric
+else:
+    # At run time each class brings its own native base, and CPython wants only one of them.
+    _Native = object
+
+#: Series that a family may have before further label sets share its overflow series.
+MAX_SERIES = 10_000
+
+#: The library's own classes; a user's subclass has children, and perhaps samples, of its own making.
+PLAIN: set[type] = set()
+
+#: The family whose child this thread is making: a subclass's `__init__` passes on label values only.
+_making = _local()
+
+
+class Value:
+    """prometheus_client's ``metric._value``, for code that reads or sets it."""
+
+    __slots__ = ("_read", "_write")
+
+    def __init__(self, read: Callable[[], float], write: Callable[[float], None] | None = None) -> None:
+        self._read = read
+        self._write = write
+
+    def get(self) -> float:
+        """The value."""
+        return self._read()
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Replaces the value."""
+        if self._write is None:
+            raise AttributeError("what a histogram or summary holds comes from observe() and cannot be set")
+        self._write(float(value))
+
+    def inc(self, amount: float) -> None:
+        """Adds to the value."""
+        self.set(self._read() + amount)
+
+    @property
+    def _value(self) -> float:
+        return self._read()
+
+    @_value.setter
+    def _value(self, value: float) -> None:
+        self.set(value)
+
+
+class MetricWrapperBase(_Native):
+    """The base of all metric types."""
+
+    __slots__ = ()
+    _type: str = ""
+    _reserved_labelnames: Sequence[str] = ()
+    #: Whether a subclass says itself what its samples are, which a scrape then has to ask it.
+    _tells_samples: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _core.own_methods(cls)
+
+    def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
+        # Only the library's own classes: a user's subclass may take any arguments.
+        if cls in PLAIN and isinstance(name, str) and name:
+            registry = kwargs.get("registry", args[5] if len(args) > 5 else REGISTRY)
+            if known := getattr(registry, "_names_to_collectors", None):
+                parts = (*args[2:5], "", "", "")
+                namespace, subsystem, unit = (
+                    kwargs.get(key, part)
+                    for key, part in zip(("namespace", "subsystem", "unit"), parts, strict=False)
+                )
+                same = known.get(full_name(cls._type, name, namespace, subsystem, unit))
+                if type(same) is cls:
+                    return same
+        return super().__new__(cls)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        told = ("collect", "_samples", "_multi_samples", "_child_samples")
+        cls._tells_samples = any(getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told)
+        if "observe" in cls.__dict__:
+            # What a subclass makes of an observation holds for timers, too; it decides about sampling.
+            cls._record = lambda self, value: self.observe(value)  # type: ignore[attr-defined,method-assign]
+            cls._take = lambda self: True  # type: ignore[method-assign]
+
+    def _init(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str],
+        namespace: str,
+        subsystem: str,
+        unit: str,
+        registry: Any,
+        _labelvalues: Sequence[str] | None,
+        max_series: int,
+        detail: Sequence[Any] = (),
+        sample: float = 1.0,
+        own: Mapping[str, Any] | None = None,
+    ) -> None:
+        parent: MetricWrapperBase | None = getattr(_making, "parent", None)
+        if parent is not None and (_labelvalues or type(self) is type(parent)):
+            if not _labelvalues:
+                kind = type(self).__name__
+                raise TypeError(
+                    f"{kind}.__init__ must pass _labelvalues on to super().__init__(), e.g. in **kwargs"
+                )
+            _making.parent = None  # a metric that `__init__` makes beside is no child
+            self._become_child(parent, tuple(_labelvalues))
+            return self._metric_init()
+        full = full_name(self._type, name, namespace, subsystem, unit)
+        names = label_names(labelnames, self._reserved_labelnames)
+        if isinstance(max_series, bool) or not isinstance(max_series, int) or max_series < 1:
+            raise ValueError(f"max_series must be a whole number of at least 1, not {max_series!r}")
+        meta = {
+            "name": full,
+            "original_name": name,
+            "documentation": documentation,
+            "labelnames": names,
+            "namespace": namespace,
+            "subsystem": subsystem,
+            "unit": unit,
+            "kwargs": dict(own or ()),
+        }
+        ours = isinstance(registry, CollectorRegistry)
+        known = self._defined
+        native = registry._native if ours else None
+        plain = type(self) in PLAIN
+        self._define(
+            native,
+            self._type,
+            full,
+            documentation,
+            unit or "",
+            list(names),
+            detail,
+            max_series,
+            sample,
+            plain,
+            meta,
+        )
+        if ours:
+            registry._note(self)
+        elif registry and not (known and self in registry._collector_to_names):
+            registry.register(self)
+        if not names:
+            self._metric_init()
+        return None
+
+    def _metric_init(self) -> None:
+        """For subclasses: called once the metric, or the child with its label values, can be used."""
+
+    # Children.
+
+    def _subclass_child(self, labelvalues: tuple[str, ...]) -> MetricWrapperBase:
+        """The child of a user's subclass, made by its own constructor as prometheus_client does."""
+        children = self._subclass_children
+        child: MetricWrapperBase | None = children.get(labelvalues)
+        if child is None:
+            meta = self._meta
+            outer, _making.parent = getattr(_making, "parent", None), self
+            try:
+                child = type(self)(
+                    meta["original_name"],
+                    documentation=meta["documentation"],
+                    labelnames=meta["labelnames"],
+                    namespace=meta["namespace"],
+                    subsystem=meta["subsystem"],
+                    unit=meta["unit"],
+                    _labelvalues=labelvalues,
+                    **meta["kwargs"],
+                )
+            finally:
+                _making.parent = outer
+            # Under the values that it got: past `max_series`, all share one child.
+            child = children.setdefault(child._labelvalues, child)
+        return child
+
+    def _is_parent(self) -> bool:
+        return bool(self._labelnames) and not self._labelvalues
+
+    def _is_observable(self) -> bool:
+        return not self._is_parent()
+
+    def _raise_if_not_observable(self) -> None:
+        if self._is_parent():
+            raise ValueError(f"{self._type} metric is missing label values")
+
+    def _require_parent(self) -> None:
+        if not self._labelnames:
+            raise ValueError(f"No label names were set when constructing {self}")
+        if self._labelvalues:
+            raise ValueError(f"{self} is the child with {self._labelvalues}; call this on the whole family")
+
+    @property
+    def _metrics(self) -> dict[tuple[str, ...], Self]:
+        if not self._is_parent():
+            raise AttributeError(f"{self} has no children")
+        return {values: self.labels(*values) for values in self._children()}
+
+    def remove(self, *labelvalues: object) -> None:
+        """Removes the series with these label values; nothing happens when there is none.
+
+        Handles to it go on working, but no scrape sees them. Raises ValueError when there are not as many
+        values as label names.
+        """
+        self._require_parent()
+        if len(labelvalues) != len(self._labelnames):
+            raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
+        self._remove(*labelvalues)
+
+    def remove_by_labels(self, labels: dict[str, object]) -> None:
+        """Removes every series that has all of these label values.
+
+        Raises TypeError when ``labels`` is no dict, ValueError for an unknown label name.
+        """
+        self._require_parent()
+        if not isinstance(labels, dict):
+            raise TypeError("labels must be a dict of {label_name: label_value}")
+        names = self._labelnames
+        if invalid := [name for name in labels if name not in names]:
+            raise ValueError(f"Unknown label names: {invalid}; expected {names}")
+        # As the native side does: what UTF-8 cannot say is a question mark.
+        wanted = [(names.index(k), str(v).encode("utf-8", "replace").decode()) for k, v in labels.items()]
+        for values in self._children() if wanted else ():
+            if all(values[place] == value for place, value in wanted):
+                self._remove(*values)
+
+    def clear(self) -> None:
+        """Removes all series of a labelled family; nothing happens without labels."""
+        if self._labelnames:
+            self._require_parent()
+            self._clear()
+
+    # Samples, as prometheus_client's objects.
+
+    def _get_metric(self) -> Metric:
+        from prometheus_client.metrics_core import Metric
+
+        return Metric(self._name, self._documentation, self._type, self._unit)
+
+    def describe(self) -> Iterable[Metric]:
+        """The family without samples."""
+        return [self._get_metric()]
+
+    def collect(self) -> Iterable[Metric]:
+        """The family with its samples. Raises what a ``set_function`` callback raises."""
+        self._run_callbacks()
+        metric = self._get_metric()
+        told: Iterable[Any] = self._samples()  # a subclass's samples may be shorter
+        for suffix, *rest in told:
+            metric.add_sample(self._name + suffix, *rest)
+        return [metric]
+
+    def _samples(self) -> Iterable[Sample]:
+        return self._multi_samples() if self._is_parent() else self._child_samples()
+
+    def _multi_samples(self) -> Iterable[Sample]:
+        from prometheus_client.samples import Sample
+
+        names = self._labelnames
+        if type(self)._child_samples is not MetricWrapperBase._child_samples:
+            told: Iterable[tuple[tuple[str, ...], Any]] = (
+                (values, sample)
+                for values, child in self._metrics.items()
+                for sample in child._child_samples()
+            )
+            return [
+                Sample(suffix, {**dict(zip(names, values, strict=True)), **labels}, *rest)
+                for values, (suffix, labels, *rest) in told
+            ]
+        return [
+            Sample(
+                suffix, {**dict(zip(names, values, strict=True)), **labels}, value, None, _exemplar(exemplar)
+            )
+            for suffix, labels, value, values, exemplar in self._rows()
+        ]
+
+    def _child_samples(self) -> Iterable[Sample]:
+        from prometheus_client.samples import Sample
+
+        return tuple(
+            Sample(suffix, labels, value, None, _exemplar(exemplar))
+            for suffix, labels, value, _, exemplar in self._rows()
+        )
+
+    # What prometheus_client keeps as attributes, and downstream code reads.
+
+    @property
+    def _name(self) -> str:
+        return self._meta["name"]  # type: ignore[no-any-return]
+
+    @property
+    def _original_name(self) -> str:
+        return self._meta["original_name"]  # type: ignore[no-any-return]
+
+    @property
+    def _namespace(self) -> str:
+        return self._meta["namespace"]  # type: ignore[no-any-return]
+
+    @property
+    def _subsystem(self) -> str:
+        return self._meta["subsystem"]  # type: ignore[no-any-return]
+
+    @property
+    def _documentation(self) -> str:
+        return self._meta["documentation"]  # type: ignore[no-any-return]
+
+    @property
+    def _unit(self) -> str:
+        return self._meta["unit"]  # type: ignore[no-any-return]
+
+    @property
+    def _labelnames(self) -> tuple[str, ...]:
+        return self._meta["labelnames"]  # type: ignore[no-any-return]
+
+    @property
+    def _kwargs(self) -> dict[str, Any]:
+        """What a subclass's children are made with; a subclass may add its own arguments."""
+        return self._meta["kwargs"]  # type: ignore[no-any-return]
+
+    def _observable(self, value: Value) -> Value:
+        """The value, where prometheus_client has the attribute."""
+        if self._is_parent():
+            raise AttributeError(f"{self} has children with values, and none itself")
+        return value
+
+    def __str__(self) -> str:
+        return f"{self._type}:{self._name}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}({self._name})"
+
+    # A metric is a name for cells in this process: copies are the metric itself.
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {self!r}: its cells are this process's memory. Define it where it is unpickled; "
+            "the same definition is the same metric"
+        )
+
+
+def _exemplar(parts: tuple[dict[str, str], float, float] | None) -> Any:
+    if parts is None:
+        return None
+    from prometheus_client.samples import Exemplar
+
+    return Exemplar(*parts)

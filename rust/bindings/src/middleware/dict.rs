@@ -1,0 +1,199 @@
+//! Looking into a dict without a call.
+//!
+//! A request means a dozen look-ups of interned strings in small dicts. `PyDict_GetItemWithError` spends some 110
+//! instructions on one, nearly all on what cannot happen here (computing a hash, comparing text, keys that are no
+//! strings); following the table's own fields takes about twelve. The layout below is that of CPython 3.11 to 3.13.
+//! It is checked at import against the official functions, and later versions, other implementations, and dicts of
+//! another shape use those.
+
+use super::ffi::Obj;
+use pyo3::ffi;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// An interned string and its hash.
+pub struct Key {
+    pub object: Obj,
+    hash: usize,
+}
+
+impl Key {
+    /// Takes the reference.
+    ///
+    /// # Safety
+    /// `object` is an owned, interned str; the GIL is held.
+    pub unsafe fn new(object: Obj) -> Self {
+        // SAFETY: hashing a str runs no Python code and cannot fail.
+        Self { object, hash: unsafe { ffi::PyObject_Hash(object) } as usize }
+    }
+}
+
+/// `PyDictKeysObject`
+#[repr(C)]
+struct Table {
+    references: isize,
+    log2_size: u8,
+    log2_index_bytes: u8,
+    kind: u8,
+    version: u32,
+    usable: isize,
+    entries: isize,
+    // Here follow the indices, then the entries.
+}
+
+/// An entry of a table whose keys are all strings.
+#[repr(C)]
+pub struct Entry {
+    pub key: Obj,
+    /// Null where the entry was deleted.
+    pub value: Obj,
+}
+
+/// The kind of a combined table whose keys are all exact strings; [`NEVER`] where the layout is another one.
+static STRINGS: AtomicU8 = AtomicU8::new(if cfg!(Py_3_14) { NEVER } else { 1 });
+const NEVER: u8 = 255;
+
+/// Tables of up to eight places, that is up to five entries, have eight indices of one byte.
+const SMALL: u8 = 3;
+/// Tables up to this size have indices of one byte.
+const BYTE_INDICES: u8 = 7;
+const EMPTY: i8 = -1;
+
+#[inline(always)]
+unsafe fn table(dict: Obj) -> *const Table {
+    // SAFETY: every dict has a table, which lives until the dict is changed, and nobody changes it meanwhile.
+    unsafe { (*dict.cast::<ffi::PyDictObject>()).ma_keys.cast() }
+}
+
+/// All entries in order of insertion of a dict that never had more than five.
+///
+/// # Safety
+/// `dict` is a live dict that nobody changes while the slice is used.
+#[inline(always)]
+pub unsafe fn entries<'a>(dict: Obj) -> Option<&'a [Entry]> {
+    // SAFETY: `entries` of them are initialised, behind eight indices.
+    unsafe {
+        let table = table(dict);
+        if (*table).kind != STRINGS.load(Relaxed) || (*table).log2_size != SMALL {
+            return None;
+        }
+        let first = table.add(1).cast::<i8>().add(1 << SMALL).cast::<Entry>();
+        Some(std::slice::from_raw_parts(first, (*table).entries as usize))
+    }
+}
+
+/// The value of the first entry if `key` is its key, as it is for `type` in nearly every scope.
+///
+/// # Safety
+/// `dict` is a live dict.
+#[inline(always)]
+pub unsafe fn first(dict: Obj, key: &Key) -> Option<Obj> {
+    // SAFETY: of the entries, which lie behind the indices, the first is read only if there is one.
+    unsafe {
+        let table = table(dict);
+        if (*table).kind != STRINGS.load(Relaxed) || (*table).entries == 0 {
+            return None;
+        }
+        let first = table.add(1).cast::<i8>().add(1 << (*table).log2_index_bytes).cast::<Entry>();
+        ((*first).key == key.object).then_some((*first).value)
+    }
+}
+
+/// The value, `Some(null)` where there is none; `None` to have the official function look.
+#[inline(always)]
+unsafe fn find(dict: Obj, key: &Key) -> Option<Obj> {
+    // SAFETY: indices below 2^log2_size are read, and entries that an index names; one index at least is free, so the
+    // loop, which visits all of them, ends. A table's keys are strings whose hash is known.
+    unsafe {
+        let table = table(dict);
+        if (*table).kind != STRINGS.load(Relaxed) || (*table).log2_size > BYTE_INDICES {
+            return None;
+        }
+        let indices = table.add(1).cast::<i8>();
+        let entries = indices.add(1 << (*table).log2_index_bytes).cast::<Entry>();
+        let mask = (1usize << (*table).log2_size) - 1;
+        let mut perturb = key.hash;
+        let mut place = perturb & mask;
+        loop {
+            let index = *indices.add(place);
+            if index >= 0 {
+                let entry = &*entries.add(index as usize);
+                if entry.key == key.object {
+                    return Some(entry.value);
+                }
+                if (*entry.key.cast::<ffi::PyASCIIObject>()).hash as usize == key.hash {
+                    // Perhaps the same text in another object.
+                    return None;
+                }
+            } else if index == EMPTY {
+                return Some(null_mut());
+            }
+            perturb >>= 5;
+            place = place.wrapping_mul(5).wrapping_add(perturb).wrapping_add(1) & mask;
+        }
+    }
+}
+
+/// `dict[key]`, borrowed, or null with no exception set.
+///
+/// # Safety
+/// `dict` is a live dict (or of a subclass); no exception may be pending, for a miss clears it.
+#[inline(always)]
+pub unsafe fn lookup(dict: Obj, key: &Key) -> Obj {
+    // SAFETY: as the caller says.
+    unsafe { find(dict, key).unwrap_or_else(|| ask(dict, key)) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn ask(dict: Obj, key: &Key) -> Obj {
+    // SAFETY: as for `lookup`. An error is that of some key's `__eq__`, which is no business of ours.
+    unsafe {
+        let found = ffi::PyDict_GetItemWithError(dict, key.object);
+        if found.is_null() && !ffi::PyErr_Occurred().is_null() {
+            ffi::PyErr_Clear();
+        }
+        found
+    }
+}
+
+/// Compares the layout above with what the official functions say, and gives it up where they differ.
+///
+/// # Safety
+/// At import, with the GIL held; the keys are different ones, more than five.
+pub unsafe fn check(keys: &[&Key]) {
+    // SAFETY: dicts of our own; values are the keys themselves.
+    unsafe {
+        let found_alike = |dict: Obj| {
+            keys.iter().all(|key| {
+                let expected = ffi::PyDict_GetItemWithError(dict, key.object);
+                find(dict, key).is_none_or(|found| found == expected)
+            })
+        };
+        let set = |dict: Obj, key: &Key| ffi::PyDict_SetItem(dict, key.object, key.object) == 0;
+        // Few keys, in the order of insertion.
+        let small = ffi::PyDict_New();
+        let mut fits = !small.is_null() && keys[..3].iter().all(|key| set(small, key)) && found_alike(small);
+        fits = fits
+            && entries(small).is_none_or(|entries| {
+                first(small, keys[0]) == Some(keys[0].object)
+                    && entries.len() == 3
+                    && entries.iter().zip(keys).all(|(entry, key)| (entry.key, entry.value) == (key.object, key.object))
+            });
+        ffi::Py_XDECREF(small);
+        // Many keys, growing, and with every other one deleted.
+        let large = ffi::PyDict_New();
+        fits = fits && !large.is_null();
+        for key in keys {
+            fits = fits && set(large, key) && found_alike(large);
+        }
+        for key in keys.iter().step_by(2) {
+            fits = fits && ffi::PyDict_DelItem(large, key.object) == 0 && found_alike(large);
+        }
+        ffi::Py_XDECREF(large);
+        ffi::PyErr_Clear();
+        if !fits {
+            STRINGS.store(NEVER, Relaxed);
+        }
+    }
+}
