@@ -31,6 +31,7 @@ PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"error", "sync"}),
+    frozenset({"fork"}),
     frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell"}),
     frozenset({"histogram", "labels", "sampling"}),
