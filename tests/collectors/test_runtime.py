@@ -114,7 +114,7 @@ def test_the_callback_may_run_under_any_lock(registry: PedanticRegistry) -> None
 
 def test_the_callback_leaves_no_object_behind(registry: PedanticRegistry) -> None:
     pauses = GcPauses(registry)
-    callback = pauses._callback
+    callback = pauses._listener.callback
     starting, stopping = {"generation": 0}, {"generation": 0}
     for _ in range(100):
         callback("start", starting)
@@ -141,6 +141,23 @@ def test_a_forgotten_collector_stops_listening(registry: PedanticRegistry) -> No
     del pauses
     gc.collect()
     assert len(gc.callbacks) == before
+
+
+def test_two_collectors_of_one_registry_count_a_pause_once(registry: PedanticRegistry) -> None:
+    one, two = RuntimeCollector(registry=registry), RuntimeCollector(registry=registry)
+    gc.disable()
+    try:
+        one.open()
+        two.open()
+        gc.collect(1)
+        one.close()
+        gc.collect(1)
+        two.close()
+        two.close()
+        gc.collect(1)
+    finally:
+        gc.enable()
+    assert value(registry, "python_gc_pause_seconds_count", generation="1") == 2
 
 
 def test_pauses_can_be_left_out(registry: PedanticRegistry) -> None:
