@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -30,7 +31,9 @@ async def test_each_way_to_ask_is_counted_once(database: Postgres, registry: Ped
                 assert len(await connection.fetch("SELECT * FROM things WHERE id <= $1", 5)) == 5
                 assert await connection.fetchval("SELECT 7") == 7
                 assert await connection.fetchval(query="SELECT 8", column=0, timeout=5) == 8
-                assert (await connection.fetchrow("select name from things where id = 1"))["name"] == "thing 1"
+                assert (await connection.fetchrow("select name from things where id = 1"))[
+                    "name"
+                ] == "thing 1"
                 await connection.execute("CREATE TEMP TABLE t (n int)")
                 assert await connection.execute("INSERT INTO t VALUES ($1)", 1) == "INSERT 0 1"
                 await connection.executemany("INSERT INTO t VALUES ($1)", [(2,), (3,)])
@@ -60,7 +63,9 @@ async def test_each_way_to_ask_is_counted_once(database: Postgres, registry: Ped
     assert sql.errors(registry, "asyncpg") == {}
 
 
-async def test_errors_are_the_driver_s_and_are_counted(database: Postgres, registry: PedanticRegistry) -> None:
+async def test_errors_are_the_driver_s_and_are_counted(
+    database: Postgres, registry: PedanticRegistry
+) -> None:
     async with asyncpg.create_pool(database.url(), min_size=1, max_size=1) as pool:
         instrument_asyncpg(pool, registry=registry, namespace="gpuproxy")
         with pytest.raises(asyncpg.UniqueViolationError):
@@ -71,7 +76,7 @@ async def test_errors_are_the_driver_s_and_are_counted(database: Postgres, regis
             await pool.fetch("SELEKT 1")
         with pytest.raises(TimeoutError):
             await pool.execute("SELECT pg_sleep(10)", timeout=0.05)
-        with pytest.raises(Exception, match="expected str|NoneType|argument|bytes"):
+        with pytest.raises(Exception, match="NoneType"):
             await pool.fetch(None)
         cancelled = asyncio.create_task(pool.fetch("SELECT pg_sleep(10)"))
         await until_async(lambda: pool.get_idle_size() == 0)
@@ -87,7 +92,9 @@ async def test_errors_are_the_driver_s_and_are_counted(database: Postgres, regis
         ("SELECT", "CancelledError"): 1,
     }
     assert value(registry, "gpuproxy_db_queries_total") == 5
-    assert value(registry, "gpuproxy_db_errors_total") == 4  # that a client went away is no fault of the database
+    assert (
+        value(registry, "gpuproxy_db_errors_total") == 4
+    )  # that a client went away is no fault of the database
     assert value(registry, "gpuproxy_db_query_duration_milliseconds_count") == 5
 
 
@@ -173,7 +180,7 @@ async def test_a_single_connection(database: Postgres, registry: PedanticRegistr
         instrument_asyncpg("postgresql://", registry=registry)
 
 
-async def _cursor(connection: asyncpg.Connection):  # type: ignore[no-untyped-def,type-arg]
+async def _cursor(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Record]:
     async with connection.transaction():
         async for row in connection.cursor("SELECT generate_series(1, 3)"):
             yield row
@@ -187,11 +194,11 @@ async def test_killed_and_restarted_under_a_pool(own_database: Postgres, registr
         await until_async(lambda: bool(own_database.sql(kill)))
         with pytest.raises(asyncpg.PostgresError) as raised:
             await query
-        own_database.stop()
+        await asyncio.to_thread(own_database.stop)  # a connection that is being made would hold it up
         with pytest.raises(ConnectionRefusedError):
             await pool.fetch("SELECT 1")
         assert sql.refused(registry, "asyncpg") == {"ConnectionRefusedError": 1}
-        own_database.start()
+        await asyncio.to_thread(own_database.start)
         assert await pool.fetchval("SELECT 1") == 1
         assert sql.errors(registry, "asyncpg") == {("SELECT", type(raised.value).__name__): 1}
         assert sql.connections(registry, "asyncpg")["active"] == 0

@@ -34,7 +34,9 @@ def test_pools_and_limits(bouncer: PgBouncer, registry: PedanticRegistry) -> Non
         stack.callback(waiter.join)
         stack.callback(clients[0].rollback)
         with psycopg.connect(console(bouncer), autocommit=True) as asked:
-            until(lambda: any(row[3] == 1 for row in asked.execute("SHOW POOLS").fetchall() if row[0] == "app"))
+            until(
+                lambda: any(row[3] == 1 for row in asked.execute("SHOW POOLS").fetchall() if row[0] == "app")
+            )
         collector = examine(lambda: PgBouncerCollector(console(bouncer), registry=registry), registry)
         asyncio.run(collector.close())
         assert value(registry, "pgbouncer_client_connections", **where, state="waiting") == 1
@@ -78,7 +80,9 @@ def test_the_databases_behind_it_can_be_watched_through_it(
 
 def test_faults(bouncer: PgBouncer, registry: PedanticRegistry, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ferrometer")
-    wrong = PgBouncerCollector(console(bouncer, password="wrong"), name="wrong", interval=0.1, registry=registry)
+    wrong = PgBouncerCollector(
+        console(bouncer, password="wrong"), name="wrong", interval=0.1, registry=registry
+    )
     right = PgBouncerCollector(console(bouncer), name="right", interval=0.1, timeout=0.5, registry=registry)
 
     def success(name: str) -> float | None:

@@ -77,9 +77,9 @@ def test_one_that_goes_and_comes_back(own_database: Postgres, caplog: pytest.Log
         async with asyncpg.create_pool(own_database.url(), min_size=1, max_size=1) as pool:
             check = postgres_check(pool)
             seen.append(await checked(check))
-            own_database.stop()
+            await asyncio.to_thread(own_database.stop)
             seen.append(await checked(check))
-            own_database.start()
+            await asyncio.to_thread(own_database.start)
             seen.append(await checked(check))
             own_database.freeze()
             health = HealthChecks({"database": check}, timeout=0.3)

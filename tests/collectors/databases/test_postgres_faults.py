@@ -81,7 +81,11 @@ def test_refused_then_started_then_restarted(
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        ({"password": "another-" + PASSWORD[:5]}, "authentication", "the server does not accept the user or password"),
+        (
+            {"password": "another-" + PASSWORD[:5]},
+            "authentication",
+            "the server does not accept the user or password",
+        ),
         ({"user": "nobody"}, "authentication", "the server does not accept the user or password"),
         ({"dbname": "nowhere"}, "no_database", "there is no such database"),
     ],
@@ -107,7 +111,9 @@ def _errors(registry: PedanticRegistry) -> float:
     return sum(v for (name, _), v in samples(registry).items() if name == "ferrometer_collector_errors_total")
 
 
-def test_a_connection_string_that_is_none(registry: PedanticRegistry, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_connection_string_that_is_none(
+    registry: PedanticRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
     with watching(f"postgresql//postgres:{PASSWORD}@nowhere", registry, caplog):
         until(lambda: success(registry) == 0)
     assert messages(caplog) == ["collector 'postgres' failing: no connection"]
@@ -155,9 +161,8 @@ def test_killed_in_mid_query(
     own_database: Postgres, registry: PedanticRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A view in the server's place that takes its time, so that there is a query to be killed in.
-    own_database.sql(
-        "CREATE SCHEMA slow; CREATE VIEW slow.pg_locks AS SELECT l.* FROM pg_catalog.pg_locks l, pg_sleep(0.3)"
-    )
+    slow = "SELECT l.* FROM pg_catalog.pg_locks l, pg_sleep(0.3)"
+    own_database.sql(f"CREATE SCHEMA slow; CREATE VIEW slow.pg_locks AS {slow}")
     own_database.sql("ALTER ROLE postgres SET search_path = slow, pg_catalog")
     with watching(own_database.dsn(), registry, caplog, timeout=5):
         until(lambda: success(registry) == 1)
@@ -180,8 +185,9 @@ def test_a_connection_closed_between_flights_is_no_failure(
 ) -> None:
     with watching(own_database.dsn(), registry, caplog):
         until(lambda: success(registry) == 1)
-        idle = "application_name = 'ferrometer' AND state = 'idle' AND state_change < now() - interval '20 ms'"
-        kill = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {idle}"
+        idle = "state = 'idle' AND state_change < now() - interval '20 ms'"
+        where = f"application_name = 'ferrometer' AND {idle}"
+        kill = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}"
         until(lambda: bool(own_database.sql(kill)))
         pid = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ferrometer'"
         until(lambda: bool(own_database.sql(pid)))

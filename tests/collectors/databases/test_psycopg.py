@@ -18,24 +18,28 @@ from tests.real.postgres import Postgres
 
 
 def test_each_way_to_ask_is_counted_once(database: Postgres, registry: PedanticRegistry) -> None:
-    with ConnectionPool(database.dsn(), min_size=1, max_size=2, check=ConnectionPool.check_connection) as pool:
-        with instrument_psycopg(pool, registry=registry), pool.connection() as connection:
-            assert connection.execute("SELECT 7").fetchone() == (7,)
-            with connection.cursor() as cursor:
-                assert isinstance(cursor, psycopg.Cursor)
-                cursor.execute(b"CREATE TEMP TABLE t (n int)")
-                cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,)])
-                cursor.execute(composed.SQL("SELECT {} FROM t").format(composed.Identifier("n")))
-                cursor.execute(composed.SQL("DELETE FROM t WHERE n = 1"))
-                assert list(cursor.stream("SELECT generate_series(1, 3)")) == [(1,), (2,), (3,)]
-                for _ in cursor.stream("SELECT generate_series(1, 3)"):
-                    break  # seen enough
-                with cursor.copy("COPY t FROM STDIN") as copy:
-                    copy.write_row((5,))
-                with cursor.copy("COPY t TO STDOUT") as copy:
-                    assert b"".join(copy) == b"2\n5\n"
-            with connection.cursor("on the server") as cursor:
-                assert cursor.execute("SELECT generate_series(1, 3)").fetchmany(2) == [(1,), (2,)]
+    check = ConnectionPool.check_connection
+    with (
+        ConnectionPool(database.dsn(), min_size=1, max_size=2, check=check) as pool,
+        instrument_psycopg(pool, registry=registry),
+        pool.connection() as connection,
+    ):
+        assert connection.execute("SELECT 7").fetchone() == (7,)
+        with connection.cursor() as cursor:
+            assert isinstance(cursor, psycopg.Cursor)
+            cursor.execute(b"CREATE TEMP TABLE t (n int)")
+            cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,)])
+            cursor.execute(composed.SQL("SELECT {} FROM t").format(composed.Identifier("n")))
+            cursor.execute(composed.SQL("DELETE FROM t WHERE n = 1"))
+            assert list(cursor.stream("SELECT generate_series(1, 3)")) == [(1,), (2,), (3,)]
+            for _ in cursor.stream("SELECT generate_series(1, 3)"):
+                break  # seen enough
+            with cursor.copy("COPY t FROM STDIN") as copy:
+                copy.write_row((5,))
+            with cursor.copy("COPY t TO STDOUT") as copy:
+                assert b"".join(copy) == b"2\n5\n"
+        with connection.cursor("on the server") as cursor:
+            assert cursor.execute("SELECT generate_series(1, 3)").fetchmany(2) == [(1,), (2,)]
     assert sql.queries(registry, "psycopg") == {"SELECT": 5, "CREATE": 1, "INSERT": 1, "DELETE": 1, "COPY": 2}
     assert sql.timed(registry, "psycopg") == sql.queries(registry, "psycopg")
     assert sql.errors(registry, "psycopg") == {}

@@ -36,7 +36,9 @@ def test_info(which: str, request: pytest.FixtureRequest, registry: PedanticRegi
         assert value(registry, "redis_keyspace_misses_total", server="redis") == misses + 1
         assert value(registry, "redis_db_keys", server="redis", db="db0") == 2
         assert value(registry, "redis_db_keys_expiring", server="redis", db="db0") == 1
-        assert value(registry, "redis_connected_clients", server="redis") == 2  # this one, and the collector's
+        assert (
+            value(registry, "redis_connected_clients", server="redis") == 2
+        )  # this one, and the collector's
         assert value(registry, "redis_connected_clients_max", server="redis") >= 1000
         assert value(registry, "redis_memory_used_bytes", server="redis") > 100_000
         (info,) = [dict(labels) for name, labels in samples(registry) if name == "redis_instance_info"]
@@ -127,9 +129,9 @@ def test_rq(own_store: RedisServer, registry: PedanticRegistry) -> None:
 
 
 def test_celery(own_store: RedisServer, registry: PedanticRegistry) -> None:
-    celery = pytest.importorskip("celery")
+    celery, kombu = pytest.importorskip("celery"), pytest.importorskip("kombu")
     app = celery.Celery("app", broker=own_store.url)
-    app.conf.task_queues = [_queue("fast"), _queue("slow")]
+    app.conf.task_queues = [kombu.Queue("fast"), kombu.Queue("slow")]
     app.conf.task_default_queue = "fast"
     for _ in range(4):
         app.send_task("work", queue="slow")
@@ -145,12 +147,6 @@ def test_celery(own_store: RedisServer, registry: PedanticRegistry) -> None:
         channel.basic_ack(held.delivery_tag)
     collector.close()
     app.close()
-
-
-def _queue(name: str) -> Any:
-    from kombu import Queue
-
-    return Queue(name)
 
 
 def test_a_celery_broker_that_goes_and_comes_back(own_store: RedisServer, registry: PedanticRegistry) -> None:

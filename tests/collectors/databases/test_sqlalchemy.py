@@ -11,7 +11,7 @@ import sqlalchemy
 from sqlalchemy import Column, Integer, MetaData, Table, create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ferrometer.collectors.sql import instrument_sqlalchemy
@@ -25,7 +25,10 @@ from tests.real.prometheus import free_port
 def test_statements(database: Postgres, registry: PedanticRegistry) -> None:
     engine = create_engine(database.url(scheme="postgresql+psycopg"))
     numbers = Table("numbers", MetaData(), Column("n", Integer), prefixes=["TEMPORARY"])
-    with instrument_sqlalchemy(engine, namespace="gpuproxy", registry=registry), engine.connect() as connection:
+    with (
+        instrument_sqlalchemy(engine, namespace="gpuproxy", registry=registry),
+        engine.connect() as connection,
+    ):
         began = len(sql.queries(registry, "sqlalchemy"))
         assert began in (0, 1)
         connection.execute(text("CREATE TEMPORARY TABLE numbers (n int)"))
@@ -68,9 +71,7 @@ def test_errors(database: Postgres, registry: PedanticRegistry) -> None:
 
 
 def test_the_pool_at_a_scrape(tmp_path: Path, registry: PedanticRegistry) -> None:
-    engine = create_engine(
-        f"sqlite:///{tmp_path}/data.db", pool_size=1, max_overflow=1, pool_timeout=0.05
-    )
+    engine = create_engine(f"sqlite:///{tmp_path}/data.db", pool_size=1, max_overflow=1, pool_timeout=0.05)
     instrument = instrument_sqlalchemy(engine, name="main", namespace="gpuproxy", registry=registry)
     assert instrument_sqlalchemy(engine, registry=registry) is instrument
     assert sql.connections(registry, "main") == {"active": 0, "idle": 0}
@@ -151,6 +152,6 @@ def test_asyncio(database: Postgres, registry: PedanticRegistry, driver: str) ->
     assert operation == "DELETE"
 
 
-async def _one(engine: sqlalchemy.ext.asyncio.AsyncEngine) -> int:
+async def _one(engine: AsyncEngine) -> int:
     async with engine.connect() as connection:
         return int((await connection.execute(text("SELECT 1"))).scalar_one())

@@ -27,7 +27,10 @@ def file(tmp_path: Path) -> str:
 
 def test_each_way_to_ask_is_counted_once(file: str, registry: PedanticRegistry) -> None:
     with SQLitePool(file) as pool:
-        with instrument_sqlite(pool, namespace="gpuproxy", registry=registry), pool.connection() as connection:
+        with (
+            instrument_sqlite(pool, namespace="gpuproxy", registry=registry),
+            pool.connection() as connection,
+        ):
             connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
             connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
             cursor = connection.cursor()
@@ -171,7 +174,13 @@ def test_aiosqlite(file: str, registry: PedanticRegistry) -> None:
             assert "_execute" not in vars(connection)
 
     asyncio.run(use())
-    assert sql.queries(registry, "sqlite") == {"CREATE": 1, "INSERT": 1, "SELECT": 3, "UPDATE": 1, "DELETE": 1}
+    assert sql.queries(registry, "sqlite") == {
+        "CREATE": 1,
+        "INSERT": 1,
+        "SELECT": 3,
+        "UPDATE": 1,
+        "DELETE": 1,
+    }
     assert sql.errors(registry, "sqlite") == {("SELECT", "OperationalError"): 1}
 
 

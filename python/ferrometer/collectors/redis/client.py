@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Self
 
+from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.redis.pool import RedisPool
 from ferrometer.metrics import Counter, Histogram
 from ferrometer.registry import REGISTRY, CollectorRegistry
@@ -25,17 +26,14 @@ OPERATIONS = 400
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}(?: [a-z][a-z0-9_-]{0,31})?")
 
 
-class RedisInstrumentation:
+class RedisInstrumentation(Collector):
     """What ``instrument_redis`` returns: ``undo()`` takes it all back. Also a collector, of the pool.
 
     The pool is read at every scrape. Given to a ``CollectorScheduler`` it is read in the background
     too, for readers that run no Python.
     """
 
-    interval = 10.0
-    timeout = 5.0
-    scope = "process"
-    stale = "keep"
+    stale: Stale = "keep"
 
     def __init__(self, name: str, undo: Callable[[], None], pool: RedisPool) -> None:
         self.name = f"redis_pool:{name}"
@@ -121,7 +119,7 @@ class _Commands:
         )
         self._names: set[str] = set()
         self._spellings: dict[object, _Operation] = {}
-        self.done = self._recorder()
+        self.done: Callable[[object, float], None] = self._recorder()
 
     def _recorder(self) -> Callable[[object, float], None]:
         # A closure, not a method: this runs for every command.

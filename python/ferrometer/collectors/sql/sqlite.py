@@ -264,7 +264,7 @@ def _instrument_aiosqlite(connection: Any, name: str, metrics: ClientMetrics) ->
 
     async def timed_execute(function: Any, *args: Any, **options: Any) -> Any:
         what = getattr(function, "__name__", "")
-        sql = args[0] if args and what.startswith("execute") or "_execute_" in what else None
+        sql = args[0] if (args and what.startswith("execute")) or "_execute_" in what else None
         if not isinstance(sql, str):
             return await execute(function, *args, **options)
         begun = perf_counter()
