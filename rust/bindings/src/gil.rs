@@ -1,6 +1,14 @@
 //! State that the GIL guards.
 
+use ferrometer_core::fork;
+use pyo3::Python;
 use std::cell::UnsafeCell;
+
+/// Works without the GIL, and never in the middle of a fork: a child of it would find locks that nobody
+/// lets go. All detached work of this crate goes through here; it does not come back for the GIL.
+pub fn detached<T: Send>(py: Python<'_>, work: impl Send + FnOnce() -> T) -> T {
+    py.detach(|| fork::beside(work))
+}
 
 /// A value that only the thread attached to the interpreter touches.
 ///
@@ -8,7 +16,7 @@ use std::cell::UnsafeCell;
 /// it on. What remains to the user of this cell is not to keep a borrow across a call into Python.
 pub struct GilCell<T>(UnsafeCell<T>);
 
-// SAFETY: every access goes through `get`/`with`, whose contract is to hold the GIL.
+// SAFETY: every access goes through `with`/`peek`, whose contract is to hold the GIL.
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
 impl<T> GilCell<T> {

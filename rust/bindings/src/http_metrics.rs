@@ -13,6 +13,7 @@ pub use resolve::Scope;
 pub use shared::Shared;
 pub use table::Table;
 
+use crate::gil::detached;
 use crate::registry::Registry;
 use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::Clock;
@@ -106,7 +107,7 @@ impl HttpMetrics {
     /// success rate is 100 then.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
-        let totals = py.detach(|| views::Totals::of(shared));
+        let totals = detached(py, || views::Totals::of(shared));
         let dict = PyDict::new(py);
         dict.set_item("uptime_seconds", totals.uptime)?;
         dict.set_item("total", totals.total)?;

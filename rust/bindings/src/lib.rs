@@ -38,6 +38,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        ferrometer_core::fork::install();
         super::raw::install(module.py())?;
         super::middleware::install(module)
     }

@@ -1,5 +1,6 @@
 //! `Registry`: the native half of `ferrometer.CollectorRegistry`.
 
+use crate::gil::detached;
 use crate::metric::{value_error, Metric};
 use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
@@ -120,7 +121,7 @@ impl Registry {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let leave_out: Vec<_> =
             leave_out.iter().map(|metric| Ok(metric.get().parent()?.family.clone())).collect::<PyResult<_>>()?;
-        let bytes = py.detach(|| {
+        let bytes = detached(py, || {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);

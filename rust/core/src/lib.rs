@@ -7,10 +7,11 @@
 //! | which events are timed, and by which clock | [`sampling`], [`clock`] |
 //! | how label values become a series | [`labels`], [`family`], [`series`] |
 //! | what a scrape visits and prints | [`registry`], [`encode`] |
-//! | where the memory comes from and goes | [`slab`], [`reclaim`] |
+//! | where the memory comes from and goes | `slab`, [`reclaim`] |
+//! | what a fork waits for | [`fork`] |
 //!
-//! Modules import those above them in `sync, slab, reclaim, cell, histogram, labels, series, family,
-//! registry, encode`, never below.
+//! Modules import those above them in `sync, fork, slab, reclaim, cell, histogram, labels, series,
+//! family, registry, encode`, never below.
 
 pub mod cell;
 pub mod clock;
@@ -18,11 +19,12 @@ pub mod encode;
 pub mod error;
 pub mod exemplar;
 pub mod family;
+pub mod fork;
 pub mod histogram;
 pub mod labels;
 pub mod reclaim;
 pub mod registry;
 pub mod sampling;
 pub mod series;
-pub mod slab;
+mod slab;
 mod sync;
