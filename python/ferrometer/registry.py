@@ -253,7 +253,10 @@ class CollectorRegistry:
     def _openmetrics(self) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
-        printed = (self._target("openmetrics.exposition"), self._printed(from_python, "openmetrics.exposition"))
+        printed = (
+            self._target("openmetrics.exposition"),
+            self._printed(from_python, "openmetrics.exposition"),
+        )
         target, further = (part.replace(b"# EOF\n", b"") for part in printed)
         return target + self._native.openmetrics(leave_out) + further + b"# EOF\n"
 
