@@ -16,7 +16,7 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import clients, exposition, footprint, gil, middleware, record, served
+    from benches import clients, collectors, exposition, footprint, gil, middleware, record, served
 
     return [
         *record.ROWS,
@@ -25,6 +25,7 @@ def rows() -> list[Row]:
         *exposition.ROWS,
         *gil.ROWS,
         *footprint.ROWS,
+        *collectors.ROWS,
         *served.ROWS,
     ]
 

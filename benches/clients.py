@@ -15,8 +15,8 @@ from typing import Any
 
 from benches import answers
 from benches.peers import peer
-from benches.row import CONTROL, OURS, Aim, Row
 from benches.rounds import Effort, Samples, Subject, interleave
+from benches.row import CONTROL, OURS, Aim, Row
 
 BARE = "unwatched"
 OPENTELEMETRY = "opentelemetry"
@@ -48,10 +48,9 @@ def _async_subject(name: str, call: Callable[[], Awaitable[object]], check: Any 
     return Subject(name, lambda n: asyncio.run(batch(n)), check or (lambda done: None), step=STEP)
 
 
-def _with_control(subjects: list[Subject], of: Subject) -> list[Subject]:
-    """And one that must be slower: ours twice, of which the unwatched time is subtracted once."""
-    twice = Subject(CONTROL, lambda n: of.sample(n) + of.sample(n), step=STEP)
-    return [*subjects, twice]
+def _control(of: Subject) -> Subject:
+    """What must be slower: ours twice, from which the unwatched time is subtracted once."""
+    return Subject(CONTROL, lambda n: of.sample(n) + of.sample(n), step=STEP)
 
 
 def _ours(name: str, **labels: str) -> tuple[Any, Callable[[int], None]]:
@@ -130,13 +129,14 @@ def _redis_async_client() -> Any:
 def redis_subjects(make: Callable[[], Any], subject: Callable[..., Subject]) -> list[Subject]:
     from ferrometer.collectors.redis import instrument_redis
 
-    bare, ours = make(), make()
-    registry, check = _ours("redis_operations", operation="get")
-    instrument_redis(ours, registry=registry)
-    subjects = [
-        subject(BARE, partial(bare.execute_command, "GET", "key")),
-        subject(OURS, partial(ours.execute_command, "GET", "key"), check),
-    ]
+    def watched() -> Subject:
+        client = make()
+        registry, check = _ours("redis_operations", operation="get")
+        instrument_redis(client, registry=registry)
+        return subject(OURS, partial(client.execute_command, "GET", "key"), check)
+
+    bare = subject(BARE, partial(make().execute_command, "GET", "key"))
+    subjects = [bare, watched(), _control(watched())]
     if library := peer("opentelemetry.instrumentation.redis"):
         theirs = make()
         provider, seen = _spans()
@@ -161,13 +161,15 @@ def asyncpg_subjects() -> list[Subject]:
     from ferrometer.collectors.sql import instrument_asyncpg
 
     query = "SELECT name FROM things WHERE id = $1"
-    registry, check = _ours("db_queries", operation="SELECT", pool="asyncpg")
-    bare, ours = _asyncpg_connection(), _asyncpg_connection()
-    instrument_asyncpg(ours, registry=registry)
-    subjects = [
-        _async_subject(BARE, partial(bare.fetch, query, 1)),
-        _async_subject(OURS, partial(ours.fetch, query, 1), check),
-    ]
+
+    def watched() -> Subject:
+        connection = _asyncpg_connection()
+        registry, check = _ours("db_queries", operation="SELECT", pool="asyncpg")
+        instrument_asyncpg(connection, registry=registry)
+        return _async_subject(OURS, partial(connection.fetch, query, 1), check)
+
+    bare = _async_subject(BARE, partial(_asyncpg_connection().fetch, query, 1))
+    subjects = [bare, watched(), _control(watched())]
     if library := peer("opentelemetry.instrumentation.asyncpg"):
         provider, seen = _spans()
         instrumentor = library.AsyncPGInstrumentor()
@@ -207,14 +209,16 @@ def _asyncpg_connection() -> Any:
 def sqlite_subjects() -> list[Subject]:
     from ferrometer.collectors.sql import SQLiteConnection, instrument_sqlite
 
-    registry, check = _ours("db_queries", operation="SELECT", pool="sqlite")
-    bare = sqlite3.connect(":memory:", factory=SQLiteConnection, check_same_thread=False)
-    ours = sqlite3.connect(":memory:", factory=SQLiteConnection, check_same_thread=False)
-    instrument_sqlite(ours, registry=registry)
-    return [
-        _subject(BARE, partial(bare.execute, "SELECT 1")),
-        _subject(OURS, partial(ours.execute, "SELECT 1"), check),
-    ]
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", factory=SQLiteConnection, check_same_thread=False)
+
+    def watched() -> Subject:
+        connection = connect()
+        registry, check = _ours("db_queries", operation="SELECT", pool="sqlite")
+        instrument_sqlite(connection, registry=registry)
+        return _subject(OURS, partial(connection.execute, "SELECT 1"), check)
+
+    return [_subject(BARE, partial(connect().execute, "SELECT 1")), watched(), _control(watched())]
 
 
 # Rows ------------------------------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ def _row(
     aims = [Aim(OURS, at_most=1500)]
     if peered:
         aims.append(Aim(OPENTELEMETRY, OURS, at_least=10))
-    return Row(key, title, "ns", measure, tuple(aims), baseline=BARE, note=note)
+    return Row(key, title, "ns", measure, tuple(aims), baseline=BARE, faster_than_control=OURS, note=note)
 
 
 ROWS = (

@@ -80,7 +80,9 @@ def test_commands_exist(fence: Fence) -> None:
                 assert package.strip("'") == "." or (named and named[1] in extras), f"{fence}: {line}"
             case [".venv/bin/python", "-m", module, *_]:
                 place = ROOT / module.replace(".", "/")
-                assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), f"{fence}: {line}"
+                assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), (
+                    f"{fence}: {line}"
+                )
             case [program, *_] if program.startswith(".venv/bin/"):
                 assert program.removeprefix(".venv/bin/") in _pinned(), f"{fence}: {line}"
             case _:

@@ -171,6 +171,7 @@ def _wrap(
         _give_way(app, made.routes)
         _native_telemetry(app, keep=fastapi_metrics)
         app.router.lifespan_context = _with_collectors(app.router.lifespan_context, made)
+        made.stats.system.watch()
         made.collectors.start()  # a server without lifespan, or a parent application, runs no other hook
         served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
         return around(build(), skip_paths=(*served, *skip_paths))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from _thread import RLock
 
 from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Protocol
 
     from prometheus_client.metrics_core import Metric
@@ -83,6 +84,13 @@ class _TargetInfo:
         return [metric]
 
 
+# Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
+# registries, so that a fork can wait for it: a child would find it held for ever by a thread it lacks.
+_LOCK = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
 class RestrictedRegistry:
     """The samples of a registry that have certain names. Collectors without such samples are not run."""
 
@@ -113,8 +121,7 @@ class CollectorRegistry:
     ) -> None:
         self._native = _core.Registry()
         self._native.reserve(_OWN, "ferrometer itself")
-        # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder.
-        self._lock = RLock()
+        self._lock = _LOCK
         self._collector_to_names: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
@@ -244,14 +251,11 @@ class CollectorRegistry:
 
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
-        from_python, leave_out = self._from_python()
-        return self._native.text(leave_out) + self._printed(from_python, "exposition")
+        return self._with_python(self._native.text, "exposition")
 
     def _openmetrics(self) -> bytes:
         """The OpenMetrics exposition, likewise."""
-        from_python, leave_out = self._from_python()
-        further = self._printed(from_python, "openmetrics.exposition").replace(b"# EOF\n", b"")
-        return self._native.openmetrics(leave_out) + further + b"# EOF\n"
+        return self._with_python(self._native.openmetrics, "openmetrics.exposition") + b"# EOF\n"
 
     def _protobuf(self, native_buckets: int) -> bytes:
         """The protobuf exposition, likewise."""
@@ -266,6 +270,15 @@ class CollectorRegistry:
             for family in from_python
         ]
         return self._native.protobuf(leave_out, native_buckets, further)
+
+    def _with_python(self, native: Callable[[Sequence[_core.Metric]], bytes], module: str) -> bytes:
+        """What native code writes, in the middle of what that module of prometheus_client prints."""
+        from_python, leave_out = self._from_python()
+        printed = [self._printed(family, module) for family in from_python]
+        place = 1 if self._target_info else 0
+        # Written last, so that it counts what went wrong before.
+        printed.insert(place, native(leave_out))
+        return b"".join(printed)
 
     def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
@@ -287,20 +300,17 @@ class CollectorRegistry:
                     self._failed(collector._name, error)
         return families, leave_out
 
-    def _printed(self, families: list[Metric], module: str) -> bytes:
-        """Families made by Python code, as that module of prometheus_client prints them."""
-        if not families:
-            return b""
+    def _printed(self, family: Metric, module: str) -> bytes:
+        """A family made by Python code, as that module of prometheus_client prints it."""
         import importlib
 
-        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
-        out = []
-        for family in families:
-            try:
-                out.append(generate_latest(_Families([family])))
-            except Exception as error:  # a family that prometheus_client itself cannot print
-                self._failed(str(getattr(family, "name", family)), error)
-        return b"".join(out)
+        peer = importlib.import_module(f"prometheus_client.{module}")
+        try:
+            text: bytes = peer.generate_latest(_Families([family]))
+        except Exception as error:  # a family that prometheus_client itself cannot print
+            self._failed(str(getattr(family, "name", family)), error)
+            return b""
+        return text.removesuffix(b"# EOF\n")
 
 
 #: The registry that metrics join by default.

@@ -25,6 +25,7 @@ pub struct Registry {
 }
 
 #[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
 impl Registry {
     #[new]
     fn new() -> Self {
@@ -37,7 +38,6 @@ impl Registry {
     }
 
     /// Gives such names back.
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
     fn release(&self, names: Vec<String>) {
         self.core.release(&names);
     }
@@ -59,7 +59,6 @@ impl Registry {
 
     /// The families that native code records without a metric object, the computed ones, and what the
     /// registry has to say about itself. `known` are the metrics that are read otherwise.
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
     fn computed<'py>(&self, py: Python<'py>, known: Vec<Bound<'py, Metric>>) -> PyResult<Vec<FamilyParts<'py>>> {
         let known: HashSet<_> =
             known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();

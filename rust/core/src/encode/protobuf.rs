@@ -182,7 +182,7 @@ fn encode_computed(family: &Computed, out: &mut Vec<u8>) {
             return;
         }
     };
-    let mut metrics: Vec<(Vec<(String, String)>, Vec<Line>)> = Vec::new();
+    let mut metrics: Vec<(Pairs, Vec<Line>)> = Vec::new();
     for sample in &family.samples {
         let mut labels = pairs(sample.labels.as_bytes());
         let place = labels.iter().position(|(name, _)| name == own);
@@ -198,6 +198,9 @@ fn encode_computed(family: &Computed, out: &mut Vec<u8>) {
         computed_metric(&labels, out, |out| nested(field, out, |out| lines.iter().for_each(|line| line.encode(out))));
     }
 }
+
+/// Label names and values.
+type Pairs = Vec<(String, String)>;
 
 /// One line of a computed histogram or summary.
 struct Line<'a> {
@@ -282,8 +285,8 @@ fn gauge(value: f64, out: &mut Vec<u8>) {
 fn timestamp(field: u64, seconds: f64, out: &mut Vec<u8>) {
     let whole = seconds.floor();
     nested(field, out, |out| {
-        number(1, whole as i64 as u64, out);
-        number(2, ((seconds - whole) * 1e9) as i64 as u64, out);
+        number(1, (whole as i64).cast_unsigned(), out);
+        number(2, (((seconds - whole) * 1e9) as i64).cast_unsigned(), out);
     });
 }
 
@@ -296,7 +299,7 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
+    (value << 1 ^ value >> 63).cast_unsigned()
 }
 
 fn number(field: u64, value: u64, out: &mut Vec<u8>) {
