@@ -16,11 +16,12 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import collectors, exposition, footprint, gil, middleware, record, served
+    from benches import clients, collectors, exposition, footprint, gil, middleware, record, served
 
     return [
         *record.ROWS,
         *middleware.ROWS,
+        *clients.ROWS,
         *exposition.ROWS,
         *gil.ROWS,
         *footprint.ROWS,
