@@ -25,7 +25,7 @@ unsafe fn start(request: *mut Request) -> bool {
         instrument.shared.active.enter(request);
         if (*request).kind == Kind::Http {
             instrument.in_flight().add(1.0);
-            if !instrument.sampled || instrument.sampler.take() {
+            if instrument.times() {
                 (*request).flags |= TIMED;
                 (*request).started = instrument.clock.now();
             }

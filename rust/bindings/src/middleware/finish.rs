@@ -212,6 +212,9 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
             Some(measured) if middleware.hook.is_null() => measured,
             _ => {
                 kept = endpoint_of(&*request, middleware, &scope);
+                if !(*request).has(TIMED) && kept.known(method).is_none() {
+                    instrument.be_eager();
+                }
                 kept.measured(shared, method)?
             }
         };
