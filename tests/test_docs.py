@@ -100,7 +100,14 @@ def test_the_metrics_page_is_complete() -> None:
     exposition = ferrometer.generate_latest(registry).decode()
     families = dict(re.findall(r"^# TYPE (\w+(?<!_created)) (\w+)$", exposition, flags=re.MULTILINE))
     page = (ROOT / "docs" / "metrics.md").read_text()
+    page += _section("collectors.md", "When it fails") + _section("collectors.md", "Default collectors")
     assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE)) == families
+
+
+def _section(page: str, heading: str) -> str:
+    _, _, after = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")
+    assert after, f"{page} has no section {heading}"
+    return after.partition("\n## ")[0]
 
 
 def test_every_fence_says_what_it_is() -> None:

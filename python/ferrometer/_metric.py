@@ -73,10 +73,6 @@ class MetricWrapperBase(_Native):
     #: Whether a subclass says itself what its samples are, which a scrape then has to ask it.
     _tells_samples: bool = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _core.own_methods(cls)
-
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
         # Only the library's own classes: a user's subclass may take any arguments.
         if cls in PLAIN and isinstance(name, str) and name:
@@ -100,6 +96,7 @@ class MetricWrapperBase(_Native):
             # What a subclass makes of an observation holds for timers, too; it decides about sampling.
             cls._record = lambda self, value: self.observe(value)  # type: ignore[attr-defined,method-assign]
             cls._take = lambda self: True  # type: ignore[method-assign]
+        _core.own_methods(cls)  # last: it adds to the class what was looked for above
 
     def _init(
         self,

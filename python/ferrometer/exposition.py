@@ -55,7 +55,9 @@ def generate_openmetrics(registry: Collector = REGISTRY) -> bytes:
     return peer(registry)  # type: ignore[no-untyped-call,no-any-return]
 
 
-def generate_protobuf(registry: CollectorRegistry = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS) -> bytes:
+def generate_protobuf(
+    registry: CollectorRegistry = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS
+) -> bytes:
     """The registry as length-delimited protobuf messages, with native histograms.
 
     :param native_buckets: how many buckets a native histogram may have; its resolution is the finest, up

@@ -9,7 +9,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Protocol
 
     from prometheus_client.metrics_core import Metric
@@ -76,7 +76,7 @@ class _TargetInfo:
     def __init__(self, labels: dict[str, str]) -> None:
         self._labels = labels
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> list[Metric]:
         from prometheus_client.metrics_core import Metric
 
         metric = Metric("target", "Target metadata", "info")
@@ -224,8 +224,8 @@ class CollectorRegistry:
             else:
                 chosen = {self._names_to_collectors.get(name): None for name in names}
                 wanted = [c for c in everything if c in chosen] + self._collectors_without_names
-        if self._target_info and (names is None or "target_info" in names):
-            yield from _TargetInfo(self._target_info).collect()
+        if names is None or "target_info" in names:
+            yield from self._target_families()
         for collector in wanted:
             yield from self._collected(collector)
         # What native code records, and what the registry has to say about itself.
@@ -249,43 +249,51 @@ class CollectorRegistry:
                 "%s is left out of scrapes: it raised", source, exc_info=error
             )
 
+    # The native part comes last, so that it counts what went wrong before, and is put in its place.
+
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
-        return self._with_python(self._native.text, "exposition")
+        from_python, leave_out = self._from_python()
+        further = self._printed(from_python, "exposition")
+        return self._target("exposition") + self._native.text(leave_out) + further
 
     def _openmetrics(self) -> bytes:
         """The OpenMetrics exposition, likewise."""
-        return self._with_python(self._native.openmetrics, "openmetrics.exposition") + b"# EOF\n"
+        from_python, leave_out = self._from_python()
+        printed = (
+            self._target("openmetrics.exposition"),
+            self._printed(from_python, "openmetrics.exposition"),
+        )
+        target, further = (part.replace(b"# EOF\n", b"") for part in printed)
+        return target + self._native.openmetrics(leave_out) + further + b"# EOF\n"
 
     def _protobuf(self, native_buckets: int) -> bytes:
         """The protobuf exposition, likewise."""
         from_python, leave_out = self._from_python()
-        further = [
-            (
-                family.name,
-                family.documentation,
-                family.type,
-                [(s.name.removeprefix(family.name), sorted(s.labels.items()), s.value) for s in family.samples],
-            )
-            for family in from_python
-        ]
+        further = []
+        for family in (*self._target_families(), *from_python):
+            try:
+                samples = [
+                    (s.name.removeprefix(family.name), sorted(s.labels.items()), float(s.value))
+                    for s in family.samples
+                ]
+                further.append((family.name, family.documentation, family.type, samples))
+            except Exception as error:  # a family that is none
+                self._failed(str(getattr(family, "name", family)), error)
         return self._native.protobuf(leave_out, native_buckets, further)
 
-    def _with_python(self, native: Callable[[Sequence[_core.Metric]], bytes], module: str) -> bytes:
-        """What native code writes, in the middle of what that module of prometheus_client prints."""
-        from_python, leave_out = self._from_python()
-        printed = [self._printed(family, module) for family in from_python]
-        place = 1 if self._target_info else 0
-        # Written last, so that it counts what went wrong before.
-        printed.insert(place, native(leave_out))
-        return b"".join(printed)
+    def _target_families(self) -> Sequence[Metric]:
+        return _TargetInfo(self._target_info).collect() if self._target_info else ()
+
+    def _target(self, module: str) -> bytes:
+        return self._printed(self._target_families(), module)
 
     def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
         with self._lock:
             collectors = list(self._collector_to_names)
         leave_out: list[MetricWrapperBase] = []
-        families = list(_TargetInfo(self._target_info).collect()) if self._target_info else []
+        families: list[Metric] = []
         for collector in collectors:
             if not _is_native(collector):
                 families += self._collected(collector)
@@ -300,17 +308,20 @@ class CollectorRegistry:
                     self._failed(collector._name, error)
         return families, leave_out
 
-    def _printed(self, family: Metric, module: str) -> bytes:
-        """A family made by Python code, as that module of prometheus_client prints it."""
+    def _printed(self, families: Sequence[Metric], module: str) -> bytes:
+        """Families made by Python code, as that module of prometheus_client prints them."""
+        if not families:
+            return b""
         import importlib
 
-        peer = importlib.import_module(f"prometheus_client.{module}")
-        try:
-            text: bytes = peer.generate_latest(_Families([family]))
-        except Exception as error:  # a family that prometheus_client itself cannot print
-            self._failed(str(getattr(family, "name", family)), error)
-            return b""
-        return text.removesuffix(b"# EOF\n")
+        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
+        out = []
+        for family in families:
+            try:
+                out.append(generate_latest(_Families([family])))
+            except Exception as error:  # a family that prometheus_client itself cannot print
+                self._failed(str(getattr(family, "name", family)), error)
+        return b"".join(out)
 
 
 #: The registry that metrics join by default.

@@ -56,8 +56,10 @@ def resolve(scope: Scope) -> tuple[str | None, int, bool]:
     if route is not None and not _is_mount(route):
         ways = [way for way in _ways(routes) if way.route is route]
         if not ways:
-            # A router that nobody can look into from outside: the route's own words have to do.
-            return _unlisted(scope, route, context), THIS_REQUEST, False
+            # A router that nobody can look into from outside: the route's own words have to do. Where there is no
+            # router at all they say the same for every request.
+            alone = not routes and context is None
+            return _unlisted(scope, route, context), THIS_ROUTE if alone else THIS_REQUEST, False
         return (*_choose(scope, ways, context), False)
     # No route, or a mount whose application said no more about a route of its own.
     ways = [way for way in _ways(routes) if _endpoint_of(way.route) is endpoint and not _is_router(endpoint)]

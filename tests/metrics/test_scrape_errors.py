@@ -90,9 +90,14 @@ def test_what_it_may_not_return(registry: CollectorRegistry, result: Any) -> Non
 def test_a_failing_function(registry: CollectorRegistry, caplog: pytest.LogCaptureFixture) -> None:
     gauge = Gauge("g", "h", ["l"], registry=registry)
     asked: list[str] = []
-    gauge.labels("good").set_function(lambda: asked.append("good") or 1)
+
+    def ask(name: str) -> int:
+        asked.append(name)
+        return 1
+
+    gauge.labels("good").set_function(lambda: ask("good"))
     gauge.labels("bad").set_function(fail)
-    gauge.labels("last").set_function(lambda: asked.append("last") or 1)
+    gauge.labels("last").set_function(lambda: ask("last"))
     with caplog.at_level(logging.WARNING, "ferrometer"):
         for scrapes in range(1, 4):
             read = scrape(registry)
