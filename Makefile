@@ -95,8 +95,9 @@ $(VENV)/.dev: $(VENV)/.created $(PINS)
 	@touch $@
 
 # The peers that the benchmark measures itself against; nothing else needs them.
-$(VENV)/.bench: $(VENV)/.created $(wildcard benches/requirements.txt)
-	$(if $(wildcard benches/requirements.txt),$(PIP) --requirement benches/requirements.txt)
+$(VENV)/.bench: $(VENV)/.created benches/requirements.txt benches/requirements-alone.txt
+	$(PIP) --requirement benches/requirements.txt
+	$(PIP) --no-deps --requirement benches/requirements-alone.txt
 	@touch $@
 
 # Real Prometheus & co. for the tests: what is missing is unpacked from the distribution into .cache.

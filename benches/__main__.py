@@ -16,9 +16,18 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import exposition, footprint, gil, middleware, record, served
+    from benches import clients, collectors, exposition, footprint, gil, middleware, record, served
 
-    return [*record.ROWS, *middleware.ROWS, *exposition.ROWS, *gil.ROWS, *footprint.ROWS, *served.ROWS]
+    return [
+        *record.ROWS,
+        *middleware.ROWS,
+        *clients.ROWS,
+        *exposition.ROWS,
+        *gil.ROWS,
+        *footprint.ROWS,
+        *collectors.ROWS,
+        *served.ROWS,
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,11 @@ PACKAGES = (
     "starlette-exporter",
     "prometheus-fastapi-instrumentator",
     "opentelemetry-instrumentation-asgi",
+    "opentelemetry-instrumentation-asyncpg",
+    "opentelemetry-instrumentation-redis",
     "pytheus",
+    "asyncpg",
+    "redis",
     "starlette",
     "uvicorn",
 )

@@ -78,6 +78,11 @@ def test_commands_exist(fence: Fence) -> None:
             case ["pip", "install", package]:
                 named = re.search(r"ferrometer\[(\w+)\]", package)
                 assert package.strip("'") == "." or (named and named[1] in extras), f"{fence}: {line}"
+            case [".venv/bin/python", "-m", module, *_]:
+                place = ROOT / module.replace(".", "/")
+                assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), (
+                    f"{fence}: {line}"
+                )
             case [program, *_] if program.startswith(".venv/bin/"):
                 assert program.removeprefix(".venv/bin/") in _pinned(), f"{fence}: {line}"
             case _:
@@ -95,7 +100,14 @@ def test_the_metrics_page_is_complete() -> None:
     exposition = ferrometer.generate_latest(registry).decode()
     families = dict(re.findall(r"^# TYPE (\w+(?<!_created)) (\w+)$", exposition, flags=re.MULTILINE))
     page = (ROOT / "docs" / "metrics.md").read_text()
+    page += _section("collectors.md", "When it fails") + _section("collectors.md", "Default collectors")
     assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE)) == families
+
+
+def _section(page: str, heading: str) -> str:
+    _, _, after = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")
+    assert after, f"{page} has no section {heading}"
+    return after.partition("\n## ")[0]
 
 
 def test_every_fence_says_what_it_is() -> None:

@@ -229,7 +229,7 @@ async def test_skip_paths_and_methods_are_added_to_the_endpoints() -> None:
 
 async def test_the_background_readings_start_with_the_application_and_end_with_it() -> None:
     def readers() -> set[threading.Thread]:
-        return {thread for thread in threading.enumerate() if thread.name == "ferrometer-system"}
+        return {thread for thread in threading.enumerate() if thread.name == "ferrometer-collectors"}
 
     others = readers()
     app = fastapi_app()

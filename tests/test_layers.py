@@ -33,7 +33,8 @@ PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"error", "sync"}),
-    frozenset({"clock", "fork", "reclaim", "slab"}),
+    frozenset({"fork"}),
+    frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell"}),
     frozenset({"histogram", "labels", "sampling"}),
     frozenset({"exemplar"}),

@@ -13,6 +13,9 @@ from .registry import REGISTRY, CollectorRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .collectors import Collector, CollectorScheduler
+    from .collectors.caches import track_cache
+    from .collectors.queues import track_queue
     from .endpoints import observability_app
     from .health import HealthChecks
     from .instrumentation import Observability, instrument
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
+    "Collector": "collectors",
+    "CollectorScheduler": "collectors",
+    "track_cache": "collectors.caches",
+    "track_queue": "collectors.queues",
     "HttpMetrics": "middleware",
     "MetricsMiddleware": "middleware",
     "get_request_id": "request_id",
@@ -37,7 +44,9 @@ __all__ = [
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "REGISTRY",
+    "Collector",
     "CollectorRegistry",
+    "CollectorScheduler",
     "Counter",
     "Enum",
     "Gauge",
@@ -55,6 +64,8 @@ __all__ = [
     "instrument",
     "observability_app",
     "request_id_var",
+    "track_cache",
+    "track_queue",
 ]
 
 

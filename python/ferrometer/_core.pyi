@@ -237,15 +237,20 @@ class Registry:
     def fail(self, source: str) -> None:
         """Counts a callback or collector that raised, in ``ferrometer_scrape_errors_total``."""
 
-    def text(self, leave_out: Sequence[Metric], further: bytes) -> bytes:
-        """The Prometheus text format 0.0.4 without some metrics, ``further`` behind it; the GIL is released
-        meanwhile."""
+    def text(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """The Prometheus text format 0.0.4 without some metrics, between two other parts; the GIL is
+        released meanwhile."""
 
-    def openmetrics(self, leave_out: Sequence[Metric], further: bytes) -> bytes:
-        """OpenMetrics 1.0, likewise; ``further`` brings the end mark."""
+    def openmetrics(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """OpenMetrics 1.0, likewise; ``after`` brings the end mark."""
 
     def protobuf(
-        self, leave_out: Sequence[Metric], names: set[str] | None, native_buckets: int, further: bytes
+        self,
+        leave_out: Sequence[Metric],
+        names: set[str] | None,
+        native_buckets: int,
+        before: bytes,
+        after: bytes,
     ) -> bytes:
         """Length-delimited ``io.prometheus.client.MetricFamily`` messages, likewise; where ``names`` are
         given, of only the families that have samples of one of these. Native histograms have at most

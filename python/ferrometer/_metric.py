@@ -7,6 +7,7 @@ from _thread import _local
 from . import _core
 from ._validation import full_name, label_names
 from .registry import REGISTRY, CollectorRegistry
+from .timing import Timer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +73,6 @@ class MetricWrapperBase(_Native):
     #: Whether a subclass says itself what its samples are, which a scrape then has to ask it.
     _tells_samples: bool = False
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _core.own_methods(cls)
-
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
         # Only the library's own classes: a user's subclass may take any arguments.
         if cls in PLAIN and isinstance(name, str) and name:
@@ -99,6 +96,7 @@ class MetricWrapperBase(_Native):
             # What a subclass makes of an observation holds for timers, too; it decides about sampling.
             cls._record = lambda self, value: self.observe(value)  # type: ignore[attr-defined,method-assign]
             cls._take = lambda self: True  # type: ignore[method-assign]
+        _core.own_methods(cls)  # last: it adds to the class what was looked for above
 
     def _init(
         self,
@@ -361,6 +359,26 @@ class MetricWrapperBase(_Native):
             f"cannot pickle {self!r}: its cells are this process's memory. Define it where it is unpickled; "
             "the same definition is the same metric"
         )
+
+
+class Observed(MetricWrapperBase):
+    """What histograms and summaries share."""
+
+    __slots__ = ()
+
+    def time(self) -> Timer:
+        """Observes the seconds that a block or a decorated function took."""
+        return Timer(self)
+
+    def quantile(self, q: float) -> float:
+        """The value below or at which the share ``q`` of all observations lies, within 0.28 %.
+
+        Exact at 0 and 1; NaN while nothing is recorded. Negative values count as the smallest one. Raises
+        ValueError unless 0 <= q <= 1.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"a quantile is in [0, 1], not {q}: p99 is 0.99")
+        return self._quantiles([q])[0]
 
 
 def _exemplar(parts: tuple[dict[str, str], float, float] | None) -> Any:

@@ -98,8 +98,9 @@ def of_text(text: str, allow: Collection[str] = ()) -> list[str]:
     for family in text_string_to_metric_families(text):
         if family.name in created:
             continue  # a companion that the format itself asks for
+        own = {"histogram": {"le"}, "gaugehistogram": {"le"}, "summary": {"quantile"}}.get(family.type, set())
         shapes = {
-            tuple(sorted(set(sample.labels) - {"le", "quantile"}))
+            tuple(sorted(set(sample.labels) - own))
             for sample in family.samples
             if family.type not in ("info", "unknown") and not sample.name.endswith("_info")
         }

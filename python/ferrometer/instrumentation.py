@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from ._core import HttpMetrics
 from .access import Auth, Network
+from .collectors.base import Collector, FunctionCollector
+from .collectors.defaults import default_collectors as usual_collectors
+from .collectors.scheduler import CollectorScheduler
 from .config import settings
 from .endpoints import observability_routes
 from .health import Check, HealthChecks
 from .middleware import MetricsMiddleware
 from .registry import REGISTRY, CollectorRegistry
-from .stats import ServiceStats
+from .stats import SYSTEM_SECONDS, ServiceStats
 
 _log = logging.getLogger("ferrometer")
 
@@ -36,6 +40,7 @@ class Observability:
     metrics: HttpMetrics
     registry: CollectorRegistry
     routes: tuple[Route, ...]
+    collectors: CollectorScheduler
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -60,6 +65,8 @@ def instrument(
     skip_methods: Iterable[str] | None = None,
     flat_health: bool | None = None,
     fastapi_metrics: bool = True,
+    collectors: Iterable[Collector] = (),
+    default_collectors: bool = True,
     config: str | os.PathLike[str] | None = None,
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
@@ -82,6 +89,10 @@ def instrument(
     FastAPI from 0.165 can measure requests itself (OpenTelemetry, ``http.server.request.duration``).
     That is another measurement in another place and counts nothing here, but every request is then
     measured twice; ``fastapi_metrics=False`` switches it off and leaves FastAPI's traces and logs.
+
+    ``collectors`` run in the background from the application's start to its end, beside the default
+    ones: process, runtime, control group, tracked caches and queues. One of yours replaces the default
+    of its name; ``default_collectors=False`` leaves them all out.
     """
     _check_app(app)
     existing = getattr(app.state, _STATE, None)
@@ -134,7 +145,8 @@ def instrument(
         cors_origins=chosen.cors_origins,
         flat_health=chosen.flat_health,
     )
-    made = Observability(health, stats, metrics, registry, tuple(routes))
+    background = _background(stats, registry, list(collectors), defaults=default_collectors)
+    made = Observability(health, stats, metrics, registry, tuple(routes), background)
     _wrap(app, made, around, chosen.skip_paths, fastapi_metrics)
     app.router.routes[:0] = routes
     setattr(app.state, _STATE, made)
@@ -158,11 +170,36 @@ def _wrap(
     def build_measured() -> ASGIApp:
         _give_way(app, made.routes)
         _native_telemetry(app, keep=fastapi_metrics)
-        made.stats.system.start()
+        app.router.lifespan_context = _with_collectors(app.router.lifespan_context, made)
+        made.stats.system.watch()
+        made.collectors.start()  # a server without lifespan, or a parent application, runs no other hook
         served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
         return around(build(), skip_paths=(*served, *skip_paths))
 
     app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook
+
+
+def _background(
+    stats: ServiceStats, registry: CollectorRegistry, own: Sequence[Collector], *, defaults: bool
+) -> CollectorScheduler:
+    background = CollectorScheduler(own, registry=registry)
+    readings = FunctionCollector("system", stats.system.read, interval=SYSTEM_SECONDS, stale="keep")
+    further = usual_collectors(registry, lookups=stats.cache, but=background.status()) if defaults else []
+    for collector in (readings, *further):
+        background.add(collector)
+    return background
+
+
+def _with_collectors(lifespan: Lifespan[Any], made: Observability) -> Lifespan[Any]:
+    """The application's lifespan with the collectors' around it."""
+
+    @asynccontextmanager
+    async def around(app: Any) -> AsyncIterator[Any]:
+        made.stats.system.watch()
+        async with made.collectors, lifespan(app) as state:
+            yield state
+
+    return around
 
 
 def _give_way(app: Starlette, ours: Sequence[Route]) -> None:

@@ -16,7 +16,7 @@ import time as _time
 from itertools import pairwise
 
 from . import _core
-from ._metric import MAX_SERIES, PLAIN, MetricWrapperBase, Value
+from ._metric import MAX_SERIES, PLAIN, MetricWrapperBase, Observed, Value
 from ._validation import bucket_bounds, full_name, label_names, quantile_shares, state_names
 from .registry import REGISTRY
 from .timing import ExceptionCounter, InprogressTracker, Timer
@@ -156,7 +156,7 @@ class Gauge(MetricWrapperBase, _core.Gauge):
         return self._observable(Value(self._get, self._put))
 
 
-class Histogram(MetricWrapperBase, _core.Histogram):
+class Histogram(Observed, _core.Histogram):
     """Classic buckets, exact for every ``le``, and narrow bins that give quantiles, from one record.
 
     :param buckets: upper bounds in the metric's own unit, ascending; +Inf is added.
@@ -204,20 +204,6 @@ class Histogram(MetricWrapperBase, _core.Histogram):
             own=own,
         )
 
-    def time(self) -> Timer:
-        """Observes the seconds that a block or a decorated function took."""
-        return Timer(self)
-
-    def quantile(self, q: float) -> float:
-        """The value below or at which the share ``q`` of all observations lies, within 0.28 %.
-
-        Exact at 0 and 1; NaN while nothing is recorded. Negative values count as the smallest one. Raises
-        ValueError unless 0 <= q <= 1.
-        """
-        if not 0 <= q <= 1:
-            raise ValueError(f"a quantile is in [0, 1], not {q}: p99 is 0.99")
-        return self._quantiles([q])[0]
-
     @property
     def _upper_bounds(self) -> list[float]:
         return list(self._meta["kwargs"]["buckets"])
@@ -233,7 +219,7 @@ class Histogram(MetricWrapperBase, _core.Histogram):
         return [Value(lambda count=b - a: count) for a, b in pairwise(totals)]  # type: ignore[misc]
 
 
-class Summary(MetricWrapperBase, _core.Summary):
+class Summary(Observed, _core.Summary):
     """Count and sum of observations, and the quantiles that are asked for.
 
     :param quantiles: shares to expose, e.g. ``(0.5, 0.95, 0.99)``; over all time, within 0.28 %.
@@ -271,12 +257,6 @@ class Summary(MetricWrapperBase, _core.Summary):
             shares,
             own={"quantiles": shares} if shares else None,
         )
-
-    def time(self) -> Timer:
-        """Observes the seconds that a block or a decorated function took."""
-        return Timer(self)
-
-    quantile = Histogram.quantile
 
     @property
     def _count(self) -> Value:

@@ -78,7 +78,7 @@ def protobuf_of(family: Metric) -> bytes:
             (
                 sample.name.removeprefix(family.name),
                 sorted(sample.labels.items()),
-                sample.value,
+                float(sample.value),
                 None if sample.timestamp is None else int(float(sample.timestamp) * 1000),
             )
             for sample in family.samples
@@ -102,7 +102,7 @@ class _TargetInfo:
     def __init__(self, labels: dict[str, str]) -> None:
         self._labels = labels
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> list[Metric]:
         from prometheus_client.metrics_core import Metric
 
         metric = Metric("target", "Target metadata", "info")
@@ -242,8 +242,7 @@ class CollectorRegistry:
     def _families(self, names: set[str] | None) -> Iterator[Metric]:
         """All families, or those of the collectors that may have samples of these names."""
         everything, wanted = self._wanted(names)
-        if self._target_info and (names is None or "target_info" in names):
-            yield from _TargetInfo(self._target_info).collect()
+        yield from self._target_families(names)
         python: dict[Collector, Callable[[], list[Metric] | bool]] = {
             collector: partial(self._collected, collector)
             for collector in wanted
@@ -298,22 +297,35 @@ class CollectorRegistry:
                 "%s is left out of scrapes: it raised", source, exc_info=error
             )
 
+    # The native part comes last, so that it counts what went wrong before, and is put in its place.
+
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
         from_python, leave_out = self._from_python()
-        return self._native.text(leave_out, self._printed(from_python, "exposition"))
+        parts = (self._printed(families, "exposition") for families in (self._target_families(), from_python))
+        return self._native.text(leave_out, *parts)
 
     def _openmetrics(self) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
-        further = self._printed(from_python, "openmetrics.exposition")
-        return self._native.openmetrics(leave_out, further + b"# EOF\n")
+        before, after = (
+            self._printed(families, "openmetrics.exposition")
+            for families in (self._target_families(), from_python)
+        )
+        return self._native.openmetrics(leave_out, before, after + b"# EOF\n")
 
     def _protobuf(self, native_buckets: int, names: set[str] | None = None) -> bytes:
         """The protobuf exposition, likewise; where names are given, the families with such samples."""
         from_python, leave_out = self._from_python(names)
-        further = b"".join(self._each(from_python, protobuf_of))
-        return self._native.protobuf(leave_out, names, native_buckets, further)
+        before, after = (
+            b"".join(self._each(families, protobuf_of))
+            for families in (self._target_families(names), from_python)
+        )
+        return self._native.protobuf(leave_out, names, native_buckets, before, after)
+
+    def _target_families(self, names: set[str] | None = None) -> list[Metric]:
+        wanted = self._target_info and (names is None or "target_info" in names)
+        return _TargetInfo(self._target_info).collect() if wanted and self._target_info else []
 
     def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
@@ -328,8 +340,6 @@ class CollectorRegistry:
             elif collector._has_callbacks:
                 errands[collector] = partial(self._called, collector)
         families: list[Metric] = []
-        if self._target_info and (names is None or "target_info" in names):
-            families += _TargetInfo(self._target_info).collect()
         for collector, result in self._errands.run(errands):
             told = self._in_time(collector, result)
             if isinstance(told, list):

@@ -38,8 +38,7 @@ class PedanticRegistry(CollectorRegistry):
         self.allow = frozenset(allow)
 
     def _note(self, metric: Any) -> None:
-        meta = metric._meta
-        family = Family(meta["name"], meta["type"], meta["documentation"], tuple(meta["labelnames"]))
+        family = Family(metric._name, metric._type, metric._documentation, tuple(metric._labelnames))
         if problems := conventions.of_definition(family, self.allow):
             raise ValueError("; ".join(problems))
         super()._note(metric)

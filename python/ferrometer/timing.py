@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from .metrics import Counter, Gauge, Histogram, Summary
+    from ._core import Counter, Gauge, Metric
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,7 +82,7 @@ class Timer:
 
     __slots__ = ("_metric", "_start", "duration")
 
-    def __init__(self, metric: Gauge | Histogram | Summary) -> None:
+    def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self._start: float | None = None
         self.duration: float | None = None

@@ -194,6 +194,23 @@ def test_a_swept_file_is_noticed(tmp_path: Path) -> None:
     assert lease.hold()
 
 
+def test_who_releases_tidies_up_and_who_waited_gets_it(tmp_path: Path) -> None:
+    folder = tmp_path / "application"
+    lease, other, third = Lease(folder, "gpu"), Lease(folder, "gpu"), Lease(folder, "disk")
+    assert lease.hold()
+    assert third.hold()
+    assert not other.hold()
+    lease.release()
+    assert [path.name for path in folder.iterdir()] == ["disk.lock"]
+    assert other.hold()
+    assert not lease.hold()
+    other.release()
+    third.release()
+    assert not folder.exists()
+    assert lease.hold()
+    lease.release()
+
+
 def test_holding_keeps_the_file_young(tmp_path: Path) -> None:
     lease = Lease(tmp_path, "gpu")
     assert lease.hold()

@@ -57,7 +57,7 @@ class Script(RuleBasedStateMachine):
 
     def labels(self, data: st.DataObject, names: tuple[str, ...]) -> Labels:
         values = tuple(data.draw(VALUES) for _ in names)
-        if names and data.draw(st.booleans()):
+        if bool(names) and data.draw(st.booleans()):
             return dict(zip(names, values, strict=True))
         return values
 

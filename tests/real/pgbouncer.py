@@ -85,6 +85,6 @@ def _answers(port: int) -> bool:
 
 
 def _version(binary: Path) -> str:
-    command = [binary, "--version"]
-    said = subprocess.run(command, capture_output=True, text=True, env=PGBOUNCER.environment(), timeout=30)
+    env = PGBOUNCER.environment()
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, env=env, timeout=30)
     return " ".join(said.stdout.split()[:2])

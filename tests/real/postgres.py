@@ -34,7 +34,9 @@ _SETTINGS = {
 class Postgres:
     """One cluster in a folder of its own, running or not."""
 
-    def __init__(self, component: Component, folder: Path, user: int | None, *, copy_of: Path | None = None) -> None:
+    def __init__(
+        self, component: Component, folder: Path, user: int | None, *, copy_of: Path | None = None
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.port = free_port()
@@ -149,7 +151,9 @@ def _usable(binary: Path, folder: Path, user: int | None) -> Path:
     if user is None:
         return binary
     try:
-        subprocess.run([binary, "--version"], user=user, group=user, extra_groups=[], check=True, capture_output=True)
+        subprocess.run(
+            [binary, "--version"], user=user, group=user, extra_groups=[], check=True, capture_output=True
+        )
     except (PermissionError, subprocess.CalledProcessError):
         copy = folder / "programs"
         shutil.copytree(binary.resolve().parents[1], copy, symlinks=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -60,6 +61,11 @@ class RedisServer:
         assert self._process is not None
         pid.thaw(self._process.pid)
 
+    def wait_until(self, ready: Callable[[], bool], *, what: str) -> None:
+        """Polls `ready`; shows the log when it does not end well."""
+        assert self._process is not None
+        self._process.wait_until(ready, what=what)
+
     def _answers(self) -> bool:
         try:
             with redis.Redis(port=self.port) as client:
@@ -100,18 +106,17 @@ def cluster(folder: Path, nodes: int = 2) -> Iterator[list[RedisServer]]:
 
 def _join(servers: list[RedisServer]) -> None:
     slots = 16384 // len(servers)
-    clients = [redis.Redis(port=server.port, decode_responses=True) for server in servers]
+    clients: list[Any] = [redis.Redis(port=server.port) for server in servers]
     for number, client in enumerate(clients):
         last = 16383 if client is clients[-1] else slots * (number + 1) - 1
         client.execute_command("CLUSTER ADDSLOTSRANGE", slots * number, last)
         client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
-    process = servers[0]._process
-    assert process is not None
-    process.wait_until(
-        lambda: all("cluster_state:ok" in str(client.execute_command("CLUSTER INFO")) or
-                    client.execute_command("CLUSTER INFO").get("cluster_state") == "ok" for client in clients),
-        what="one cluster",
-    )
+
+    def joined() -> bool:
+        told = [client.execute_command("CLUSTER INFO") for client in clients]
+        return all(info["cluster_state"] == "ok" for info in told)
+
+    servers[0].wait_until(joined, what="one cluster")
     for client in clients:
         client.close()
 

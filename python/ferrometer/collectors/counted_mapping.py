@@ -6,7 +6,8 @@ through the counts from now on, and ``isinstance`` and ``repr`` say what they sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from threading import get_ident
 from typing import Any
 
 Count = Callable[[], object]
@@ -42,8 +43,31 @@ def count_lookups(mapping: object, hit: Count, miss: Count, evicted: Count) -> N
         ) from None
 
 
+class _Inside:
+    """While a thread is within an operation whose own lookups do not count.
+
+    Who does it is noted, not how often: should two threads use the mapping without a lock, a count may
+    be off, but never for good.
+    """
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = 0
+
+    def __bool__(self) -> bool:
+        return self.thread != 0 and self.thread == get_ident()
+
+    def __call__(self, operation: Callable[..., Any], *arguments: Any) -> Any:
+        before, self.thread = bool(self), get_ident()
+        try:
+            return operation(*arguments)
+        finally:
+            self.thread = get_ident() if before else 0
+
+
 def _counting(plain: Any, hit: Count, miss: Count, evicted: Count) -> type:
-    quiet = 0  # lookups that the mapping makes for its own purposes
+    quietly, clearing = _Inside(), _Inside()
 
     class Counting(plain):  # type: ignore[misc]
         __slots__ = ()
@@ -52,13 +76,14 @@ def _counting(plain: Any, hit: Count, miss: Count, evicted: Count) -> type:
             try:
                 value = super().__getitem__(key)
             except KeyError:
-                if not quiet:
+                if not quietly:
                     miss()
                 raise
             if type(value) is _Filled:
-                miss()
+                if not quietly:
+                    miss()
                 return value.value
-            if not quiet:
+            if not quietly:
                 hit()
             return value
 
@@ -68,45 +93,30 @@ def _counting(plain: Any, hit: Count, miss: Count, evicted: Count) -> type:
             miss()
             return default
 
-        def setdefault(self, key: Any, default: Any = None) -> Any:
-            nonlocal quiet
-            quiet += 1
-            try:
-                return super().setdefault(key, default)
-            finally:
-                quiet -= 1
+        def setdefault(self, *arguments: Any) -> Any:
+            return quietly(super().setdefault, *arguments)
 
-        def pop(self, *arguments: Any, **named: Any) -> Any:
-            nonlocal quiet
-            quiet += 1
-            try:
-                return super().pop(*arguments, **named)
-            finally:
-                quiet -= 1
+        def pop(self, *arguments: Any) -> Any:
+            return quietly(super().pop, *arguments)
 
         def popitem(self) -> Any:
-            nonlocal quiet
-            quiet += 1
-            try:
-                item = super().popitem()
-            finally:
-                quiet -= 1
-            if not quiet:
+            item = quietly(super().popitem)
+            if not clearing:
                 evicted()
             return item
 
         def clear(self) -> None:
-            nonlocal quiet
-            quiet += 1  # some clear themselves by popitem()
-            try:
-                super().clear()
-            finally:
-                quiet -= 1
+            clearing(quietly, super().clear)  # some do it by popitem()
+
+        if plain.__contains__ is Mapping.__contains__:  # which asks for the item
+
+            def __contains__(self, key: object) -> bool:
+                return bool(quietly(super().__contains__, key))
 
         if hasattr(plain, "__missing__"):
 
             def __missing__(self, key: Any) -> Any:
-                return _Filled(super().__missing__(key))
+                return _Filled(quietly(super().__missing__, key))
 
     Counting.__name__, Counting.__qualname__ = plain.__name__, plain.__qualname__
     Counting.__module__, Counting.__doc__ = plain.__module__, plain.__doc__

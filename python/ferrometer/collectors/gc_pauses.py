@@ -33,17 +33,49 @@ class GcPauses:
             buckets=BUCKETS,
             registry=registry,
         )
-        self._callback = _recorder([self.pauses.labels(generation).observe for generation in GENERATIONS])
-        weakref.finalize(self, _remove, self._callback)
+        self._listener = _listener(registry, self.pauses)
+        self._forgotten: weakref.finalize[[], GcPauses] | None = None
 
     def start(self) -> None:
         """Listen; a second call does nothing."""
-        if self._callback not in gc.callbacks:
-            gc.callbacks.append(self._callback)
+        if self._forgotten is None:
+            self._listener.join()
+            self._forgotten = weakref.finalize(self, self._listener.leave)
+            self._forgotten.atexit = False
 
     def stop(self) -> None:
         """Listen no more."""
-        _remove(self._callback)
+        if self._forgotten is not None:
+            self._forgotten()
+            self._forgotten = None
+
+
+class _Listener:
+    """The one callback of a registry: two applications in a process must not count a pause twice."""
+
+    def __init__(self, pauses: Histogram) -> None:
+        self.callback = _recorder([pauses.labels(generation).observe for generation in GENERATIONS])
+        self._users = 0
+
+    def join(self) -> None:
+        self._users += 1
+        if self._users == 1:
+            gc.callbacks.append(self.callback)
+
+    def leave(self) -> None:
+        self._users -= 1
+        if self._users == 0:
+            gc.callbacks.remove(self.callback)
+
+
+def _listener(registry: CollectorRegistry, pauses: Histogram) -> _Listener:
+    listener = _LISTENERS.get(registry)
+    if listener is None:
+        listener = _LISTENERS[registry] = _Listener(pauses)
+    return listener
+
+
+_LISTENERS: weakref.WeakKeyDictionary[CollectorRegistry, _Listener] = weakref.WeakKeyDictionary()
 
 
 def _recorder(observe: list[Callable[[float], None]]) -> Callable[[str, dict[str, int]], None]:
@@ -58,8 +90,3 @@ def _recorder(observe: list[Callable[[float], None]]) -> Callable[[str, dict[str
             began = 0.0
 
     return callback
-
-
-def _remove(callback: Callable[[str, dict[str, int]], None]) -> None:
-    if callback in gc.callbacks:
-        gc.callbacks.remove(callback)

@@ -13,6 +13,7 @@ import stat
 import sys
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -43,7 +44,9 @@ class Lease:
         if self._file is not None and self._still_there(self._file):
             return True
         self.release()
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        file = self._open()
+        if file is None:
+            return False
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between open and lock the file may have been swept away: then this lock excludes nobody.
@@ -65,10 +68,29 @@ class Lease:
         return self._file is not None
 
     def release(self) -> None:
-        """Let another worker have it; nothing happens when it is not held."""
+        """Let another worker have it, and tidy up; nothing happens when it is not held."""
+        if self._file is None:
+            return
+        if self._still_there(self._file):
+            # Safe only under the lock: who opened the file before will see that it is gone.
+            with suppress(OSError):
+                self._path.unlink()
+                self._path.parent.rmdir()  # fails while there is another lease
+        self._close()
+
+    def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)  # the last descriptor of the open file: the lock goes with it
+
+    def _open(self) -> int | None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        for _ in range(10):
+            try:
+                return os.open(self._path, flags, 0o600)
+            except FileNotFoundError:  # the last holder tidied up, perhaps once more right now
+                self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        return None  # others come and go faster than this: they hold it
 
     def _still_there(self, file: int) -> bool:
         """Whether the path still leads to the locked file; keeps its time fresh for sweepers of /tmp."""
@@ -82,7 +104,7 @@ class Lease:
     def _forget(self) -> None:
         # In a forked child: the open file is shared with the parent, so only this descriptor is
         # closed. LOCK_UN here would take the parent's lock away; keeping it open would outlive it.
-        self.release()
+        self._close()
 
 
 _LEASES: weakref.WeakSet[Lease] = weakref.WeakSet()
@@ -97,12 +119,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def application_directory(application: str | None = None) -> Path:
+class Leases:
+    """The leases of one application, by name.
+
+    What ``application`` is by default is settled now, not when a worker asks: what is made before a
+    fork is one application in all children.
+    """
+
+    def __init__(self, application: str | None = None) -> None:
+        self._application = application_key() if application is None else application
+        self._directory: Path | None = None
+
+    def __call__(self, name: str) -> Lease:
+        """A lease of that name; raises OSError when there is no place for it."""
+        if self._directory is None:
+            self._directory = application_directory(self._application)
+        return Lease(self._directory, name)
+
+
+def application_directory(application: str) -> Path:
     """The private folder of this application's leases, made when missing.
 
     ``FERROMETER_DIR`` names one; else it lies below ``XDG_RUNTIME_DIR`` or the temporary folder, mode
-    0700, and its name is a digest of ``application``. Without that, of what the workers of one
-    application have in common and others have not: parent process, command line, working directory.
+    0700, and its name is a digest of ``application``.
     Raises OSError when the folder cannot be made, PermissionError when it belongs to somebody else.
     """
     named = os.environ.get(DIRECTORY_VARIABLE)
@@ -116,13 +155,14 @@ def application_directory(application: str | None = None) -> Path:
     else:
         root = Path(tempfile.gettempdir()) / f"ferrometer-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     _private(root)
-    home = root / _digest(application if application is not None else application_key())
+    home = root / _digest(application)
     _private(home)
     return home
 
 
 def application_key() -> str:
-    """What tells this application from another one of the same user."""
+    """What the workers of one application have in common and others of the same user have not:
+    parent process, command line, working directory."""
     parent = os.getppid()
     return "\0".join((str(parent), _started(parent), os.getcwd(), *sys.argv))
 

@@ -22,7 +22,9 @@ class Parts:
     Other exceptions, and reasons in ``fatal``, leave the block: the flight is over.
     """
 
-    def __init__(self, collector: str, registry: CollectorRegistry, *, fatal: Callable[[CollectError], bool]) -> None:
+    def __init__(
+        self, collector: str, registry: CollectorRegistry, *, fatal: Callable[[CollectError], bool]
+    ) -> None:
         self._collector = collector
         self._fatal = fatal
         self._success = Gauge(

@@ -11,7 +11,7 @@ import asyncio
 import queue as threaded
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -39,7 +39,8 @@ class _Names:
         family, label, name, registry = self._wait
         documentation = "How long an item waited in the queue"
         histogram = Histogram(family, documentation, [label], buckets=BUCKETS, registry=registry)
-        return histogram.labels(name)
+        series: Histogram = histogram.labels(name)
+        return series
 
 
 class QueueCollector(Collector):
@@ -138,7 +139,7 @@ def _keep_itself(queue: Any, names: list[_Names]) -> None:
     weakref.finalize(queue, _emptied, line, dec).atexit = False
 
 
-def _emptied(line: WaitingLine, dec: list[Callable[[float], None]]) -> None:
+def _emptied(line: WaitingLine, dec: Sequence[Callable[[float], None]]) -> None:
     for count in dec:
         count(len(line))
 

@@ -18,12 +18,11 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ferrometer.collectors.base import Collector
-from ferrometer.collectors.lease import Lease, application_directory, application_key
+from ferrometer.collectors.lease import Leases
 from ferrometer.collectors.watch import CollectorStatus, SelfMetrics, Watch
 from ferrometer.registry import REGISTRY, CollectorRegistry
 
@@ -56,9 +55,7 @@ class CollectorScheduler:
     ) -> None:
         self._metrics = SelfMetrics(registry)
         self._loop = loop
-        # Now, not when a worker starts: what is made before a fork is one application in all children.
-        self._application = application_key() if application is None else application
-        self._directory: Path | None = None
+        self._leases = Leases(application)
         self._grace = grace
         self._watches: dict[str, Watch] = {}
         self._lock = threading.Lock()
@@ -82,7 +79,7 @@ class CollectorScheduler:
 
         Raises ValueError when there is one of that name already.
         """
-        watch = Watch(collector, self._metrics, self._lease)
+        watch = Watch(collector, self._metrics, self._leases)
         with self._lock:
             if watch.name in self._watches:
                 raise ValueError(
@@ -142,11 +139,6 @@ class CollectorScheduler:
             life.leave.detach()
         return life
 
-    def _lease(self, name: str) -> Lease:
-        if self._directory is None:
-            self._directory = application_directory(self._application)
-        return Lease(self._directory, name)
-
     def _forget(self) -> None:
         """In a forked child: no thread came along, and the locks are as somebody else left them."""
         self._lock = threading.Lock()
@@ -156,7 +148,7 @@ class CollectorScheduler:
                 self._life.leave.detach()
             self._life = None
         self._watches = {
-            name: Watch(w.collector, self._metrics, self._lease) for name, w in self._watches.items()
+            name: Watch(w.collector, self._metrics, self._leases) for name, w in self._watches.items()
         }
 
     def __enter__(self) -> Self:

@@ -10,6 +10,12 @@
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
 
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "CPython counts in signed words; none of those passed here is negative or near their end"
+)]
+
 mod gil;
 mod http_metrics;
 mod label_cache;

@@ -129,7 +129,7 @@ impl<'py> Arguments<'py> {
     }
 
     fn number(&self, index: usize) -> PyResult<Option<f64>> {
-        self.values[index].as_ref().map(|value| value.extract::<f64>()).transpose()
+        self.values[index].as_ref().map(PyAnyMethods::extract::<f64>).transpose()
     }
 
     /// Keeps the exemplar that stands at `index`, if one does, for `bucket` of the series. Raises what
@@ -189,7 +189,7 @@ unsafe fn counter_inc_slow(
         let arguments = Arguments::parse(py, "inc", &["amount", "exemplar"], args, nargs, kwnames)?;
         let counter = metric(slf);
         let cell = counter.series()?.counter();
-        if let Some(Ok(whole)) = arguments.values[0].as_ref().map(|value| value.extract::<u64>()) {
+        if let Some(Ok(whole)) = arguments.values[0].as_ref().map(PyAnyMethods::extract::<u64>) {
             cell.add_int(whole);
             arguments.keep_exemplar(1, counter, 0, whole as f64)?;
             return Ok(py.None());
@@ -290,7 +290,7 @@ macro_rules! gauge_method {
 
 gauge_method! {
     /// Gauge.inc(amount=1)
-    gauge_inc, "inc", "amount", Some(1.0), |cell, amount| cell.add(amount)
+    gauge_inc, "inc", "amount", Some(1.0), GaugeCell::add
 }
 gauge_method! {
     /// Gauge.dec(amount=1)
@@ -298,7 +298,7 @@ gauge_method! {
 }
 gauge_method! {
     /// Gauge.set(value)
-    gauge_set, "set", "value", None::<f64>, |cell, value| cell.set(value)
+    gauge_set, "set", "value", None::<f64>, GaugeCell::set
 }
 
 /// Histogram.observe(amount, exemplar=None), Summary.observe(amount)
@@ -463,12 +463,11 @@ fn is_shared(value: &Bound<'_, PyAny>) -> bool {
 fn with_texts<R>(values: &[Bound<'_, PyAny>], f: impl FnOnce(&[&str]) -> PyResult<R>) -> PyResult<R> {
     let mut borrowed = Vec::with_capacity(values.len());
     for value in values {
-        match value.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
-            Some(text) => borrowed.push(text),
-            None => {
-                let owned = values.iter().map(label_text).collect::<PyResult<Vec<String>>>()?;
-                return f(&owned.iter().map(String::as_str).collect::<Vec<_>>());
-            }
+        if let Some(text) = value.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
+            borrowed.push(text);
+        } else {
+            let owned = values.iter().map(label_text).collect::<PyResult<Vec<String>>>()?;
+            return f(&owned.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
     f(&borrowed)

@@ -11,7 +11,7 @@ use ferrometer_core::family::Family;
 use ferrometer_core::registry::{Entry, Registry as Core, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub struct Registry {
 }
 
 #[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
 impl Registry {
     #[new]
     fn new() -> Self {
@@ -37,7 +38,6 @@ impl Registry {
     }
 
     /// Gives such names back.
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
     fn release(&self, names: Vec<String>) {
         self.core.release(&names);
     }
@@ -59,7 +59,6 @@ impl Registry {
 
     /// The families that native code records without a metric object, the computed ones, and what the
     /// registry has to say about itself. `known` are the metrics that are read otherwise.
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
     fn computed<'py>(&self, py: Python<'py>, known: Vec<Bound<'py, Metric>>) -> PyResult<Vec<FamilyParts<'py>>> {
         let known: HashSet<_> =
             known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();
@@ -84,27 +83,29 @@ impl Registry {
         self.core.fail(source);
     }
 
-    /// The text exposition without some metrics, `further` behind it. The GIL is released while it is
+    /// The text exposition without some metrics, between two other parts. The GIL is released while it is
     /// written.
     fn text<'py>(
         &self,
         py: Python<'py>,
         leave_out: Vec<Bound<'py, Metric>>,
-        further: &[u8],
+        before: &[u8],
+        after: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, further, |core, leave_out, out| {
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
             text::encode(core, Format::Prometheus, leave_out, out);
         })
     }
 
-    /// The OpenMetrics exposition without some metrics, likewise. `further` brings the end mark.
+    /// The OpenMetrics exposition without some metrics, likewise. `after` brings the end mark.
     fn openmetrics<'py>(
         &self,
         py: Python<'py>,
         leave_out: Vec<Bound<'py, Metric>>,
-        further: &[u8],
+        before: &[u8],
+        after: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, further, |core, leave_out, out| {
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
             text::encode(core, Format::OpenMetrics, leave_out, out);
         })
     }
@@ -115,11 +116,12 @@ impl Registry {
         &self,
         py: Python<'py>,
         leave_out: Vec<Bound<'py, Metric>>,
-        names: Option<HashSet<String>>,
+        names: Option<BTreeSet<String>>,
         native_buckets: usize,
-        further: &[u8],
+        before: &[u8],
+        after: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, further, |core, leave_out, out| {
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
             protobuf::encode(core, leave_out, names.as_ref(), native_buckets, out);
         })
     }
@@ -130,7 +132,7 @@ impl Registry {
         &self,
         py: Python<'py>,
         leave_out: &[Bound<'py, Metric>],
-        further: &[u8],
+        [before, after]: [&[u8]; 2],
         encode: impl FnOnce(&Core, &dyn Fn(&Family) -> bool, &mut Vec<u8>) + Send,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let leave_out: Vec<_> =
@@ -139,8 +141,9 @@ impl Registry {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);
+            out.extend_from_slice(before);
             encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
-            out.extend_from_slice(further);
+            out.extend_from_slice(after);
             self.latest.store(out.len(), Relaxed);
             out
         });

@@ -30,20 +30,20 @@ impl Exemplar {
     }
 }
 
+/// The latest of each bucket.
+type ByBucket = Vec<Option<Exemplar>>;
+
 /// The exemplars of one family.
 #[derive(Default)]
 pub struct Exemplars {
-    by_series: Mutex<HashMap<Box<[u8]>, Vec<Option<Exemplar>>>>,
+    by_series: Mutex<HashMap<Box<[u8]>, ByBucket>>,
 }
 
 impl Exemplars {
     /// Replaces the exemplar of a bucket (0 for a counter) of the series with this label text.
     pub fn set(&self, series: &[u8], bucket: usize, exemplar: Exemplar) {
         let mut all = lock(&self.by_series);
-        if !all.contains_key(series) {
-            all.insert(series.into(), Vec::new());
-        }
-        let buckets = all.get_mut(series).expect("inserted above");
+        let buckets = all.entry(series.into()).or_default();
         if buckets.len() <= bucket {
             buckets.resize(bucket + 1, None);
         }

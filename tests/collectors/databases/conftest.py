@@ -86,4 +86,7 @@ def registry() -> PedanticRegistry:
     return PedanticRegistry(allow=CONTRACT)
 
 
-CONTRACT = frozenset({"gpuproxy_db_query_duration_milliseconds"})
+CONTRACT = frozenset(
+    f"gpuproxy_{name}"
+    for name in ("db_query_duration_milliseconds", "memory_heap_alloc_mb", "gpu_cost", "cache_hit_rate", "gc")
+)

@@ -44,16 +44,19 @@ def test_it_passes_the_examination(database: Postgres, registry: PedanticRegistr
         )
 
 
-def test_connections_and_locks_are_those_of_the_server(database: Postgres, registry: PedanticRegistry) -> None:
+def test_connections_and_locks_are_those_of_the_server(
+    own_database: Postgres, registry: PedanticRegistry
+) -> None:
+    own_database.sql("CREATE TABLE things (id int)")
     with ExitStack() as stack:
-        connections = [stack.enter_context(psycopg.connect(database.dsn())) for _ in range(3)]
+        connections = [stack.enter_context(psycopg.connect(own_database.dsn())) for _ in range(3)]
         connections[0].execute("LOCK TABLE things IN ACCESS EXCLUSIVE MODE")  # idle in transaction
         waiter = threading.Thread(target=lambda: connections[1].execute("SELECT * FROM things"))
         waiter.start()
         stack.callback(waiter.join)
         stack.callback(connections[0].rollback)
-        until(lambda: bool(database.sql("SELECT 1 FROM pg_locks WHERE NOT granted")))
-        with flying(PostgresCollector(database.dsn(), registry=registry)) as collector:
+        until(lambda: bool(own_database.sql("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        with flying(PostgresCollector(own_database.dsn(), registry=registry)) as collector:
             collect(collector)
         where = {"server": "postgres", "database": "postgres"}
         assert value(registry, "postgres_connections", **where, state="idle in transaction") == 1
@@ -138,7 +141,9 @@ def test_a_standby_and_a_slot(blank: Path, registry: PedanticRegistry) -> None:
 def test_an_older_server_lacks_columns_and_serves_the_rest(
     old_database: Postgres, registry: PedanticRegistry
 ) -> None:
-    collector = examine(lambda: PostgresCollector(old_database.dsn(), name="old", registry=registry), registry)
+    collector = examine(
+        lambda: PostgresCollector(old_database.dsn(), name="old", registry=registry), registry
+    )
     with flying(collector):
         found = samples(registry)
         names = {name for name, _ in found}
@@ -181,12 +186,16 @@ def test_a_view_without_permission_is_counted_and_the_rest_is_served(
         errors = {"collector": "postgres", "reason": "permission_denied"}
         assert value(registry, "ferrometer_collector_errors_total", **errors) == 6
         assert value(registry, "ferrometer_collector_part_success", collector="postgres", part="locks") == 0
-        assert value(registry, "ferrometer_collector_part_success", collector="postgres", part="activity") == 1
+        assert (
+            value(registry, "ferrometer_collector_part_success", collector="postgres", part="activity") == 1
+        )
         assert sorted(r.message for r in caplog.records) == [
             "collector 'postgres' goes without databases: permission denied",
             "collector 'postgres' goes without locks: permission denied",
         ]
-        assert not any(name in ("postgres_locks", "postgres_transactions_total") for name, _ in samples(registry))
+        assert not any(
+            name in ("postgres_locks", "postgres_transactions_total") for name, _ in samples(registry)
+        )
         own_database.sql("GRANT SELECT ON pg_locks, pg_stat_database TO watcher")
         caplog.set_level("INFO", "ferrometer.collectors")
         collect(collector)

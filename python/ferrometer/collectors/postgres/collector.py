@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
 
-from ferrometer.collectors.base import CollectError
+from ferrometer.collectors.base import CollectError, Collector, Scope
 from ferrometer.collectors.parts import Parts
 from ferrometer.collectors.postgres import parts
 from ferrometer.collectors.postgres.session import LOST, Connect, Session, dsn_connect
 from ferrometer.registry import REGISTRY, CollectorRegistry
 
 
-class PostgresCollector:
+class PostgresCollector(Collector):
     """Connections, transactions, sizes, locks, replication and the costliest statements of a server.
 
     ``dsn``: a libpq connection string, for psycopg or asyncpg, whichever is installed. ``connect``
@@ -27,10 +26,7 @@ class PostgresCollector:
     Raises ValueError unless exactly one of ``dsn`` and ``connect`` is given, ImportError without a driver.
     """
 
-    interval: float = 10.0
-    timeout: float = 5.0
-    scope: Literal["machine"] = "machine"
-    stale: Literal["drop"] = "drop"
+    scope: Scope = "machine"
 
     def __init__(
         self,
@@ -83,7 +79,9 @@ class PostgresCollector:
 
     def clear(self) -> None:
         """Drop all values: nothing is known of the server any more."""
-        for part in (self._server, self._sizes, *self._others):
+        self._server.table.clear()
+        self._sizes.table.clear()
+        for part in self._others:
             part.table.clear()
         self._server.info.remove(self.name)
         self._parts.clear()

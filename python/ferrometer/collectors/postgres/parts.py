@@ -81,7 +81,8 @@ class Activity:
                     "postgres_connections", "Client connections, by state"
                 ),
                 _gauges(registry, ["server", "wait"])(
-                    "postgres_connections_waiting", "Active client connections that wait, by what they wait for"
+                    "postgres_connections_waiting",
+                    "Active client connections that wait, by what they wait for",
                 ),
                 gauge("postgres_longest_transaction_seconds", "Age of the oldest open transaction"),
                 gauge("postgres_longest_query_seconds", "Age of the longest running query"),

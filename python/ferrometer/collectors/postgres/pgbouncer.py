@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from ferrometer.collectors.base import CollectError
+from ferrometer.collectors.base import Collector, Scope
 from ferrometer.collectors.parts import Parts
 from ferrometer.collectors.postgres.session import LOST, Connect, Row, Session, dsn_connect
 from ferrometer.collectors.rows import Table
@@ -46,7 +46,7 @@ _STATS_HELP = {
 }
 
 
-class PgBouncerCollector:
+class PgBouncerCollector(Collector):
     """Client and server connections of every pool, who waits and for how long, limits and totals.
 
     ``dsn``: a libpq connection string to the database ``pgbouncer`` (the console), as a user of
@@ -57,10 +57,7 @@ class PgBouncerCollector:
     Raises ValueError unless exactly one of ``dsn`` and ``connect`` is given, ImportError without psycopg.
     """
 
-    interval: float = 10.0
-    timeout: float = 5.0
-    scope: Literal["machine"] = "machine"
-    stale: Literal["drop"] = "drop"
+    scope: Scope = "machine"
 
     def __init__(
         self,
@@ -95,7 +92,9 @@ class PgBouncerCollector:
             [
                 gauge("pgbouncer_pool_size", "Server connections a pool may have"),
                 gauge("pgbouncer_connections", "Server connections of the database"),
-                gauge("pgbouncer_connections_max", "Server connections the database may have; absent: no limit"),
+                gauge(
+                    "pgbouncer_connections_max", "Server connections the database may have; absent: no limit"
+                ),
                 gauge("pgbouncer_paused", "Whether the database is paused"),
             ],
         )
@@ -113,7 +112,14 @@ class PgBouncerCollector:
         )
         self._limits = Table(
             name,
-            [Gauge("pgbouncer_clients_max", "Client connections allowed in all", ["server"], registry=registry)],
+            [
+                Gauge(
+                    "pgbouncer_clients_max",
+                    "Client connections allowed in all",
+                    ["server"],
+                    registry=registry,
+                )
+            ],
         )
         self._parts = Parts(name, registry, fatal=lambda error: error.reason in LOST)
 

@@ -240,4 +240,4 @@ def unavailable(words: str) -> UnavailableError:
     return UnavailableError(words, reason="missing")
 
 
-__all__ = ["Connect", "LOST", "Row", "Session", "abandon", "dsn_connect", "explained", "unavailable"]
+__all__ = ["LOST", "Connect", "Row", "Session", "abandon", "dsn_connect", "explained", "unavailable"]

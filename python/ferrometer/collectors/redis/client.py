@@ -11,8 +11,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
+from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.redis.pool import RedisPool
 from ferrometer.metrics import Counter, Histogram
 from ferrometer.registry import REGISTRY, CollectorRegistry
@@ -22,20 +23,19 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 OPERATIONS = 400
 """Commands that get a series of their own; Redis has about 250, modules included some more."""
 
+Recorders: TypeAlias = "tuple[Callable[[], None], Callable[[float], None]]"
+
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}(?: [a-z][a-z0-9_-]{0,31})?")
 
 
-class RedisInstrumentation:
+class RedisInstrumentation(Collector):
     """What ``instrument_redis`` returns: ``undo()`` takes it all back. Also a collector, of the pool.
 
     The pool is read at every scrape. Given to a ``CollectorScheduler`` it is read in the background
     too, for readers that run no Python.
     """
 
-    interval = 10.0
-    timeout = 5.0
-    scope = "process"
-    stale = "keep"
+    stale: Stale = "keep"
 
     def __init__(self, name: str, undo: Callable[[], None], pool: RedisPool) -> None:
         self.name = f"redis_pool:{name}"
@@ -89,16 +89,6 @@ def instrument_redis(
     return made
 
 
-class _Operation:
-    """The series of one operation that is sent alone, bound once."""
-
-    __slots__ = ("observe", "success")
-
-    def __init__(self, name: str, commands: _Commands) -> None:
-        self.success = commands.total.labels(name, "success").inc
-        self.observe = commands.duration.labels(name).observe
-
-
 class _Commands:
     """The families, and which operation a command is."""
 
@@ -120,19 +110,8 @@ class _Commands:
             registry=registry,
         )
         self._names: set[str] = set()
-        self._spellings: dict[object, _Operation] = {}
-        self.done = self._recorder()
-
-    def _recorder(self) -> Callable[[object, float], None]:
-        # A closure, not a method: this runs for every command.
-        known, learn = self._spellings.get, self._learn
-
-        def done(command: object, seconds: float) -> None:
-            found = known(command) or learn(command)
-            found.success()
-            found.observe(seconds)
-
-        return done
+        # By what a command is called in the code: its counter's `inc` and its histogram's `observe`.
+        self.known: dict[object, Recorders] = {}
 
     def failed(self, command: object, seconds: float | None, error: BaseException) -> None:
         """Count a command that raised; ``seconds`` is None for one of a pipeline."""
@@ -150,10 +129,12 @@ class _Commands:
         """Time a pipeline."""
         self.duration.labels("pipeline").observe(seconds)
 
-    def _learn(self, command: object) -> _Operation:
-        found = _Operation(self._name(command), self)
-        if len(self._spellings) < 2 * OPERATIONS and isinstance(command, str | bytes) and len(command) < 70:
-            self._spellings[command] = found
+    def learn(self, command: object) -> Recorders:
+        """The recorders of a command that is seen for the first time."""
+        name = self._name(command)
+        found = (self.total.labels(name, "success").inc, self.duration.labels(name).observe)
+        if len(self.known) < 2 * OPERATIONS and isinstance(command, str | bytes) and len(command) < 70:
+            self.known[command] = found
         return found
 
     def _name(self, command: object) -> str:
@@ -169,7 +150,8 @@ class _Commands:
 
 
 def _observed(execute: Any, commands: _Commands) -> Any:
-    done, failed = commands.done, commands.failed
+    # This runs for every command: what is called is bound before, and nothing is a method of ours.
+    known, learn, failed = commands.known.get, commands.learn, commands.failed
 
     if inspect.iscoroutinefunction(execute):
 
@@ -180,7 +162,9 @@ def _observed(execute: Any, commands: _Commands) -> Any:
             except BaseException as error:
                 failed(args[0] if args else "", perf_counter() - begun, error)
                 raise
-            done(args[0], perf_counter() - begun)
+            count, observe = known(args[0]) or learn(args[0])
+            observe(perf_counter() - begun)
+            count()
             return answer
 
         return functools.wraps(execute)(execute_async)
@@ -192,7 +176,9 @@ def _observed(execute: Any, commands: _Commands) -> Any:
         except BaseException as error:
             failed(args[0] if args else "", perf_counter() - begun, error)
             raise
-        done(args[0], perf_counter() - begun)
+        count, observe = known(args[0]) or learn(args[0])
+        observe(perf_counter() - begun)
+        count()
         return answer
 
     return functools.wraps(execute)(execute_sync)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
+from ferrometer.collectors.base import Collector, Scope
 from ferrometer.collectors.parts import Parts
 from ferrometer.collectors.redis.session import LOST, Session
 from ferrometer.collectors.rows import Table
@@ -18,7 +19,6 @@ _GAUGES = (
     ("used_memory_rss", "redis_memory_used_rss_bytes", "Memory the operating system gave the server"),
     ("used_memory_peak", "redis_memory_used_peak_bytes", "Most memory ever allocated"),
     ("maxmemory", "redis_memory_max_bytes", "Limit of memory, 0 for none"),
-    ("mem_fragmentation_ratio", "redis_memory_fragmentation_ratio", "Resident over allocated memory"),
     ("connected_clients", "redis_connected_clients", "Client connections"),
     ("blocked_clients", "redis_blocked_clients", "Clients that wait in a blocking command"),
     ("maxclients", "redis_connected_clients_max", "Client connections allowed"),
@@ -40,7 +40,7 @@ _COUNTERS = (
 )
 
 
-class RedisCollector:
+class RedisCollector(Collector):
     """Memory, hits and misses, evictions, clients, keys of a server, and the lengths of its queues.
 
     ``url``: ``redis://user:password@host:port/db``, ``rediss://`` or ``unix://``; or ``client``, a
@@ -52,10 +52,7 @@ class RedisCollector:
     client, ImportError without redis-py.
     """
 
-    interval: float = 10.0
-    timeout: float = 5.0
-    scope: Literal["machine"] = "machine"
-    stale: Literal["drop"] = "drop"
+    scope: Scope = "machine"
 
     def __init__(
         self,
@@ -81,16 +78,31 @@ class RedisCollector:
             [
                 *(Gauge(family, words, labels, registry=registry) for _, family, words in _GAUGES),
                 *(Counter(family, words, labels, registry=registry) for _, family, words in _COUNTERS),
-                Gauge("redis_start_time_seconds", "When the server started, in seconds since 1970", labels, registry=registry),
+                Gauge(
+                    "redis_start_time_seconds",
+                    "When the server started, in seconds since 1970",
+                    labels,
+                    registry=registry,
+                ),
                 Gauge("redis_db_keys", "Keys of a database", [*labels, "db"], registry=registry),
-                Gauge("redis_db_keys_expiring", "Keys of a database with a time to live", [*labels, "db"], registry=registry),
+                Gauge(
+                    "redis_db_keys_expiring",
+                    "Keys of a database with a time to live",
+                    [*labels, "db"],
+                    registry=registry,
+                ),
             ],
         )
         self._version = Info("redis_instance", "The server's version and role", labels, registry=registry)
         self._lengths = Table(
             name,
             [
-                Gauge("redis_queue_length", "Entries of a list, stream or sorted set", [*labels, "queue"], registry=registry),
+                Gauge(
+                    "redis_queue_length",
+                    "Entries of a list, stream or sorted set",
+                    [*labels, "queue"],
+                    registry=registry,
+                ),
                 Gauge(
                     "redis_stream_group_pending",
                     "Entries delivered to the group and not yet acknowledged",
@@ -161,7 +173,7 @@ class RedisCollector:
             self._lengths["redis_stream_group_lag"].set(group.get("lag"), queue, name)  # Redis 7
 
 
-def queue_length(client: Any, key: str) -> tuple[int, list[Mapping[str, Any]]]:
+def queue_length(client: Any, key: str) -> tuple[int, list[dict[str, Any]]]:
     """Entries of the list, stream or sorted set, 0 for no key; and a stream's groups."""
     kind = _text(client.type(key))
     if kind == "list":
@@ -169,7 +181,9 @@ def queue_length(client: Any, key: str) -> tuple[int, list[Mapping[str, Any]]]:
     if kind == "zset":
         return int(client.zcard(key)), []
     if kind == "stream":
-        groups = [{_text(field): value for field, value in group.items()} for group in client.xinfo_groups(key)]
+        groups = [
+            {_text(field): value for field, value in group.items()} for group in client.xinfo_groups(key)
+        ]
         return int(client.xlen(key)), groups
     return 0, []
 

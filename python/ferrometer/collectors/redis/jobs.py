@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
-from ferrometer.collectors.base import CollectError
+from ferrometer.collectors.base import CollectError, Collector, Scope
 from ferrometer.collectors.redis.collector import _text
 from ferrometer.collectors.redis.session import Session, explained
 from ferrometer.collectors.rows import Table
@@ -24,17 +24,14 @@ _STATES = {
 }
 
 
-class RQCollector:
+class RQCollector(Collector):
     """Jobs of every RQ queue by state, and workers; read from Redis alone, RQ need not be installed.
 
     ``url`` or ``client`` (sync) as for ``RedisCollector``. ``queues``: names; by default those that
     RQ has registered. ``name``: label ``server``, and ``collector`` of the self-metrics.
     """
 
-    interval: float = 10.0
-    timeout: float = 5.0
-    scope: Literal["machine"] = "machine"
-    stale: Literal["drop"] = "drop"
+    scope: Scope = "machine"
 
     def __init__(
         self,
@@ -55,7 +52,9 @@ class RQCollector:
         self._table = Table(
             name,
             [
-                Gauge("rq_jobs", "Jobs of the queue, by state", ["server", "queue", "state"], registry=registry),
+                Gauge(
+                    "rq_jobs", "Jobs of the queue, by state", ["server", "queue", "state"], registry=registry
+                ),
                 Gauge("rq_workers", "Workers registered", ["server"], registry=registry),
             ],
         )
@@ -85,7 +84,7 @@ class RQCollector:
         self._table["rq_workers"].set(client.scard("rq:workers"))
 
 
-class CeleryCollector:
+class CeleryCollector(Collector):
     """Messages that wait in the queues of a Celery application, by its own broker connection.
 
     ``queues``: names; by default those that the application has declared. On a Redis broker also the
@@ -93,10 +92,7 @@ class CeleryCollector:
     ``collector`` of the self-metrics.
     """
 
-    interval: float = 10.0
-    timeout: float = 5.0
-    scope: Literal["machine"] = "machine"
-    stale: Literal["drop"] = "drop"
+    scope: Scope = "machine"
 
     def __init__(
         self,
@@ -119,7 +115,12 @@ class CeleryCollector:
         self._table = Table(
             name,
             [
-                Gauge("celery_queue_length", "Messages that wait in the queue", ["server", "queue"], registry=registry),
+                Gauge(
+                    "celery_queue_length",
+                    "Messages that wait in the queue",
+                    ["server", "queue"],
+                    registry=registry,
+                ),
                 Gauge("celery_unacked", "Messages that workers hold", ["server"], registry=registry),
             ],
         )

@@ -24,10 +24,16 @@ class RedisPool:
         self._client = client
         self._name = name
         self._connections = Gauge(
-            "redis_pool_connections", "Connections of the client's pool, by state", ["pool", "state"], registry=registry
+            "redis_pool_connections",
+            "Connections of the client's pool, by state",
+            ["pool", "state"],
+            registry=registry,
         )
         self._maximum = Gauge(
-            "redis_pool_connections_max", "Connections the client's pool may have", ["pool"], registry=registry
+            "redis_pool_connections_max",
+            "Connections the client's pool may have",
+            ["pool"],
+            registry=registry,
         )
         self._waiting = Gauge(
             "redis_pool_waiting", "Callers that are waiting for a connection", ["pool"], registry=registry

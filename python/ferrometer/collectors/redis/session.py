@@ -44,7 +44,9 @@ _WORDS = (
     ("name resolution", "unresolved"),
 )
 
-LOST = frozenset({"authentication", "too_many_connections", "starting", "refused", "timeout", "unresolved", "disconnected"})
+LOST = frozenset(
+    {"authentication", "too_many_connections", "starting", "refused", "timeout", "unresolved", "disconnected"}
+)
 """Reasons for which no other command would get an answer either."""
 
 

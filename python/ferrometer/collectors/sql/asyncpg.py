@@ -100,15 +100,15 @@ def _instrument_pool(
 
 def _observed_pool(
     base: type[Any], made: Instrumentation, gauges: PoolMetrics, observe: Callable[[Any], None]
-) -> type[Any]:
+) -> Any:
     enter, leave, acquired = gauges.enter, gauges.leave, gauges.acquired
     acquire, connect = base._acquire, base._get_new_connection
 
-    async def _acquire(self: Any, timeout: float | None) -> Any:
+    async def _acquire(self: Any, *args: Any) -> Any:
         enter()
         begun = perf_counter()
         try:
-            proxy = await acquire(self, timeout)
+            proxy = await acquire(self, *args)
         except BaseException as error:
             gauges.failed(error)
             raise
@@ -155,7 +155,7 @@ def _observed_connection(base: type[Any], metrics: ClientMetrics) -> Any:
     return _subclass(base, methods)
 
 
-def _observed_statement(base: type[Any], metrics: ClientMetrics) -> type[Any]:
+def _observed_statement(base: type[Any], metrics: ClientMetrics) -> Any:
     def timed(method: Any) -> Any:
         done, failed = metrics.done, metrics.failed
 
@@ -198,7 +198,8 @@ def _text(args: tuple[Any, ...], options: dict[str, Any]) -> str:
 def _subclass(base: type[Any], body: dict[str, Any]) -> Any:
     # No slots of its own: the layout stays the same, which is what lets an object change over.
     body = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__, **body}
-    return type(base)(base.__name__, (base,), body)
+    kind: Any = type(base)
+    return kind(base.__name__, (base,), body)
 
 
 __all__ = ["instrument_asyncpg"]

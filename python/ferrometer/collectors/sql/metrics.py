@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
 from ferrometer.metrics import Counter, Gauge, Histogram, Summary
 from ferrometer.registry import CollectorRegistry
@@ -31,8 +32,12 @@ class _Namespaced:
 
     def __init__(self, namespace: str, registry: CollectorRegistry) -> None:
         prefix = f"{namespace}_db_"
-        self.connections_active = Gauge(f"{prefix}connections_active", "Active database connections", registry=registry)
-        self.connections_idle = Gauge(f"{prefix}connections_idle", "Idle database connections", registry=registry)
+        self.connections_active = Gauge(
+            f"{prefix}connections_active", "Active database connections", registry=registry
+        )
+        self.connections_idle = Gauge(
+            f"{prefix}connections_idle", "Idle database connections", registry=registry
+        )
         self.queries_total = Counter(f"{prefix}queries", "Database queries", registry=registry)
         self.errors_total = Counter(f"{prefix}errors", "Database errors", registry=registry)
         self.query_duration = Summary(
@@ -86,14 +91,12 @@ def _view(
 class _Operation:
     """The series of one operation, bound once."""
 
-    __slots__ = ("count", "error", "observe", "total")
+    __slots__ = ("count", "name", "observe")
 
     def __init__(self, pool: str, name: str, metrics: ClientMetrics) -> None:
-        total = metrics.queries.labels(pool, name)
-        self.total = total
-        self.count = total.inc
+        self.name = name
+        self.count = metrics.queries.labels(pool, name).inc
         self.observe = metrics.duration.labels(pool, name).observe
-        self.error = lambda kind: metrics.errors.labels(pool, name, kind).inc()
 
 
 class ClientMetrics:
@@ -128,7 +131,7 @@ class ClientMetrics:
         )
         self.view = _view(namespace, registry, database)
         self._operations: dict[str | None, _Operation | None] = {None: None}
-        self.done = self._recorder()
+        self.done: Callable[[str, float], None] = self._recorder()
 
     def _recorder(self) -> Callable[[str, float], None]:
         # A closure, not a method: this runs for every query, and locals are what CPython reads fastest.
@@ -165,7 +168,7 @@ class ClientMetrics:
         except Exception:  # a driver may be given anything, and refuses it with words of its own
             found = None
         if found is not None:
-            found.error(type(error).__name__)
+            self.errors.labels(self.pool, found.name, type(error).__name__).inc()
             if self.view is not None and isinstance(error, Exception):
                 self.view.database.errors_total.inc()
 
@@ -254,17 +257,14 @@ class PoolMetrics:
         return float(state.active)
 
 
-class Instrumentation:
+class Instrumentation(Collector):
     """What ``instrument_*`` returns: ``undo()`` takes it all back. Also a collector.
 
     Pools are read at every scrape. Given to a ``CollectorScheduler`` they are read in the background
     too, for readers that run no Python.
     """
 
-    interval = 10.0
-    timeout = 5.0
-    scope = "process"
-    stale = "keep"
+    stale: Stale = "keep"
 
     def __init__(self, name: str, undo: Callable[[], None], pool: PoolMetrics | None = None) -> None:
         self.name = f"pool:{name}"

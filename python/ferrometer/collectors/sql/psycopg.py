@@ -140,7 +140,7 @@ class _Factories:
                 setattr(connection, attribute, self._plain.get(factory, factory))
 
 
-def _observed_cursor(base: type[Any], metrics: ClientMetrics) -> type[Any]:
+def _observed_cursor(base: type[Any], metrics: ClientMetrics) -> Any:
     body: dict[str, Any] = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__}
     for name in ("execute", "executemany"):
         method = getattr(base, name)
@@ -150,7 +150,8 @@ def _observed_cursor(base: type[Any], metrics: ClientMetrics) -> type[Any]:
     timed_stream = _timed_stream_async if inspect.isasyncgenfunction(stream) else _timed_stream
     body["stream"] = functools.wraps(stream)(timed_stream(stream, metrics))
     body["copy"] = functools.wraps(base.copy)(_observed_copy(base.copy, metrics))
-    return type(base)(base.__name__, (base,), body)
+    kind: Any = type(base)
+    return kind(base.__name__, (base,), body)
 
 
 def _timed(method: Any, metrics: ClientMetrics) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -64,7 +65,7 @@ def instrument_sqlalchemy(
     def disposed(_engine: Any) -> None:
         _watch(engine.pool, gauges)  # a disposed engine goes on with a new pool
 
-    listeners = {
+    listeners: dict[str, Callable[..., Any]] = {
         "before_cursor_execute": before,
         "after_cursor_execute": after,
         "handle_error": error,
@@ -78,10 +79,10 @@ def instrument_sqlalchemy(
         for what, listener in listeners.items():
             event.remove(engine, what, listener)
         vars(engine.pool).pop("connect", None)
-        del engine._ferrometer
+        del vars(engine)["_ferrometer"]
 
     made = Instrumentation(name, undo, gauges)
-    engine._ferrometer = made
+    vars(engine)["_ferrometer"] = made
     return made
 
 

@@ -232,14 +232,15 @@ def _observe(connection: Any, classes: dict[type[Any], type[Any]], metrics: Clie
 
 
 def _observed_connection(base: type[Any], metrics: ClientMetrics) -> type[Any]:
-    body = {name: _timed(getattr(sqlite3.Cursor, name), metrics) for name in _QUERIES}
-    observed = type("Cursor", (sqlite3.Cursor,), {"__slots__": (), **body})
+    timed = {name: _timed(getattr(sqlite3.Cursor, name), metrics) for name in _QUERIES}
+    observed = type("Cursor", (sqlite3.Cursor,), {"__slots__": (), **timed})
 
     def cursor(self: Any, factory: Any = observed) -> Any:
-        # sqlite3's own `Connection.execute` asks here for its cursor, so it needs no wrapper.
         return base.cursor(self, factory)
 
-    return type(base.__name__, (base,), {"cursor": cursor, "__module__": base.__module__})
+    # The connection's own methods make their cursor in C, without asking for this one.
+    direct = {name: _timed(getattr(base, name), metrics) for name in _QUERIES}
+    return type(base.__name__, (base,), {**direct, "cursor": cursor, "__module__": base.__module__})
 
 
 def _timed(method: Any, metrics: ClientMetrics) -> Callable[..., Any]:
@@ -263,7 +264,7 @@ def _instrument_aiosqlite(connection: Any, name: str, metrics: ClientMetrics) ->
 
     async def timed_execute(function: Any, *args: Any, **options: Any) -> Any:
         what = getattr(function, "__name__", "")
-        sql = args[0] if args and what.startswith("execute") or "_execute_" in what else None
+        sql = args[0] if (args and what.startswith("execute")) or "_execute_" in what else None
         if not isinstance(sql, str):
             return await execute(function, *args, **options)
         begun = perf_counter()

@@ -1,7 +1,7 @@
 //! What the messages of a connection say. A message is only ever read.
 
 use super::dict::{entries, lookup};
-use super::ffi::{ascii, Obj};
+use super::ffi::{ascii, utf8, Obj};
 use super::keys::keys;
 use super::literal::Literal;
 use pyo3::ffi;
@@ -102,7 +102,7 @@ unsafe fn classify(kind: Obj) -> Type {
         if kind.is_null() {
             return Type::Other;
         }
-        ascii(kind)
+        ascii(kind).or_else(|| utf8(kind))
     };
     match text {
         Some(b"http.response.start") => Type::ResponseStart,

@@ -36,7 +36,7 @@ pub unsafe fn kind(scope: Obj) -> Option<Kind> {
         if value.is_null() {
             return None;
         }
-        match ascii(value)? {
+        match ascii(value).or_else(|| utf8(value))? {
             b"http" => Some(Kind::Http),
             b"websocket" => Some(Kind::Websocket),
             _ => None,
@@ -71,7 +71,7 @@ pub unsafe fn method(scope: Obj) -> usize {
         }
         match ascii(value) {
             Some(text) => classify(text),
-            None => OTHER,
+            None => utf8(value).map_or(OTHER, classify),
         }
     }
 }

@@ -19,12 +19,15 @@ pub struct Further {
     pub lines: Vec<Line>,
 }
 
+/// Label names and values.
+pub type Pairs = Vec<(String, String)>;
+
 /// One sample of a [`Further`].
 pub struct Line {
     /// What follows the family's name.
     pub suffix: String,
     /// Names and values.
-    pub labels: Vec<(String, String)>,
+    pub labels: Pairs,
     /// The value.
     pub value: Value,
     /// When it was so, in milliseconds since 1970; nothing for now.
@@ -80,10 +83,13 @@ fn further(family: &Further, out: &mut Vec<u8>) {
     }
 }
 
+/// A line and what its `le` or `quantile` says.
+type Bounded<'a> = (&'a Line, Option<f64>);
+
 /// The metrics of a histogram or summary, of whose lines one label tells the bound.
 fn grouped(family: &Further, own: &str, field: u64, out: &mut Vec<u8>) {
     let mut places = HashMap::new();
-    let mut metrics: Vec<(Vec<(String, String)>, Vec<(&Line, Option<f64>)>)> = Vec::new();
+    let mut metrics: Vec<(Pairs, Vec<Bounded>)> = Vec::new();
     for line in &family.lines {
         let mut labels = line.labels.clone();
         let bound = labels.iter().position(|(name, _)| name == own).map(|place| labels.remove(place).1);

@@ -42,13 +42,14 @@ pub fn write_float(number: f64, out: &mut Vec<u8>) {
     let mut buffer = ryu::Buffer::new();
     let (digits, point) = digits(buffer.format_finite(number.abs()));
     let digits = digits.as_slice();
-    let count = i32::try_from(digits.len()).expect("at most 17 digits");
-    if point > 6 && point <= 16 && number > 0.0 {
+    // At most 17 digits, so the fallback is never taken.
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    if (7..=16).contains(&point) && number > 0.0 {
         // Where Python still writes 1000000.0, Go is already at 1e+06.
         write_mantissa(digits, out);
         out.extend_from_slice(if point <= 10 { b"e+0" } else { b"e+" });
         write_int(point - 1, out);
-    } else if point > 16 || point < -3 {
+    } else if !(-3..=16).contains(&point) {
         write_mantissa(digits, out);
         out.extend_from_slice(if point > 0 { b"e+" } else { b"e-" });
         let exponent = (point - 1).abs();

@@ -12,7 +12,7 @@ use crate::histogram::native::Native;
 use crate::labels::pairs;
 use crate::registry::{names_of, Entry, Registry};
 use crate::series::SeriesRef;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// Buckets that a native histogram may have before its resolution is halved.
 pub const NATIVE_BUCKETS: usize = 160;
@@ -23,7 +23,7 @@ pub const NATIVE_BUCKETS: usize = 160;
 pub fn encode(
     registry: &Registry,
     leave_out: &dyn Fn(&Family) -> bool,
-    names: Option<&HashSet<String>>,
+    names: Option<&BTreeSet<String>>,
     native_buckets: usize,
     out: &mut Vec<u8>,
 ) {
@@ -161,7 +161,7 @@ fn write_exemplar(field: u64, exemplar: Option<&Option<Exemplar>>, out: &mut Vec
 fn timestamp(field: u64, seconds: f64, out: &mut Vec<u8>) {
     let whole = seconds.floor();
     nested(field, out, |out| {
-        number(1, whole as i64 as u64, out);
-        number(2, ((seconds - whole) * 1e9) as i64 as u64, out);
+        number(1, (whole as i64).cast_unsigned(), out);
+        number(2, (((seconds - whole) * 1e9) as i64).cast_unsigned(), out);
     });
 }

@@ -1,4 +1,4 @@
-//! The Prometheus text format 0.0.4 and OpenMetrics 1.0, byte for byte as `prometheus_client` writes them.
+//! The Prometheus text format 0.0.4 and `OpenMetrics` 1.0, byte for byte as `prometheus_client` writes them.
 
 use super::number::{write_count, write_float, write_value};
 use crate::exemplar::Exemplar;
@@ -18,7 +18,7 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// The last line of an OpenMetrics exposition.
+/// The last line of an `OpenMetrics` exposition.
 pub const END: &[u8] = b"# EOF\n";
 
 /// Appends the exposition of a registry without the families for which `leave_out` is true, and what
@@ -49,7 +49,7 @@ pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -
 }
 
 struct Text<'a> {
-    /// Whether it is OpenMetrics.
+    /// Whether it is `OpenMetrics`.
     open: bool,
     out: &'a mut Vec<u8>,
     /// `_created` lines follow the family under a heading of their own.
@@ -72,7 +72,7 @@ fn type_and_suffix(kind: &str) -> (&str, &'static str) {
 }
 
 impl Text<'_> {
-    /// HELP, TYPE and, in OpenMetrics, UNIT of a family.
+    /// HELP, TYPE and, in `OpenMetrics`, UNIT of a family.
     fn family_heading(&mut self, name: &str, help: &str, kind: &str, unit: &str) {
         if !self.open {
             let (kind, suffix) = type_and_suffix(kind);

@@ -44,7 +44,7 @@ pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 pub(super) fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63) as u64
+    (value << 1 ^ value >> 63).cast_unsigned()
 }
 
 pub(super) fn number(field: u64, value: u64, out: &mut Vec<u8>) {

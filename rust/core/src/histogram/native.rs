@@ -3,10 +3,12 @@
 //! The grid's bins *are* schema 7, so a view is a renumbering, and every lower schema merges whole
 //! neighbours: no count is moved across a boundary that it does not lie on.
 
-use super::{grid, Snapshot};
+use super::Snapshot;
 
 /// The schema of the grid itself.
-const FINEST: u8 = 7;
+const FINEST: i8 = 7;
+/// Buckets an octave there.
+const BINS: i32 = 1 << FINEST;
 /// The lowest schema that Prometheus knows: 16 octaves in one bucket.
 const COARSEST: i8 = -4;
 
@@ -38,15 +40,15 @@ impl Native {
         }
         let mut buckets = Vec::new();
         for (&exponent, bins) in &snapshot.bins {
-            let octave = (exponent as i32 - 1023) * grid::BINS as i32;
-            let populated = bins.iter().enumerate().filter(|(_, &count)| count > 0);
-            buckets.extend(populated.map(|(bin, &count)| (octave + bin as i32 + 1, count)));
+            let octave = (exponent as i32 - 1023) * BINS;
+            let populated = (0..).zip(bins.iter()).filter(|(_, &count)| count > 0);
+            buckets.extend(populated.map(|(bin, &count)| (octave + bin + 1, count)));
         }
         if snapshot.tail.above > 0 {
             // +Inf goes behind the bucket of the largest double, as client_golang has it.
-            buckets.push(((2046 - 1023 + 1) * grid::BINS as i32 + 1, snapshot.tail.above));
+            buckets.push(((2046 - 1023 + 1) * BINS + 1, snapshot.tail.above));
         }
-        let mut schema = FINEST as i8;
+        let mut schema = FINEST;
         while buckets.len() > limit && schema > COARSEST {
             schema -= 1;
             buckets = halve(&buckets);
@@ -68,7 +70,7 @@ impl Native {
                 _ => spans.push((index - next, 1)),
             }
             next = index + 1;
-            deltas.push(count.wrapping_sub(before) as i64);
+            deltas.push(count.wrapping_sub(before).cast_signed());
             before = count;
         }
         (spans, deltas)
@@ -155,7 +157,7 @@ mod tests {
                 index += gap;
                 for _ in 0..length {
                     count += rest.next().unwrap();
-                    decoded.push((index, count as u64));
+                    decoded.push((index, count.cast_unsigned()));
                     index += 1;
                 }
             }
@@ -165,7 +167,7 @@ mod tests {
         #[test]
         fn the_schema_only_falls(values in proptest::collection::vec(1e-6f64..1e6, 1..200)) {
             let histogram = Histogram::new(Layout::new(&[1.0]).unwrap());
-            let mut last = FINEST as i8;
+            let mut last = FINEST;
             for value in values {
                 histogram.record(value);
                 let native = Native::new(&histogram.snapshot(), 20).unwrap();
