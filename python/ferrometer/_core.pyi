@@ -22,9 +22,10 @@ __all__ = [
     "Summary",
     "__version__",
     "new_request_id",
+    "own_methods",
+    "protobuf_family",
     "request_id_var",
     "show_call",
-    "own_methods",
 ]
 
 __version__: str
@@ -206,7 +207,7 @@ class Enum(Metric):
     """The native half of ``ferrometer.Enum``."""
 
 # A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
-_Further: TypeAlias = tuple[str, str, str, Sequence[tuple[str, Sequence[tuple[str, str]], float]]]
+_TimedSample: TypeAlias = tuple[str, Sequence[tuple[str, str]], float, int | None]
 
 @final
 class Registry:
@@ -235,16 +236,30 @@ class Registry:
     def fail(self, source: str) -> None:
         """Counts a callback or collector that raised, in ``ferrometer_scrape_errors_total``."""
 
-    def text(self, leave_out: Sequence[Metric]) -> bytes:
-        """The Prometheus text format 0.0.4 without some metrics; the GIL is released meanwhile."""
+    def text(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """The Prometheus text format 0.0.4 without some metrics, between two other parts; the GIL is
+        released meanwhile."""
 
-    def openmetrics(self, leave_out: Sequence[Metric]) -> bytes:
-        """OpenMetrics 1.0 without some metrics and without its end mark; the GIL is released meanwhile."""
+    def openmetrics(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """OpenMetrics 1.0, likewise; ``after`` brings the end mark."""
 
-    def protobuf(self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]) -> bytes:
-        """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics but with
-        further families; native histograms have at most ``native_buckets`` buckets. The GIL is released
-        meanwhile."""
+    def protobuf(
+        self,
+        leave_out: Sequence[Metric],
+        names: set[str] | None,
+        native_buckets: int,
+        before: bytes,
+        after: bytes,
+    ) -> bytes:
+        """Length-delimited ``io.prometheus.client.MetricFamily`` messages, likewise; where ``names`` are
+        given, of only the families that have samples of one of these. Native histograms have at most
+        ``native_buckets`` buckets."""
+
+def protobuf_family(
+    name: str, documentation: str, kind: str, unit: str, samples: Sequence[_TimedSample]
+) -> bytes:
+    """A family of a collector written in Python as a length-delimited protobuf message. Of a sample:
+    suffix, labels, value, and its time in milliseconds since 1970."""
 
 # The middleware.
 

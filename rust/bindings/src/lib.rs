@@ -41,7 +41,7 @@ mod _core {
     #[pymodule_export]
     use super::raw::own_methods;
     #[pymodule_export]
-    use super::registry::Registry;
+    use super::registry::{protobuf_family, Registry};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
