@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .registry import REGISTRY, CollectorRegistry
+from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry, protobuf_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,24 +55,27 @@ def generate_openmetrics(registry: Collector = REGISTRY) -> bytes:
     return peer(registry)  # type: ignore[no-untyped-call,no-any-return]
 
 
-def generate_protobuf(
-    registry: CollectorRegistry = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS
-) -> bytes:
+def generate_protobuf(registry: Collector = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS) -> bytes:
     """The registry as length-delimited protobuf messages, with native histograms.
+
+    Histograms of other objects with a ``collect()`` are classic only. A restricted registry shows the whole
+    of each family of ferrometer's of which a sample was asked for.
 
     :param native_buckets: how many buckets a native histogram may have; its resolution is the finest, up
         to 128 buckets an octave, that needs no more. Histograms with negative values stay classic.
     """
     if native_buckets < 1:
         raise ValueError(f"native_buckets must be at least 1, not {native_buckets}")
-    return registry._protobuf(native_buckets)
+    if _is_ours(registry) or isinstance(registry, RestrictedRegistry):
+        return registry._protobuf(native_buckets)  # type: ignore[attr-defined,no-any-return]  # checked
+    return b"".join(protobuf_of(family) for family in registry.collect())
 
 
-def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[Encoder, str]:
+def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
     """The encoder that an Accept header prefers, and its media type; text when it names none of ours.
 
-    Quality values count, and among equals the order of the header, as Prometheus sends it. Protobuf is
-    offered for ferrometer's own registries.
+    Quality values count, and among equals the order of the header, as Prometheus sends it. What makes no
+    sense is passed over.
     """
     best: tuple[float, Encoder, str] = (0.0, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
     for item in (accept or "").split(","):
@@ -82,7 +85,7 @@ def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[
             quality = float(given.get("q", "1"))
         except ValueError:
             continue
-        if quality <= best[0]:
+        if not best[0] < quality <= 1:  # NaN is neither
             continue
         match media.lower():
             case "text/plain" | "text/*" | "*/*":
@@ -90,9 +93,8 @@ def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[
             case "application/openmetrics-text" if given.get("version", "1.0.0") in ("0.0.1", "1.0.0"):
                 best = (quality, generate_openmetrics, CONTENT_TYPE_OPENMETRICS)
             case "application/vnd.google.protobuf" if (
-                _is_ours(registry)
-                and given.get("proto", "") == "io.prometheus.client.metricfamily"
+                given.get("proto", "") == "io.prometheus.client.metricfamily"
                 and given.get("encoding", "") == "delimited"
             ):
-                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)  # type: ignore[assignment]  # ours
+                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)
     return best[1], best[2]

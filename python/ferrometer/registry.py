@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from functools import partial
 
 from . import _core
+from ._budget import Errands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Protocol
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Protocol, TypeVar
 
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
     from ._metric import MetricWrapperBase
+
+    _T = TypeVar("_T")
 
     class Collector(Protocol):
         """Anything with prometheus_client's ``collect()``."""
@@ -58,6 +62,29 @@ def _computed(rows: Iterable[_core._Family]) -> Iterator[Metric]:
         for suffix, labels, value in samples:
             metric.add_sample(name + suffix, labels, value)
         yield metric
+
+
+def _source(collector: Collector) -> str:
+    return collector._name if _is_native(collector) else type(collector).__qualname__
+
+
+def protobuf_of(family: Metric) -> bytes:
+    """A family made in Python as a length-delimited protobuf message."""
+    return _core.protobuf_family(
+        family.name,
+        family.documentation,
+        family.type,
+        family.unit,
+        [
+            (
+                sample.name.removeprefix(family.name),
+                sorted(sample.labels.items()),
+                float(sample.value),
+                None if sample.timestamp is None else int(float(sample.timestamp) * 1000),
+            )
+            for sample in family.samples
+        ],
+    )
 
 
 class _Families:
@@ -104,6 +131,9 @@ class RestrictedRegistry:
             if restricted := family._restricted_metric(self._names):  # type: ignore[no-untyped-call]
                 yield restricted
 
+    def _protobuf(self, native_buckets: int) -> bytes:
+        return self._registry._protobuf(native_buckets, self._names)
+
 
 class CollectorRegistry:
     """A set of metrics and collectors without two of one name.
@@ -129,6 +159,7 @@ class CollectorRegistry:
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
         self._logged: set[str] = set()
+        self._errands: Errands[Collector, list[Metric] | bool] = Errands()
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -217,27 +248,51 @@ class CollectorRegistry:
 
     def _families(self, names: set[str] | None) -> Iterator[Metric]:
         """All families, or those of the collectors that may have samples of these names."""
+        everything, wanted = self._wanted(names)
+        yield from self._target_families(names)
+        python: dict[Collector, Callable[[], list[Metric] | bool]] = {
+            collector: partial(self._collected, collector)
+            for collector in wanted
+            if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
+        }
+        told = self._errands.run(python)
+        for collector in wanted:
+            families = self._in_time(*next(told)) if collector in python else self._collected(collector)
+            if isinstance(families, list):
+                yield from families
+        # What native code records, and what the registry has to say about itself.
+        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
+
+    def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
+        """All collectors, and those that may have samples of these names."""
         with self._lock:
             everything = list(self._collector_to_names)
             if names is None:
-                wanted: Iterable[Collector] = everything
-            else:
-                chosen = {self._names_to_collectors.get(name): None for name in names}
-                wanted = [c for c in everything if c in chosen] + self._collectors_without_names
-        if names is None or "target_info" in names:
-            yield from self._target_families()
-        for collector in wanted:
-            yield from self._collected(collector)
-        # What native code records, and what the registry has to say about itself.
-        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
+                return everything, everything
+            chosen = {self._names_to_collectors.get(name): None for name in names}
+            return everything, [c for c in everything if c in chosen] + self._collectors_without_names
 
     def _collected(self, collector: Collector) -> list[Metric]:
         """The families of one collector; none when it raises."""
         try:
             return list(collector.collect())
         except Exception as error:  # the application's own code: anything can come out of it
-            self._failed(collector._name if _is_native(collector) else type(collector).__qualname__, error)
+            self._failed(_source(collector), error)
             return []
+
+    def _called(self, metric: MetricWrapperBase) -> bool:
+        """Whether a metric's callbacks have told its values."""
+        try:
+            metric._run_callbacks()
+        except Exception as error:  # likewise
+            self._failed(metric._name, error)
+            return False
+        return True
+
+    def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
+        if result is None:
+            self._failed(_source(collector), TimeoutError("not done before the scrape had to be answered"))
+        return result
 
     def _failed(self, source: str, error: Exception) -> None:
         self._native.fail(source)
@@ -254,74 +309,71 @@ class CollectorRegistry:
     def _text(self) -> bytes:
         """The text exposition. Only callbacks and foreign collectors run Python."""
         from_python, leave_out = self._from_python()
-        further = self._printed(from_python, "exposition")
-        return self._target("exposition") + self._native.text(leave_out) + further
+        parts = (self._printed(families, "exposition") for families in (self._target_families(), from_python))
+        return self._native.text(leave_out, *parts)
 
     def _openmetrics(self) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
-        printed = (
-            self._target("openmetrics.exposition"),
-            self._printed(from_python, "openmetrics.exposition"),
+        before, after = (
+            self._printed(families, "openmetrics.exposition")
+            for families in (self._target_families(), from_python)
         )
-        target, further = (part.replace(b"# EOF\n", b"") for part in printed)
-        return target + self._native.openmetrics(leave_out) + further + b"# EOF\n"
+        return self._native.openmetrics(leave_out, before, after + b"# EOF\n")
 
-    def _protobuf(self, native_buckets: int) -> bytes:
-        """The protobuf exposition, likewise."""
-        from_python, leave_out = self._from_python()
-        further = []
-        for family in (*self._target_families(), *from_python):
-            try:
-                samples = [
-                    (s.name.removeprefix(family.name), sorted(s.labels.items()), float(s.value))
-                    for s in family.samples
-                ]
-                further.append((family.name, family.documentation, family.type, samples))
-            except Exception as error:  # a family that is none
-                self._failed(str(getattr(family, "name", family)), error)
-        return self._native.protobuf(leave_out, native_buckets, further)
+    def _protobuf(self, native_buckets: int, names: set[str] | None = None) -> bytes:
+        """The protobuf exposition, likewise; where names are given, the families with such samples."""
+        from_python, leave_out = self._from_python(names)
+        before, after = (
+            b"".join(self._each(families, protobuf_of))
+            for families in (self._target_families(names), from_python)
+        )
+        return self._native.protobuf(leave_out, names, native_buckets, before, after)
 
-    def _target_families(self) -> Sequence[Metric]:
-        return _TargetInfo(self._target_info).collect() if self._target_info else ()
+    def _target_families(self, names: set[str] | None = None) -> list[Metric]:
+        wanted = self._target_info and (names is None or "target_info" in names)
+        return _TargetInfo(self._target_info).collect() if wanted and self._target_info else []
 
-    def _target(self, module: str) -> bytes:
-        return self._printed(self._target_families(), module)
-
-    def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
+    def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
-        with self._lock:
-            collectors = list(self._collector_to_names)
         leave_out: list[MetricWrapperBase] = []
-        families: list[Metric] = []
-        for collector in collectors:
+        errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
+        for collector in self._wanted(names)[1]:
             if not _is_native(collector):
-                families += self._collected(collector)
+                errands[collector] = partial(self._collected, collector)
             elif collector._tells_samples:
                 leave_out.append(collector)
-                families += self._collected(collector)
+                errands[collector] = partial(self._collected, collector)
             elif collector._has_callbacks:
-                try:
-                    collector._run_callbacks()
-                except Exception as error:  # the application's own code: anything can come out of it
-                    leave_out.append(collector)
-                    self._failed(collector._name, error)
+                errands[collector] = partial(self._called, collector)
+        families: list[Metric] = []
+        for collector, result in self._errands.run(errands):
+            told = self._in_time(collector, result)
+            if isinstance(told, list):
+                families += told
+            elif not told and _is_native(collector):
+                leave_out.append(collector)
+        if names is not None:
+            restricted = (family._restricted_metric(names) for family in families)  # type: ignore[no-untyped-call]
+            families = [family for family in restricted if family]
         return families, leave_out
 
-    def _printed(self, families: Sequence[Metric], module: str) -> bytes:
+    def _printed(self, families: list[Metric], module: str) -> bytes:
         """Families made by Python code, as that module of prometheus_client prints them."""
         if not families:
             return b""
         import importlib
 
         generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
-        out = []
+        printed = self._each(families, lambda family: generate_latest(_Families([family])))
+        return b"".join(text.removesuffix(b"# EOF\n") for text in printed)
+
+    def _each(self, families: list[Metric], encode: Callable[[Metric], bytes]) -> Iterator[bytes]:
         for family in families:
             try:
-                out.append(generate_latest(_Families([family])))
-            except Exception as error:  # a family that prometheus_client itself cannot print
+                yield encode(family)
+            except Exception as error:  # a family that breaks its own library's rules
                 self._failed(str(getattr(family, "name", family)), error)
-        return b"".join(out)
 
 
 #: The registry that metrics join by default.

@@ -1,5 +1,7 @@
-//! Bytes for scrapers.
+//! Expositions.
 
+pub mod further;
 pub mod number;
 pub mod protobuf;
 pub mod text;
+mod wire;
