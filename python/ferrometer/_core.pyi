@@ -5,7 +5,7 @@ Whatever begins with an underscore is between this module and the Python files b
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
@@ -30,7 +30,6 @@ __all__ = [
 
 __version__: str
 
-_Number: TypeAlias = SupportsFloat | SupportsIndex
 #: Labels, value, and seconds since 1970.
 _Exemplar: TypeAlias = tuple[dict[str, str], float, float]
 #: Suffix, labels that the series does not have, value, label values, exemplar.
@@ -163,7 +162,7 @@ class Metric:
 class Counter(Metric):
     """The native half of ``ferrometer.Counter``."""
 
-    def inc(self, amount: _Number = 1, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
         """Adds to the count; int amounts up to 2**63 in all are exact, others are sums of doubles.
 
         Raises ValueError for a negative or non-finite amount, TypeError for what is no number, and
@@ -173,22 +172,22 @@ class Counter(Metric):
 class Gauge(Metric):
     """The native half of ``ferrometer.Gauge``."""
 
-    def inc(self, amount: _Number = 1) -> None:
+    def inc(self, amount: float = 1) -> None:
         """Adds any double, NaN and infinities included.
 
         Raises RuntimeError in the modes ``mostrecent`` and ``livemostrecent``.
         """
 
-    def dec(self, amount: _Number = 1) -> None:
+    def dec(self, amount: float = 1) -> None:
         """Subtracts. Raises as ``inc`` does."""
 
-    def set(self, value: _Number | str) -> None:
+    def set(self, value: float) -> None:
         """Replaces the value by ``float(value)``."""
 
 class Histogram(Metric):
     """The native half of ``ferrometer.Histogram``."""
 
-    def observe(self, amount: _Number, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Records an amount in the metric's unit, into the first bucket with ``amount <= le``.
 
         Negative amounts and infinities are recorded. NaN is recorded nowhere and counted in
@@ -198,7 +197,7 @@ class Histogram(Metric):
 class Summary(Metric):
     """The native half of ``ferrometer.Summary``."""
 
-    def observe(self, amount: _Number) -> None:
+    def observe(self, amount: float) -> None:
         """As ``Histogram.observe``, without buckets."""
 
 class Info(Metric):

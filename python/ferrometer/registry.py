@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from _thread import RLock
 from functools import partial
 
@@ -110,6 +111,13 @@ class _TargetInfo:
         return [metric]
 
 
+# Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
+# registries, so that a fork can wait for it: a child would find it held for ever by a thread it lacks.
+_LOCK = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
 class RestrictedRegistry:
     """The samples of a registry that have certain names. Collectors without such samples are not run."""
 
@@ -143,8 +151,7 @@ class CollectorRegistry:
     ) -> None:
         self._native = _core.Registry()
         self._native.reserve(_OWN, "ferrometer itself")
-        # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder.
-        self._lock = RLock()
+        self._lock = _LOCK
         self._collector_to_names: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
