@@ -22,6 +22,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"metrics"}),
+    frozenset({"gpu_stats"}),
     frozenset({"access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
