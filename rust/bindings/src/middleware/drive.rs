@@ -274,13 +274,12 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
 unsafe fn raise_from(given: &[Obj]) {
     // SAFETY: borrowed from the arguments, which the caller holds; `PyErr_Restore` takes references of its own.
     unsafe {
-        let mut given = given.iter().copied().chain([null_mut(), null_mut()]).map(|object| {
+        let argument = |index| {
+            let object = given.get(index).copied().unwrap_or(null_mut());
             ffi::Py_XINCREF(object);
             object
-        });
-        let (kind, value, trace) = (given.next(), given.next(), given.next());
-        let (mut kind, mut value, mut trace) =
-            (kind.unwrap_or(null_mut()), value.unwrap_or(null_mut()), trace.unwrap_or(null_mut()));
+        };
+        let (mut kind, mut value, mut trace) = (argument(0), argument(1), argument(2));
         if ffi::PyExceptionInstance_Check(kind) != 0 {
             clear(&mut value);
             value = kind;

@@ -162,15 +162,15 @@ unsafe fn judge(request: *mut Request, exception: Obj) -> Ending {
         let kind = ffi::Py_TYPE(exception);
         let full = std::ffi::CStr::from_ptr((*kind).tp_name).to_string_lossy();
         let name = full.rsplit('.').next().unwrap_or(&full).to_owned();
-        let is = |base| ffi::PyType_IsSubtype(kind, base as *mut ffi::PyTypeObject) != 0;
+        let is = |base: Obj| ffi::PyType_IsSubtype(kind, base.cast()) != 0;
         match name.as_str() {
             // Cancellation by asyncio, uvloop and trio. Only these two of that name derive from no Exception.
-            "CancelledError" | "Cancelled" if !is(ffi::PyExc_Exception.cast()) => Ending::Cancelled,
-            "GeneratorExit" if is(ffi::PyExc_GeneratorExit.cast()) => Ending::Cancelled,
+            "CancelledError" | "Cancelled" if !is(ffi::PyExc_Exception) => Ending::Cancelled,
+            "GeneratorExit" if is(ffi::PyExc_GeneratorExit) => Ending::Cancelled,
             // What Starlette and uvicorn raise for it.
             "ClientDisconnect" | "ClientDisconnected" | "WebSocketDisconnect" => Ending::Disconnected,
             // ASGI 2.4 lets `send` raise any OSError for it; others are the application's own.
-            _ if (*request).has(DISCONNECTED) && is(ffi::PyExc_OSError.cast()) => Ending::Disconnected,
+            _ if (*request).has(DISCONNECTED) && is(ffi::PyExc_OSError) => Ending::Disconnected,
             _ => Ending::Raised(name),
         }
     }

@@ -106,15 +106,14 @@ pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
             shared.socket_connections.series(&[endpoint.name(), outcome])?.counter().inc();
             return Ok(());
         };
-        let series = match socket.series {
-            Some(series) => series,
-            None => {
-                let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
-                series.outcome(shared, "accepted")?;
-                series.sent.add_int(socket.sent);
-                series.received.add_int(socket.received);
-                series
-            }
+        let series = if let Some(series) = socket.series {
+            series
+        } else {
+            let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
+            series.outcome(shared, "accepted")?;
+            series.sent.add_int(socket.sent);
+            series.received.add_int(socket.received);
+            series
         };
         series.duration.record(instrument.clock.seconds(socket.accepted, instrument.clock.now()));
         series.outcome(shared, outcome)
