@@ -17,7 +17,17 @@ CORE = ROOT / "rust" / "core" / "src"
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core", "conventions"}),
     frozenset(
-        {"_budget", "_flight", "_trace", "_validation", "config", "request_id", "route_template", "system", "timing"}
+        {
+            "_budget",
+            "_flight",
+            "_trace",
+            "_validation",
+            "config",
+            "request_id",
+            "route_template",
+            "system",
+            "timing",
+        }
     ),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),

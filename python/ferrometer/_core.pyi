@@ -275,7 +275,8 @@ class HttpMetrics:
 
     Two of these on one registry record into the same series; each has its own sampling. ``exemplars=True``
     keeps, for each bucket of the durations, the latest trace: that of OpenTelemetry's active span when the
-    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises ValueError
+    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises
+    ValueError
     for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
     is not ferrometer's.
     """
@@ -311,7 +312,8 @@ class HttpMetrics:
 class MetricsMiddleware:
     """Measures every request to an ASGI application, and changes none.
 
-    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``, ``exemplars``.
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``,
+    ``exemplars``.
     ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
     ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
     scope to a template, or to None where it knows none.
