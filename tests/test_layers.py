@@ -32,7 +32,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"metrics"}),
-    frozenset({"access", "collectors", "health", "middleware", "stats"}),
+    frozenset({"access", "collectors", "health", "middleware", "remote_write", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),

@@ -26,6 +26,7 @@ __all__ = [
     "protobuf_family",
     "request_id_var",
     "show_call",
+    "write_requests",
 ]
 
 __version__: str
@@ -260,6 +261,13 @@ def protobuf_family(
 ) -> bytes:
     """A family of a collector written in Python as a length-delimited protobuf message. Of a sample:
     suffix, labels, value, and its time in milliseconds since 1970."""
+
+def write_requests(
+    text: bytes, timestamp: int, labels: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[bytes, int]]:
+    """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
+    format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
+    is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
 
 # The middleware.
 
