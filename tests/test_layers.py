@@ -16,9 +16,12 @@ CORE = ROOT / "rust" / "core" / "src"
 # From the ground up. A module may import from the layers below its own; a package (`demo/`) is one module.
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core", "conventions"}),
-    frozenset({"_flight", "_validation", "config", "request_id", "route_template", "system", "timing"}),
+    frozenset(
+        {"_flight", "_peer", "_validation", "config", "request_id", "route_template", "system", "timing"}
+    ),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
+    frozenset({"openmetrics"}),
     frozenset({"metrics"}),
     frozenset({"access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),

@@ -21,10 +21,12 @@ __all__ = [
     "Registry",
     "Summary",
     "__version__",
+    "export_created",
+    "exports_created",
     "new_request_id",
+    "own_methods",
     "request_id_var",
     "show_call",
-    "own_methods",
 ]
 
 __version__: str
@@ -242,7 +244,9 @@ class Registry:
     def openmetrics(self, leave_out: Sequence[Metric]) -> bytes:
         """OpenMetrics 1.0 without some metrics and without its end mark; the GIL is released meanwhile."""
 
-    def protobuf(self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]) -> bytes:
+    def protobuf(
+        self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]
+    ) -> bytes:
         """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics but with
         further families; native histograms have at most ``native_buckets`` buckets. The GIL is released
         meanwhile."""
@@ -341,3 +345,9 @@ def show_call(function: Callable[..., Any]) -> None:
 
 def own_methods(class_: type[Metric], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
+
+def export_created(on: bool) -> None:
+    """Whether the text formats and ``collect()`` tell when counting began, in ``_created`` series."""
+
+def exports_created() -> bool:
+    """Whether they do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from . import _core
+from ._peer import lazily
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,20 @@ _OWN = [
 ]
 
 
+def _names(name: str, kind: str) -> list[str]:
+    return [name + suffix for suffix in ("", *_SUFFIXES.get(kind, ()))]
+
+
 def _names_of(metrics: Iterable[Metric]) -> list[str]:
-    return [m.name + suffix for m in metrics for suffix in ("", *_SUFFIXES.get(m.type, ()))]
+    return [name for metric in metrics for name in _names(metric.name, metric.type)]
+
+
+class DuplicateTimeseries(ValueError):
+    """A name is taken: ``duplicates`` are those that clash."""
+
+    def __init__(self, text: str, duplicates: set[str]) -> None:
+        super().__init__(text)
+        self.duplicates = duplicates
 
 
 def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
@@ -83,17 +96,32 @@ class _TargetInfo:
         return [metric]
 
 
+class _Taking:
+    """Makes of a name's being taken the error that prometheus_client raises."""
+
+    def __init__(self, taken: dict[str, Collector], names: list[str]) -> None:
+        self._taken = taken
+        self._names = names
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError) and str(error).startswith("Duplicated"):
+            raise DuplicateTimeseries(str(error), self._taken.keys() & set(self._names)) from None
+
+
 class RestrictedRegistry:
     """The samples of a registry that have certain names. Collectors without such samples are not run."""
 
     def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
-        self._names = set(names)
+        self._name_set = set(names)
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
         """The families, each with those of its samples only."""
-        for family in self._registry._families(self._names):
-            if restricted := family._restricted_metric(self._names):  # type: ignore[no-untyped-call]
+        for family in self._registry._families(self._name_set):
+            if restricted := family._restricted_metric(self._name_set):  # type: ignore[no-untyped-call]
                 yield restricted
 
 
@@ -115,13 +143,16 @@ class CollectorRegistry:
         self._native.reserve(_OWN, "ferrometer itself")
         # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder.
         self._lock = RLock()
-        self._collector_to_names: dict[Collector, list[str]] = {}
+        self._collectors: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
         self._logged: set[str] = set()
+        #: Modules whose collectors join at the first look at the registry, and those that have.
+        self._defaults: tuple[str, ...] = ()
+        self._default_collectors: list[Collector] = []
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -130,7 +161,8 @@ class CollectorRegistry:
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
         if _is_native(collector):
-            self._native.adopt(collector)
+            with self._taking(_names(collector._name, collector._type)):
+                self._native.adopt(collector)
             self._note(collector)
             return
         hash(collector)  # raises before a name is taken
@@ -138,30 +170,55 @@ class CollectorRegistry:
             collector.collect if self._auto_describe else list
         )
         names = _names_of(describe())
-        self._native.reserve(names, repr(collector))
+        with self._taking(names):
+            self._native.reserve(names, repr(collector))
         with self._lock:
-            self._collector_to_names[collector] = names
+            self._collectors[collector] = names
             self._names_to_collectors.update(dict.fromkeys(names, collector))
             if self._support_collectors_without_names and not names:
                 self._collectors_without_names.append(collector)
 
+    def _taking(self, names: list[str]) -> _Taking:
+        """While names are taken: default collectors give way, and a clash says which names it is about."""
+        for collector in self._default_collectors:
+            if collector in self._collectors and set(names).intersection(self._collectors[collector]):
+                self.unregister(collector)
+        return _Taking(self._names_to_collectors, names)
+
+    def _load_defaults(self) -> None:
+        modules, self._defaults = self._defaults, ()
+        for module in modules:
+            from importlib import import_module
+
+            known = set(self._collectors)
+            try:
+                import_module(module)
+            except DuplicateTimeseries:
+                continue  # the application tells these itself
+            self._default_collectors += [c for c in self._collectors if c not in known]
+
+    @property
+    def _collector_to_names(self) -> dict[Collector, list[str]]:
+        self._load_defaults()
+        return self._collectors
+
     def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
-        names = [metric._name + suffix for suffix in ("", *_SUFFIXES.get(metric._type, ()))]
+        names = _names(metric._name, metric._type)
         with self._lock:
             known = self._names_to_collectors.get(names[0])
             if known is metric:
                 return
             if known is not None:
                 # The same definition as another class, as after a reload: the new one speaks for it.
-                del self._collector_to_names[known]
-            self._collector_to_names[metric] = names
+                del self._collectors[known]
+            self._collectors[metric] = names
             self._names_to_collectors.update(dict.fromkeys(names, metric))
 
     def unregister(self, collector: Collector) -> None:
         """Removes a metric or a collector. Raises KeyError when it is not registered."""
         with self._lock:
-            names = self._collector_to_names.pop(collector)
+            names = self._collectors.pop(collector)
             for name in names:
                 self._names_to_collectors.pop(name, None)
             if collector in self._collectors_without_names:
@@ -210,8 +267,9 @@ class CollectorRegistry:
 
     def _families(self, names: set[str] | None) -> Iterator[Metric]:
         """All families, or those of the collectors that may have samples of these names."""
+        self._load_defaults()
         with self._lock:
-            everything = list(self._collector_to_names)
+            everything = list(self._collectors)
             if names is None:
                 wanted: Iterable[Collector] = everything
             else:
@@ -244,18 +302,18 @@ class CollectorRegistry:
 
     # The native part comes last, so that it counts what went wrong before, and is put in its place.
 
-    def _text(self) -> bytes:
-        """The text exposition. Only callbacks and foreign collectors run Python."""
+    def _text(self, **how: str) -> bytes:
+        """The text exposition. Only callbacks, foreign collectors and odd names run Python."""
         from_python, leave_out = self._from_python()
-        further = self._printed(from_python, "exposition")
-        return self._target("exposition") + self._native.text(leave_out) + further
+        further = self._printed(from_python, "exposition", how)
+        return self._target("exposition", how) + self._native.text(leave_out) + further
 
-    def _openmetrics(self) -> bytes:
+    def _openmetrics(self, **how: str) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
         printed = (
-            self._target("openmetrics.exposition"),
-            self._printed(from_python, "openmetrics.exposition"),
+            self._target("openmetrics.exposition", how),
+            self._printed(from_python, "openmetrics.exposition", how),
         )
         target, further = (part.replace(b"# EOF\n", b"") for part in printed)
         return target + self._native.openmetrics(leave_out) + further + b"# EOF\n"
@@ -278,19 +336,20 @@ class CollectorRegistry:
     def _target_families(self) -> Sequence[Metric]:
         return _TargetInfo(self._target_info).collect() if self._target_info else ()
 
-    def _target(self, module: str) -> bytes:
-        return self._printed(self._target_families(), module)
+    def _target(self, module: str, how: dict[str, str]) -> bytes:
+        return self._printed(self._target_families(), module, how)
 
     def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
+        self._load_defaults()
         with self._lock:
-            collectors = list(self._collector_to_names)
+            collectors = list(self._collectors)
         leave_out: list[MetricWrapperBase] = []
         families: list[Metric] = []
         for collector in collectors:
             if not _is_native(collector):
                 families += self._collected(collector)
-            elif collector._tells_samples:
+            elif collector._tells_samples or collector._meta["odd"]:
                 leave_out.append(collector)
                 families += self._collected(collector)
             elif collector._has_callbacks:
@@ -301,7 +360,7 @@ class CollectorRegistry:
                     self._failed(collector._name, error)
         return families, leave_out
 
-    def _printed(self, families: Sequence[Metric], module: str) -> bytes:
+    def _printed(self, families: Sequence[Metric], module: str, how: dict[str, str]) -> bytes:
         """Families made by Python code, as that module of prometheus_client prints them."""
         if not families:
             return b""
@@ -311,7 +370,7 @@ class CollectorRegistry:
         out = []
         for family in families:
             try:
-                out.append(generate_latest(_Families([family])))
+                out.append(generate_latest(_Families([family]), **how))
             except Exception as error:  # a family that prometheus_client itself cannot print
                 self._failed(str(getattr(family, "name", family)), error)
         return b"".join(out)
@@ -319,3 +378,5 @@ class CollectorRegistry:
 
 #: The registry that metrics join by default.
 REGISTRY = CollectorRegistry(auto_describe=True)
+REGISTRY._defaults = tuple(f"ferrometer.{what}_collector" for what in ("gc", "platform", "process"))
+__getattr__ = lazily(globals())

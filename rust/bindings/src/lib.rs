@@ -39,7 +39,7 @@ mod _core {
     #[pymodule_export]
     use super::raw::own_methods;
     #[pymodule_export]
-    use super::registry::Registry;
+    use super::registry::{export_created, exports_created, Registry};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

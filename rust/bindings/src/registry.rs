@@ -145,3 +145,14 @@ fn computed((name, help, kind, samples): Further) -> Computed {
     });
     Computed { name, help, kind, samples: samples.collect() }
 }
+
+/// Whether the text formats and `collect()` tell when counting began, in `_created` series.
+#[pyfunction]
+pub fn export_created(on: bool) {
+    ferrometer_core::encode::export_created(on);
+}
+
+#[pyfunction]
+pub fn exports_created() -> bool {
+    ferrometer_core::encode::exports_created()
+}
