@@ -90,7 +90,6 @@ class MetricWrapperBase(_Native):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _core.own_methods(cls)
         told = ("collect", "_samples", "_multi_samples", "_child_samples")
         cls._tells_samples = any(getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told)
         if "observe" in cls.__dict__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from _thread import RLock
 
 from . import _core
@@ -96,6 +97,13 @@ class _TargetInfo:
         return [metric]
 
 
+# Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
+# registries, so that a fork can wait for it: a child would find it held for ever by a thread it lacks.
+_LOCK = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+
+
 class _Taking:
     """Makes of a name's being taken the error that prometheus_client raises."""
 
@@ -141,8 +149,7 @@ class CollectorRegistry:
     ) -> None:
         self._native = _core.Registry()
         self._native.reserve(_OWN, "ferrometer itself")
-        # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder.
-        self._lock = RLock()
+        self._lock = _LOCK
         self._collectors: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
