@@ -23,7 +23,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),
     frozenset({"metrics"}),
-    frozenset({"access", "collectors", "health", "middleware", "stats"}),
+    frozenset({"acceleration", "access", "collectors", "health", "middleware", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         write_to_textfile,
     )
 
+    from .acceleration import accelerate, deaccelerate
     from .collectors import Collector, CollectorScheduler
     from .collectors.caches import track_cache
     from .collectors.queues import track_queue
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
+    "accelerate": "acceleration",
+    "deaccelerate": "acceleration",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
     "track_cache": "collectors.caches",
@@ -121,6 +124,8 @@ __all__ = [
     "ServiceStats",
     "Summary",
     "__version__",
+    "accelerate",
+    "deaccelerate",
     "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._peer import lazily
+from ._peer import lazily, printer
 from .registry import REGISTRY, CollectorRegistry
 
 TYPE_CHECKING = False
@@ -53,9 +53,7 @@ def generate_latest(registry: Collector = REGISTRY, escaping: str = _ESCAPING) -
     # "dots" doubles the underscores of every name; the other schemes leave ordinary names alone.
     if escaping != "dots" and _is_ours(registry):
         return registry._text(**how)  # type: ignore[attr-defined,no-any-return]  # checked by _is_ours
-    from prometheus_client.exposition import generate_latest as peer
-
-    return peer(registry, **how)
+    return printer("exposition")(registry, **how)  # type: ignore[no-any-return]
 
 
 def generate_openmetrics(
@@ -68,9 +66,7 @@ def generate_openmetrics(
     how = _how(escaping) | ({"version": version} if version not in ("", "1.0.0") else {})
     if escaping != "dots" and _is_ours(registry):
         return registry._openmetrics(**how)  # type: ignore[attr-defined,no-any-return]  # likewise
-    from prometheus_client.openmetrics.exposition import generate_latest as peer
-
-    return peer(registry, **how)  # type: ignore[no-untyped-call,no-any-return]
+    return printer("openmetrics.exposition")(registry, **how)  # type: ignore[no-any-return]
 
 
 def _how(escaping: str) -> dict[str, str]:

@@ -6,11 +6,11 @@ import os
 from _thread import RLock
 
 from . import _core
-from ._peer import lazily
+from ._peer import lazily, printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Protocol
 
     from prometheus_client.metrics_core import Metric
@@ -49,6 +49,11 @@ def _names(name: str, kind: str) -> list[str]:
 
 def _names_of(metrics: Iterable[Metric]) -> list[str]:
     return [name for metric in metrics for name in _names(metric.name, metric.type)]
+
+
+def _described(collector: Collector) -> Iterable[Metric]:
+    describe: Callable[[], Iterable[Metric]] = getattr(collector, "describe", collector.collect)
+    return describe()
 
 
 class DuplicateTimeseries(ValueError):
@@ -260,6 +265,17 @@ class CollectorRegistry:
         """The families as prometheus_client's objects, for code that reads samples in Python."""
         return self._families(None)
 
+    def describe(self) -> Iterable[Metric]:
+        """The families, for a registry that this one joins as a collector: ``other.register(this)``.
+
+        The default collectors leave it then, because that registry will have its own.
+        """
+        self._load_defaults()
+        for collector in self._default_collectors:
+            if collector in self._collectors:
+                self.unregister(collector)
+        return [metric for collector in self._collectors for metric in _described(collector)]
+
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """A registry of only the samples with these names."""
         return RestrictedRegistry(names, self)
@@ -371,9 +387,7 @@ class CollectorRegistry:
         """Families made by Python code, as that module of prometheus_client prints them."""
         if not families:
             return b""
-        import importlib
-
-        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
+        generate_latest = printer(module)
         out = []
         for family in families:
             try:
