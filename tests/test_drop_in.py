@@ -318,7 +318,7 @@ print("c_total 3.0" in text, text.count("# TYPE process_open_fds"), text.count("
 
 def test_a_metric_of_either_registers_in_the_other() -> None:
     ours, theirs = ferrometer.CollectorRegistry(), prometheus_client.CollectorRegistry()
-    ferrometer.Counter("native", "h", registry=theirs).inc(3)  # type: ignore[arg-type]
+    ferrometer.Counter("native", "h", registry=theirs).inc(3)
     prometheus_client.Counter("theirs", "h", registry=ours).inc(4)  # type: ignore[arg-type]
     assert values(prometheus_client.generate_latest(theirs)) == {"native_total": 3}
     assert values(ferrometer.generate_latest(ours)) == {"theirs_total": 4}
