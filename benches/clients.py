@@ -230,7 +230,7 @@ def _row(
     def measure(effort: Effort) -> Samples:
         return interleave(
             make,
-            rounds=effort.rounds(600),
+            rounds=effort.rounds(400),
             seconds=effort.seconds(0.001),
             title=title,
             builds=effort.rounds(10, 1),

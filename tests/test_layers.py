@@ -17,8 +17,10 @@ CORE = ROOT / "rust" / "core" / "src"
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core", "conventions"}),
     frozenset(
-        {"_flight", "_peer", "_validation", "config", "request_id", "route_template", "system", "timing"}
+        {"_budget", "_flight", "_peer", "_validation", "config", "request_id", "route_template", "system"}
+        | {"timing"}
     ),
+    frozenset({"_families"}),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),
@@ -27,6 +29,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
+    frozenset({"startup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -5,7 +5,7 @@ Whatever begins with an underscore is between this module and the Python files b
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
@@ -25,13 +25,13 @@ __all__ = [
     "exports_created",
     "new_request_id",
     "own_methods",
+    "protobuf_family",
     "request_id_var",
     "show_call",
 ]
 
 __version__: str
 
-_Number: TypeAlias = SupportsFloat | SupportsIndex
 #: Labels, value, and seconds since 1970.
 _Exemplar: TypeAlias = tuple[dict[str, str], float, float]
 #: Suffix, labels that the series does not have, value, label values, exemplar.
@@ -164,7 +164,7 @@ class Metric:
 class Counter(Metric):
     """The native half of ``ferrometer.Counter``."""
 
-    def inc(self, amount: _Number = 1, exemplar: Mapping[str, str] | None = None) -> None:
+    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
         """Adds to the count; int amounts up to 2**63 in all are exact, others are sums of doubles.
 
         Raises ValueError for a negative or non-finite amount, TypeError for what is no number, and
@@ -174,22 +174,22 @@ class Counter(Metric):
 class Gauge(Metric):
     """The native half of ``ferrometer.Gauge``."""
 
-    def inc(self, amount: _Number = 1) -> None:
+    def inc(self, amount: float = 1) -> None:
         """Adds any double, NaN and infinities included.
 
         Raises RuntimeError in the modes ``mostrecent`` and ``livemostrecent``.
         """
 
-    def dec(self, amount: _Number = 1) -> None:
+    def dec(self, amount: float = 1) -> None:
         """Subtracts. Raises as ``inc`` does."""
 
-    def set(self, value: _Number | str) -> None:
+    def set(self, value: float) -> None:
         """Replaces the value by ``float(value)``."""
 
 class Histogram(Metric):
     """The native half of ``ferrometer.Histogram``."""
 
-    def observe(self, amount: _Number, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
         """Records an amount in the metric's unit, into the first bucket with ``amount <= le``.
 
         Negative amounts and infinities are recorded. NaN is recorded nowhere and counted in
@@ -199,7 +199,7 @@ class Histogram(Metric):
 class Summary(Metric):
     """The native half of ``ferrometer.Summary``."""
 
-    def observe(self, amount: _Number) -> None:
+    def observe(self, amount: float) -> None:
         """As ``Histogram.observe``, without buckets."""
 
 class Info(Metric):
@@ -209,7 +209,7 @@ class Enum(Metric):
     """The native half of ``ferrometer.Enum``."""
 
 # A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
-_Further: TypeAlias = tuple[str, str, str, Sequence[tuple[str, Sequence[tuple[str, str]], float]]]
+_TimedSample: TypeAlias = tuple[str, Sequence[tuple[str, str]], float, int | None]
 
 @final
 class Registry:
@@ -238,18 +238,30 @@ class Registry:
     def fail(self, source: str) -> None:
         """Counts a callback or collector that raised, in ``ferrometer_scrape_errors_total``."""
 
-    def text(self, leave_out: Sequence[Metric]) -> bytes:
-        """The Prometheus text format 0.0.4 without some metrics; the GIL is released meanwhile."""
+    def text(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """The Prometheus text format 0.0.4 without some metrics, between two other parts; the GIL is
+        released meanwhile."""
 
-    def openmetrics(self, leave_out: Sequence[Metric]) -> bytes:
-        """OpenMetrics 1.0 without some metrics and without its end mark; the GIL is released meanwhile."""
+    def openmetrics(self, leave_out: Sequence[Metric], before: bytes, after: bytes) -> bytes:
+        """OpenMetrics 1.0, likewise; ``after`` brings the end mark."""
 
     def protobuf(
-        self, leave_out: Sequence[Metric], native_buckets: int, further: Sequence[_Further]
+        self,
+        leave_out: Sequence[Metric],
+        names: set[str] | None,
+        native_buckets: int,
+        before: bytes,
+        after: bytes,
     ) -> bytes:
-        """Length-delimited ``io.prometheus.client.MetricFamily`` messages without some metrics but with
-        further families; native histograms have at most ``native_buckets`` buckets. The GIL is released
-        meanwhile."""
+        """Length-delimited ``io.prometheus.client.MetricFamily`` messages, likewise; where ``names`` are
+        given, of only the families that have samples of one of these. Native histograms have at most
+        ``native_buckets`` buckets."""
+
+def protobuf_family(
+    name: str, documentation: str, kind: str, unit: str, samples: Sequence[_TimedSample]
+) -> bytes:
+    """A family of a collector written in Python as a length-delimited protobuf message. Of a sample:
+    suffix, labels, value, and its time in milliseconds since 1970."""
 
 # The middleware.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from _thread import _local
 
 from . import _core
+from ._families import Taking
+from ._families import names as names_of_family
 from ._validation import full_name, is_plain_label, is_plain_name, label_names
-from .registry import REGISTRY, CollectorRegistry, _names, _Taking
+from .registry import REGISTRY, CollectorRegistry
 from .timing import Timer
 
 TYPE_CHECKING = False
@@ -143,7 +145,7 @@ class MetricWrapperBase(_Native):
         known = self._defined
         native = registry._native if ours else None
         plain = type(self) in PLAIN
-        with registry._taking(_names(full, self._type)) if ours else _Taking({}, []):
+        with registry._taking(names_of_family(full, self._type)) if ours else Taking({}, []):
             self._define(
                 native,
                 self._type,

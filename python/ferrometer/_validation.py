@@ -123,7 +123,10 @@ def bucket_bounds(buckets: Iterable[float | str]) -> tuple[float, ...]:
 
 def quantile_shares(quantiles: Iterable[float]) -> tuple[float, ...]:
     """The quantiles as numbers. Raises ValueError for one outside [0, 1] and for one given twice."""
-    shares = tuple(float(q) for q in quantiles)
+    try:
+        shares = tuple(float(q) for q in quantiles)
+    except ValueError as error:
+        raise ValueError(f"quantiles are numbers in [0, 1]: {error}; p99 is 0.99") from None
     for q in shares:
         if not 0 <= q <= 1:
             raise ValueError(f"quantiles are in [0, 1], not {q}: p99 is 0.99")

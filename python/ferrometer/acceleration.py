@@ -14,8 +14,9 @@ from threading import Lock
 from typing import Any
 
 from . import metrics as native
+from ._families import Taking
 from ._metric import PLAIN, MetricWrapperBase
-from .registry import CollectorRegistry, _is_native, _Taking
+from .registry import CollectorRegistry, _is_native
 
 _KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 #: Where a metric's registry is among the positional arguments.
@@ -131,10 +132,10 @@ class _Registry:
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return object.__new__(cls)
 
-    def _taking(self, names: list[str]) -> _Taking:
+    def _taking(self, names: list[str]) -> Taking:
         if duplicates := self._names_to_collectors.keys() & set(names):
             raise import_module("prometheus_client.registry").DuplicateTimeseries(duplicates)
-        return _Taking(self._names_to_collectors, names)
+        return Taking(self._names_to_collectors, names)
 
 
 # The default registry: others hold it, so it changes its class.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ._families import protobuf_of
 from ._peer import lazily, printer
-from .registry import REGISTRY, CollectorRegistry
+from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,32 +75,31 @@ def _how(escaping: str) -> dict[str, str]:
     return {} if escaping == _ESCAPING else {"escaping": escaping}
 
 
-def generate_protobuf(
-    registry: CollectorRegistry = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS
-) -> bytes:
+def generate_protobuf(registry: Collector = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS) -> bytes:
     """The registry as length-delimited protobuf messages, with native histograms.
+
+    Histograms of other objects with a ``collect()`` are classic only. A restricted registry shows the whole
+    of each family of ferrometer's of which a sample was asked for.
 
     :param native_buckets: how many buckets a native histogram may have; its resolution is the finest, up
         to 128 buckets an octave, that needs no more. Histograms with negative values stay classic.
     """
     if native_buckets < 1:
         raise ValueError(f"native_buckets must be at least 1, not {native_buckets}")
-    return registry._protobuf(native_buckets)
-
-
-def _is_new(version: str) -> bool:
-    return version in ("1.0.0", "2.0.0")
+    if _is_ours(registry) or isinstance(registry, RestrictedRegistry):
+        return registry._protobuf(native_buckets)  # type: ignore[attr-defined,no-any-return]  # checked
+    return b"".join(protobuf_of(family) for family in registry.collect())
 
 
 def _with(encoder: Callable[..., bytes], how: dict[str, str]) -> Encoder:
     return lambda registry: encoder(registry, **how)
 
 
-def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[Encoder, str]:
+def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
     """The encoder that an Accept header prefers, and its media type; text when it names none of ours.
 
-    Quality values count, and among equals the order of the header, as Prometheus sends it. Protobuf is
-    offered for ferrometer's own registries.
+    Quality values count, and among equals the order of the header, as Prometheus sends it. What makes no
+    sense is passed over.
     """
     best: tuple[float, Encoder, str] = (0.0, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
     for item in (accept or "").split(","):
@@ -109,33 +109,28 @@ def choose_encoder(accept: str | None, registry: Collector = REGISTRY) -> tuple[
             quality = float(given.get("q", "1"))
         except ValueError:
             continue
-        if quality <= best[0]:
+        if not best[0] < quality <= 1:  # NaN is neither
             continue
         version = given.get("version", "")
         escaping = given.get("escaping", "")
         escaping = escaping if escaping in _ESCAPINGS else _ESCAPING
         how = {"escaping": escaping}
         match media.lower():
-            case "text/plain" if _is_new(version):
-                best = (
-                    quality,
-                    _with(generate_latest, how),
-                    f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping={escaping}",
-                )
+            case "text/plain" if version == "1.0.0":
+                media = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping={escaping}"
+                best = (quality, _with(generate_latest, how), media)
             case "text/plain" | "text/*" | "*/*":
                 best = (quality, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-            case "application/openmetrics-text" if _is_new(version):
-                how = how | {"version": version}
-                media = f"application/openmetrics-text; version={version}; charset=utf-8; escaping={escaping}"
+            case "application/openmetrics-text" if version == "1.0.0":
+                media = f"{CONTENT_TYPE_OPENMETRICS}; escaping={escaping}"
                 best = (quality, _with(generate_openmetrics, how), media)
             case "application/openmetrics-text" if version in ("", "0.0.1"):
                 best = (quality, generate_openmetrics, CONTENT_TYPE_OPENMETRICS)
             case "application/vnd.google.protobuf" if (
-                _is_ours(registry)
-                and given.get("proto", "") == "io.prometheus.client.metricfamily"
+                given.get("proto", "") == "io.prometheus.client.metricfamily"
                 and given.get("encoding", "") == "delimited"
             ):
-                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)  # type: ignore[assignment]  # ours
+                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)
     return best[1], best[2]
 
 

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
+from functools import partial
 
 from . import _core
+from ._budget import Errands
+from ._families import (
+    DuplicateTimeseries,
+    Families,
+    Taking,
+    TargetInfo,
+    computed,
+    described,
+    names,
+    names_of,
+    protobuf_of,
+)
 from ._peer import lazily, printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Protocol
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
 
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
+    from ._families import Collector as Collector
     from ._metric import MetricWrapperBase
 
-    class Collector(Protocol):
-        """Anything with prometheus_client's ``collect()``."""
-
-        def collect(self) -> Iterable[Metric]:
-            """The families of this moment."""
-
-
-#: What the sample names of a type may end in.
-_SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
+    _T = TypeVar("_T")
 
 
 #: What a registry may have to say about itself.
@@ -43,63 +43,12 @@ _OWN = [
 ]
 
 
-def _names(name: str, kind: str) -> list[str]:
-    return [name + suffix for suffix in ("", *_SUFFIXES.get(kind, ()))]
-
-
-def _names_of(metrics: Iterable[Metric]) -> list[str]:
-    return [name for metric in metrics for name in _names(metric.name, metric.type)]
-
-
-def _described(collector: Collector) -> Iterable[Metric]:
-    describe: Callable[[], Iterable[Metric]] = getattr(collector, "describe", collector.collect)
-    return describe()
-
-
-class DuplicateTimeseries(ValueError):
-    """A name is taken: ``duplicates`` are those that clash."""
-
-    def __init__(self, text: str, duplicates: set[str]) -> None:
-        super().__init__(text)
-        self.duplicates = duplicates
-
-
 def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
     return isinstance(collector, _core.Metric)
 
 
-def _computed(rows: Iterable[_core._Family]) -> Iterator[Metric]:
-    for name, help_, kind, unit, samples in rows:
-        from prometheus_client.metrics_core import Metric
-
-        metric = Metric(name, help_, kind, unit)
-        for suffix, labels, value in samples:
-            metric.add_sample(name + suffix, labels, value)
-        yield metric
-
-
-class _Families:
-    """A collector of given families."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-class _TargetInfo:
-    """The collector that stands for a registry's target info."""
-
-    def __init__(self, labels: dict[str, str]) -> None:
-        self._labels = labels
-
-    def collect(self) -> list[Metric]:
-        from prometheus_client.metrics_core import Metric
-
-        metric = Metric("target", "Target metadata", "info")
-        metric.add_sample("target_info", self._labels, 1)
-        return [metric]
+def _source(collector: Collector) -> str:
+    return collector._name if _is_native(collector) else type(collector).__qualname__
 
 
 # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
@@ -107,21 +56,6 @@ class _TargetInfo:
 _LOCK = RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
-
-
-class _Taking:
-    """Makes of a name's being taken the error that prometheus_client raises."""
-
-    def __init__(self, taken: dict[str, Collector], names: list[str]) -> None:
-        self._taken = taken
-        self._names = names
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError) and str(error).startswith("Duplicated"):
-            raise DuplicateTimeseries(str(error), self._taken.keys() & set(self._names)) from None
 
 
 class RestrictedRegistry:
@@ -136,6 +70,9 @@ class RestrictedRegistry:
         for family in self._registry._families(self._name_set):
             if restricted := family._restricted_metric(self._name_set):  # type: ignore[no-untyped-call]
                 yield restricted
+
+    def _protobuf(self, native_buckets: int) -> bytes:
+        return self._registry._protobuf(native_buckets, self._name_set)
 
 
 class CollectorRegistry:
@@ -165,6 +102,7 @@ class CollectorRegistry:
         #: Modules whose collectors join at the first look at the registry, and those that have.
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
+        self._errands: Errands[Collector, list[Metric] | bool] = Errands()
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -173,7 +111,7 @@ class CollectorRegistry:
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
         if _is_native(collector):
-            with self._taking(_names(collector._name, collector._type)):
+            with self._taking(names(collector._name, collector._type)):
                 self._native.adopt(collector)
             self._note(collector)
             return
@@ -181,21 +119,21 @@ class CollectorRegistry:
         describe = getattr(collector, "describe", None) or (
             collector.collect if self._auto_describe else list
         )
-        names = _names_of(describe())
-        with self._taking(names):
-            self._native.reserve(names, repr(collector))
+        taken = names_of(describe())
+        with self._taking(taken):
+            self._native.reserve(taken, repr(collector))
         with self._lock:
-            self._collectors[collector] = names
-            self._names_to_collectors.update(dict.fromkeys(names, collector))
-            if self._support_collectors_without_names and not names:
+            self._collectors[collector] = taken
+            self._names_to_collectors.update(dict.fromkeys(taken, collector))
+            if self._support_collectors_without_names and not taken:
                 self._collectors_without_names.append(collector)
 
-    def _taking(self, names: list[str]) -> _Taking:
+    def _taking(self, taken: list[str]) -> Taking:
         """While names are taken: default collectors give way, and a clash says which names it is about."""
         for collector in self._default_collectors:
-            if collector in self._collectors and set(names).intersection(self._collectors[collector]):
+            if collector in self._collectors and set(taken).intersection(self._collectors[collector]):
                 self.unregister(collector)
-        return _Taking(self._names_to_collectors, names)
+        return Taking(self._names_to_collectors, taken)
 
     def _load_defaults(self) -> None:
         modules, self._defaults = self._defaults, ()
@@ -216,16 +154,16 @@ class CollectorRegistry:
 
     def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
-        names = _names(metric._name, metric._type)
+        taken = names(metric._name, metric._type)
         with self._lock:
-            known = self._names_to_collectors.get(names[0])
+            known = self._names_to_collectors.get(taken[0])
             if known is metric:
                 return
             if known is not None:
                 # The same definition as another class, as after a reload: the new one speaks for it.
                 del self._collectors[known]
-            self._collectors[metric] = names
-            self._names_to_collectors.update(dict.fromkeys(names, metric))
+            self._collectors[metric] = taken
+            self._names_to_collectors.update(dict.fromkeys(taken, metric))
 
     def unregister(self, collector: Collector) -> None:
         """Removes a metric or a collector. Raises KeyError when it is not registered."""
@@ -250,7 +188,7 @@ class CollectorRegistry:
             self._native.release(["target_info"])
         with self._lock:
             if labels:
-                self._names_to_collectors["target_info"] = _TargetInfo(labels)
+                self._names_to_collectors["target_info"] = TargetInfo(labels)
             else:
                 self._names_to_collectors.pop("target_info", None)
             self._target_info = labels
@@ -274,7 +212,7 @@ class CollectorRegistry:
         for collector in self._default_collectors:
             if collector in self._collectors:
                 self.unregister(collector)
-        return [metric for collector in self._collectors for metric in _described(collector)]
+        return [metric for collector in self._collectors for metric in described(collector)]
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """A registry of only the samples with these names."""
@@ -290,28 +228,52 @@ class CollectorRegistry:
 
     def _families(self, names: set[str] | None) -> Iterator[Metric]:
         """All families, or those of the collectors that may have samples of these names."""
+        everything, wanted = self._wanted(names)
+        yield from self._target_families(names)
+        python: dict[Collector, Callable[[], list[Metric] | bool]] = {
+            collector: partial(self._collected, collector)
+            for collector in wanted
+            if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
+        }
+        told = self._errands.run(python)
+        for collector in wanted:
+            families = self._in_time(*next(told)) if collector in python else self._collected(collector)
+            if isinstance(families, list):
+                yield from families
+        # What native code records, and what the registry has to say about itself.
+        yield from computed(self._native.computed([c for c in everything if _is_native(c)]))
+
+    def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
+        """All collectors, and those that may have samples of these names."""
         self._load_defaults()
         with self._lock:
             everything = list(self._collectors)
             if names is None:
-                wanted: Iterable[Collector] = everything
-            else:
-                chosen = {self._names_to_collectors.get(name): None for name in names}
-                wanted = [c for c in everything if c in chosen] + self._collectors_without_names
-        if names is None or "target_info" in names:
-            yield from self._target_families()
-        for collector in wanted:
-            yield from self._collected(collector)
-        # What native code records, and what the registry has to say about itself.
-        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
+                return everything, everything
+            chosen = {self._names_to_collectors.get(name): None for name in names}
+            return everything, [c for c in everything if c in chosen] + self._collectors_without_names
 
     def _collected(self, collector: Collector) -> list[Metric]:
         """The families of one collector; none when it raises."""
         try:
             return list(collector.collect())
         except Exception as error:  # the application's own code: anything can come out of it
-            self._failed(collector._name if _is_native(collector) else type(collector).__qualname__, error)
+            self._failed(_source(collector), error)
             return []
+
+    def _called(self, metric: MetricWrapperBase) -> bool:
+        """Whether a metric's callbacks have told its values."""
+        try:
+            metric._run_callbacks()
+        except Exception as error:  # likewise
+            self._failed(metric._name, error)
+            return False
+        return True
+
+    def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
+        if result is None:
+            self._failed(_source(collector), TimeoutError("not done before the scrape had to be answered"))
+        return result
 
     def _failed(self, source: str, error: Exception) -> None:
         self._native.fail(source)
@@ -328,73 +290,71 @@ class CollectorRegistry:
     def _text(self, **how: str) -> bytes:
         """The text exposition. Only callbacks, foreign collectors and odd names run Python."""
         from_python, leave_out = self._from_python()
-        further = self._printed(from_python, "exposition", how)
-        return self._target("exposition", how) + self._native.text(leave_out) + further
+        parts = (
+            self._printed(families, "exposition", how) for families in (self._target_families(), from_python)
+        )
+        return self._native.text(leave_out, *parts)
 
     def _openmetrics(self, **how: str) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
-        printed = (
-            self._target("openmetrics.exposition", how),
-            self._printed(from_python, "openmetrics.exposition", how),
+        before, after = (
+            self._printed(families, "openmetrics.exposition", how)
+            for families in (self._target_families(), from_python)
         )
-        target, further = (part.replace(b"# EOF\n", b"") for part in printed)
-        return target + self._native.openmetrics(leave_out) + further + b"# EOF\n"
+        return self._native.openmetrics(leave_out, before, after + b"# EOF\n")
 
-    def _protobuf(self, native_buckets: int) -> bytes:
-        """The protobuf exposition, likewise."""
-        from_python, leave_out = self._from_python()
-        further = []
-        for family in (*self._target_families(), *from_python):
-            try:
-                samples = [
-                    (s.name.removeprefix(family.name), sorted(s.labels.items()), float(s.value))
-                    for s in family.samples
-                ]
-                further.append((family.name, family.documentation, family.type, samples))
-            except Exception as error:  # a family that is none
-                self._failed(str(getattr(family, "name", family)), error)
-        return self._native.protobuf(leave_out, native_buckets, further)
+    def _protobuf(self, native_buckets: int, names: set[str] | None = None) -> bytes:
+        """The protobuf exposition, likewise; where names are given, the families with such samples."""
+        from_python, leave_out = self._from_python(names)
+        before, after = (
+            b"".join(self._each(families, protobuf_of))
+            for families in (self._target_families(names), from_python)
+        )
+        return self._native.protobuf(leave_out, names, native_buckets, before, after)
 
-    def _target_families(self) -> Sequence[Metric]:
-        return _TargetInfo(self._target_info).collect() if self._target_info else ()
+    def _target_families(self, names: set[str] | None = None) -> list[Metric]:
+        wanted = self._target_info and (names is None or "target_info" in names)
+        return TargetInfo(self._target_info).collect() if wanted and self._target_info else []
 
-    def _target(self, module: str, how: dict[str, str]) -> bytes:
-        return self._printed(self._target_families(), module, how)
-
-    def _from_python(self) -> tuple[list[Metric], list[MetricWrapperBase]]:
+    def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
-        self._load_defaults()
-        with self._lock:
-            collectors = list(self._collectors)
         leave_out: list[MetricWrapperBase] = []
-        families: list[Metric] = []
-        for collector in collectors:
+        errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
+        for collector in self._wanted(names)[1]:
             if not _is_native(collector):
-                families += self._collected(collector)
+                errands[collector] = partial(self._collected, collector)
             elif collector._tells_samples or collector._meta["odd"]:
                 leave_out.append(collector)
-                families += self._collected(collector)
+                errands[collector] = partial(self._collected, collector)
             elif collector._has_callbacks:
-                try:
-                    collector._run_callbacks()
-                except Exception as error:  # the application's own code: anything can come out of it
-                    leave_out.append(collector)
-                    self._failed(collector._name, error)
+                errands[collector] = partial(self._called, collector)
+        families: list[Metric] = []
+        for collector, result in self._errands.run(errands):
+            told = self._in_time(collector, result)
+            if isinstance(told, list):
+                families += told
+            elif not told and _is_native(collector):
+                leave_out.append(collector)
+        if names is not None:
+            restricted = (family._restricted_metric(names) for family in families)  # type: ignore[no-untyped-call]
+            families = [family for family in restricted if family]
         return families, leave_out
 
-    def _printed(self, families: Sequence[Metric], module: str, how: dict[str, str]) -> bytes:
+    def _printed(self, families: list[Metric], module: str, how: dict[str, str]) -> bytes:
         """Families made by Python code, as that module of prometheus_client prints them."""
         if not families:
             return b""
         generate_latest = printer(module)
-        out = []
+        printed = self._each(families, lambda family: generate_latest(Families([family]), **how))
+        return b"".join(text.removesuffix(b"# EOF\n") for text in printed)
+
+    def _each(self, families: list[Metric], encode: Callable[[Metric], bytes]) -> Iterator[bytes]:
         for family in families:
             try:
-                out.append(generate_latest(_Families([family]), **how))
-            except Exception as error:  # a family that prometheus_client itself cannot print
+                yield encode(family)
+            except Exception as error:  # a family that breaks its own library's rules
                 self._failed(str(getattr(family, "name", family)), error)
-        return b"".join(out)
 
 
 #: The registry that metrics join by default.

@@ -108,7 +108,9 @@ def examine(
     are dropped, and it is flown once more. What it showed at its best is back at the end, and the
     collector is returned, still open.
     """
-    others = {metric._name for metric in registry._collector_to_names if isinstance(metric, MetricWrapperBase)}
+    others = {
+        metric._name for metric in registry._collector_to_names if isinstance(metric, MetricWrapperBase)
+    }
     make()
     collector = make()
     check(collector)

@@ -99,11 +99,11 @@ TREES = {
         V2_MOUNT,
         {
             "sys/fs/cgroup": {"cpu.stat": "usage_usec 9\n"},
-            "sys/fs/cgroup/system.slice": v2_group(),
-            "sys/fs/cgroup/system.slice/app.service": v2_group("536870912", "150000 100000"),
+            "sys/fs/cgroup/system.slice": v2_group(f"{1 << 30}", "90000 100000", used=1),
+            "sys/fs/cgroup/system.slice/app.service": v2_group("536870912", "70000 100000"),
         },
         512 << 20,
-        min(1.5, CORES),
+        0.7,
     ),
     "v2, the limit is the pod's": Tree(
         "0::/pod/container\n",
@@ -226,7 +226,7 @@ def test_a_process_that_is_moved(registry: PedanticRegistry, tmp_path: Path) -> 
     assert value(registry, "cgroup_memory_limit_bytes") == min(512 << 20, MACHINE)
     (root / "proc/self/cgroup").write_text("0::/system.slice\n")
     collect(collector)
-    assert value(registry, "cgroup_memory_limit_bytes") == MACHINE
+    assert value(registry, "cgroup_memory_limit_bytes") == min(1 << 30, MACHINE)
 
 
 def test_without_control_groups_it_is_unavailable(registry: PedanticRegistry, tmp_path: Path) -> None:

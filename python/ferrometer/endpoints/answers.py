@@ -12,6 +12,7 @@ from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from .._budget import within
 from ..exposition import choose_encoder
 from ..health import HealthChecks, HealthReport, timestamp
 from ..registry import CollectorRegistry
@@ -26,6 +27,9 @@ _T = TypeVar("_T")
 # encoding itself.
 _GZIP_LEVEL = 1
 
+# Seconds; who waits longer need not be hurried, and threads cannot be waited for that long everywhere.
+_PATIENCE = 1e6
+
 _THREADS = 2
 _limiter: RunVar[CapacityLimiter] = RunVar("ferrometer_endpoints_limiter")
 
@@ -36,6 +40,16 @@ def _accepts_gzip(header: str) -> bool:
         if coding.strip() == "gzip":
             return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False
+
+
+def _scrape_seconds(header: str | None) -> float | None:
+    """How long collecting may take, by what a scraper says about its patience; None where it says nothing."""
+    try:
+        patience = float(header or "")
+    except ValueError:
+        return None
+    # A tenth is for everything else: the encoding, the network, the thread that had to be waited for.
+    return patience * 0.9 if 0 < patience < _PATIENCE else None
 
 
 async def off_loop(build: Callable[[], _T]) -> _T:
@@ -64,16 +78,21 @@ class Answers:
         self._flat = flat_health
 
     async def metrics(self, request: Request) -> Response:
-        """Text, OpenMetrics or protobuf, as the scraper prefers; ``name[]`` chooses samples."""
+        """Text, OpenMetrics or protobuf, as the scraper prefers; ``name[]`` chooses samples.
+
+        Collectors and callbacks that would outlast the scraper's timeout are left out.
+        """
         self._stats.system.watch()
         names = request.query_params.getlist("name[]")
         registry: Collector = self._registry.restricted_registry(names) if names else self._registry
-        encode, media_type = choose_encoder(request.headers.get("accept"), registry)
+        encode, media_type = choose_encoder(request.headers.get("accept"))
+        seconds = _scrape_seconds(request.headers.get("x-prometheus-scrape-timeout-seconds"))
         zipped = _accepts_gzip(request.headers.get("accept-encoding", ""))
 
         def build() -> bytes:
             self._stats.system.read()
-            body = encode(registry)
+            with within(seconds):
+                body = encode(registry)
             return gzip.compress(body, _GZIP_LEVEL) if zipped else body
 
         headers = {"Content-Type": media_type, "Vary": "Accept, Accept-Encoding"}

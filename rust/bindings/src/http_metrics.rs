@@ -23,6 +23,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Instrument {
     pub sampler: Sampler,
     /// Whether only some requests are timed.
     pub sampled: bool,
+    /// So many of the next requests are timed in any case.
+    eager: Cell<u32>,
     pub clock: &'static Clock,
 }
 
@@ -56,12 +59,37 @@ pub struct Options<'a, 'py> {
     pub buckets: Option<Vec<f64>>,
 }
 
-// SAFETY: the gauge lies in a series that `shared` owns; recording into it takes the GIL like everything else.
+// SAFETY: the gauge lies in a series that `shared` owns; that and `eager` are only touched with the GIL held.
 unsafe impl Send for Instrument {}
 // SAFETY: as above.
 unsafe impl Sync for Instrument {}
 
+/// A series shows nothing of what was not timed before its first sample, so the first requests of all, and those after
+/// a new endpoint appeared, are timed whatever the sampler says. Which ones does not depend on how long they take, so
+/// the distribution stays unbiased.
+const EAGER: u32 = 64;
+
 impl Instrument {
+    /// Whether this request is timed.
+    #[inline(always)]
+    pub fn times(&self) -> bool {
+        !self.sampled || self.sampler.take() || self.is_eager()
+    }
+
+    #[inline(always)]
+    fn is_eager(&self) -> bool {
+        let left = self.eager.get();
+        if left > 0 {
+            self.eager.set(left - 1);
+        }
+        left > 0
+    }
+
+    /// A series without a sample has appeared.
+    pub fn be_eager(&self) {
+        self.eager.set(EAGER);
+    }
+
     /// The gauge of requests being served.
     #[inline(always)]
     pub fn in_flight(&self) -> &GaugeCell {
@@ -122,7 +150,8 @@ impl HttpMetrics {
     }
 
     fn __repr__(&self) -> String {
-        format!("HttpMetrics(namespace={:?}, sample={:?})", self.namespace, self.instrument.sampler.rate())
+        let namespace = self.namespace.as_ref().map_or_else(|| "None".into(), |namespace| format!("'{namespace}'"));
+        format!("HttpMetrics(namespace={namespace}, sample={:?})", self.sample())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -153,6 +182,7 @@ impl HttpMetrics {
         let in_flight = NonNull::from(&*shared.in_flight);
         let instrument = Instrument {
             in_flight,
+            eager: Cell::new(EAGER),
             shared,
             table: Table::new(),
             sampled: sampler.rate() < 1.0,

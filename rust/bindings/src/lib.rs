@@ -25,12 +25,14 @@ mod raw;
 mod registry;
 mod samples;
 
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 /// Native parts of ferrometer. Import from `ferrometer`, not from here.
 #[pymodule(gil_used = true)]
 mod _core {
-    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+    use super::{main_interpreter_only, Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
     use super::http_metrics::HttpMetrics;
@@ -39,13 +41,26 @@ mod _core {
     #[pymodule_export]
     use super::raw::own_methods;
     #[pymodule_export]
-    use super::registry::{export_created, exports_created, Registry};
+    use super::registry::{export_created, exports_created, protobuf_family, Registry};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        main_interpreter_only()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         ferrometer_core::fork::install();
         super::raw::install(module.py())?;
         super::middleware::install(module)
     }
+}
+
+/// Classes and caches are those of one interpreter, and so are the objects in them.
+fn main_interpreter_only() -> PyResult<()> {
+    // SAFETY: the GIL is held: a module is being imported.
+    if unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) } == 0 {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "ferrometer works in the main interpreter and in no subinterpreter. Under mod_wsgi: \
+         WSGIApplicationGroup %{GLOBAL}",
+    ))
 }

@@ -4,14 +4,14 @@ use crate::gil::detached;
 use crate::metric::{value_error, Metric};
 use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
+use ferrometer_core::encode::further::{encode_further, Further, Line};
 use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::labels::Labels;
-use ferrometer_core::registry::{Computed, Entry, Registry as Core, Sample, Value};
+use ferrometer_core::registry::{Entry, Registry as Core, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -83,30 +83,46 @@ impl Registry {
         self.core.fail(source);
     }
 
-    /// The text exposition without some metrics. The GIL is released while it is written.
-    fn text<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::Prometheus, leave_out, out))
+    /// The text exposition without some metrics, between two other parts. The GIL is released while it is
+    /// written.
+    fn text<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: Vec<Bound<'py, Metric>>,
+        before: &[u8],
+        after: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
+            text::encode(core, Format::Prometheus, leave_out, out);
+        })
     }
 
-    /// The OpenMetrics exposition without some metrics, and without its end mark. The GIL is released
-    /// while it is written.
-    fn openmetrics<'py>(&self, py: Python<'py>, leave_out: Vec<Bound<'py, Metric>>) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, |core, leave_out, out| text::encode(core, Format::OpenMetrics, leave_out, out))
+    /// The OpenMetrics exposition without some metrics, likewise. `after` brings the end mark.
+    fn openmetrics<'py>(
+        &self,
+        py: Python<'py>,
+        leave_out: Vec<Bound<'py, Metric>>,
+        before: &[u8],
+        after: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
+            text::encode(core, Format::OpenMetrics, leave_out, out);
+        })
     }
 
-    /// The protobuf exposition without some metrics but with further families; native histograms have at
-    /// most `native_buckets` buckets. The GIL is released while it is written.
+    /// The protobuf exposition without some metrics and, where `names` are given, of only the families
+    /// that have samples of one of these; native histograms have at most `native_buckets` buckets.
     fn protobuf<'py>(
         &self,
         py: Python<'py>,
         leave_out: Vec<Bound<'py, Metric>>,
+        names: Option<BTreeSet<String>>,
         native_buckets: usize,
-        further: Vec<Further>,
+        before: &[u8],
+        after: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.write(py, &leave_out, |core, leave_out, out| {
-            protobuf::encode(core, leave_out, native_buckets, out);
-            let further: Vec<_> = further.into_iter().map(computed).collect();
-            protobuf::encode_further(&further, out);
+        self.write(py, &leave_out, [before, after], |core, leave_out, out| {
+            protobuf::encode(core, leave_out, names.as_ref(), native_buckets, out);
         })
     }
 }
@@ -116,6 +132,7 @@ impl Registry {
         &self,
         py: Python<'py>,
         leave_out: &[Bound<'py, Metric>],
+        [before, after]: [&[u8]; 2],
         encode: impl FnOnce(&Core, &dyn Fn(&Family) -> bool, &mut Vec<u8>) + Send,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let leave_out: Vec<_> =
@@ -124,7 +141,9 @@ impl Registry {
             Clock::get().calibrate();
             let latest = self.latest.load(Relaxed);
             let mut out = Vec::with_capacity(latest + latest / 16 + 256);
+            out.extend_from_slice(before);
             encode(&self.core, &|family| leave_out.iter().any(|f| std::ptr::eq(&raw const **f, family)), &mut out);
+            out.extend_from_slice(after);
             self.latest.store(out.len(), Relaxed);
             out
         });
@@ -132,18 +151,28 @@ impl Registry {
     }
 }
 
-/// A family of a collector written in Python: name, help, type, and samples of suffix, labels and value.
-type Further = (String, String, String, Vec<(String, Vec<(String, String)>, f64)>);
+/// A sample of a family made in Python: suffix, labels, value, and its time in milliseconds since 1970.
+type Sample = (String, Vec<(String, String)>, f64, Option<i64>);
 
-fn computed((name, help, kind, samples): Further) -> Computed {
-    let samples = samples.into_iter().map(|(suffix, labels, value)| {
-        let mut text = Vec::new();
-        let (names, values): (Vec<_>, Vec<_>) = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).unzip();
-        Labels::new(&names).render(&values, &mut text);
-        let labels = String::from_utf8_lossy(&text).into_owned();
-        Sample { suffix, labels, value: Value::Float(value) }
+/// A family of a collector written in Python as a length-delimited protobuf message.
+#[pyfunction]
+pub fn protobuf_family(
+    py: Python<'_>,
+    name: String,
+    documentation: String,
+    kind: String,
+    unit: String,
+    samples: Vec<Sample>,
+) -> Bound<'_, PyBytes> {
+    let lines = samples.into_iter().map(|(suffix, labels, value, timestamp)| Line {
+        suffix,
+        labels,
+        value: Value::Float(value),
+        timestamp,
     });
-    Computed { name, help, kind, samples: samples.collect() }
+    let mut out = Vec::new();
+    encode_further(&Further { name, help: documentation, kind, unit, lines: lines.collect() }, &mut out);
+    PyBytes::new(py, &out)
 }
 
 /// Whether the text formats and `collect()` tell when counting began, in `_created` series.

@@ -89,7 +89,8 @@ impl Owner {
     }
 }
 
-fn names_of(definition: &Definition) -> Vec<String> {
+/// The names that the samples of such a family have.
+pub fn names_of(definition: &Definition) -> Vec<String> {
     let suffixes = definition.kind.suffixes().iter();
     std::iter::once(&"").chain(suffixes).map(|suffix| format!("{}{suffix}", definition.name)).collect()
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -47,6 +49,7 @@ _WORDS = {
     "not yet accepting": "starting",
     "in recovery mode": "starting",
     "shutting down": "shutdown",
+    "administrator command": "shutdown",
     "onnection refused": "refused",
     "No such file or directory": "refused",
     "does not exist": "no_database",
@@ -116,16 +119,15 @@ class Session:
 
     async def _ask(self, sql: str) -> list[Row]:
         connection = self._connection
-        # A task of its own: psycopg answers a cancellation by asking the server to cancel, and waits
-        # for its consent, which one that is frozen does not give.
+        # A task of its own, which is never cancelled: psycopg answers that by asking the server to
+        # cancel, and waits for its consent, which one that is frozen does not give.
         task = asyncio.ensure_future(_query(connection, sql))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._connection = None
-            abandon(connection)
-            task.cancel()
-            task.add_done_callback(_ignore)
+            task.add_done_callback(functools.partial(_left_behind, connection))
+            _hang_up(connection)
             raise
         except Exception as error:
             explanation = explained(error, "query")
@@ -196,9 +198,21 @@ def abandon(connection: Any) -> None:
             connection.pgconn.finish()
 
 
-def _ignore(task: asyncio.Task[Any]) -> None:
+def _hang_up(connection: Any) -> None:
+    """End the question in the air: whoever waits on the socket sees its end, whatever the server does."""
+    with suppress(Exception):
+        if callable(getattr(connection, "terminate", None)):
+            connection.terminate()
+            return
+        # A duplicate, since libpq closes its own; what is shut down is the connection behind both.
+        with socket.fromfd(connection.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _left_behind(connection: Any, task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()  # asked for, so that asyncio does not report it
+    abandon(connection)
 
 
 def _is_closed(connection: Any) -> bool:

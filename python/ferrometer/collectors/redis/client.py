@@ -283,9 +283,10 @@ class _Flushes:
             else:
                 self._commands.failed(_command(queued), None, problem)
 
-    def _note(self, commands: Any, answers: Any, *rest: Any) -> Any:
-        self._answers = list(answers)
-        return self._raise(commands, answers, *rest)  # type: ignore[misc]  # set where this is
+    def _note(self, *args: Any) -> Any:
+        if len(args) == 2:  # commands, answers; older clusters pass their commands alone
+            self._answers = list(args[1])
+        return self._raise(*args)  # type: ignore[misc]  # set where this is
 
 
 def _command(queued: Any) -> object:

@@ -6,6 +6,11 @@
 //! It is checked at import against the official functions, and later versions, other implementations, and dicts of
 //! another shape use those.
 
+#![expect(
+    clippy::cast_ptr_alignment,
+    reason = "entries lie behind 8 or more one-byte indices, a power of two, so they are aligned as the table is"
+)]
+
 use super::ffi::Obj;
 use pyo3::ffi;
 use std::ptr::null_mut;

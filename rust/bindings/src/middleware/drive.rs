@@ -25,7 +25,7 @@ unsafe fn start(request: *mut Request) -> bool {
         instrument.shared.active.enter(request);
         if (*request).kind == Kind::Http {
             instrument.in_flight().add(1.0);
-            if !instrument.sampled || instrument.sampler.take() {
+            if instrument.times() {
                 (*request).flags |= TIMED;
                 (*request).started = instrument.clock.now();
             }
@@ -274,10 +274,8 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
 unsafe fn raise_from(given: &[Obj]) {
     // SAFETY: borrowed from the arguments, which the caller holds; `PyErr_Restore` takes references of its own.
     unsafe {
-        let mut given = given.iter().copied().chain([null_mut(), null_mut()]).map(|object| {
-            ffi::Py_XINCREF(object);
-            object
-        });
+        let mut given =
+            given.iter().copied().chain([null_mut(), null_mut()]).inspect(|&object| ffi::Py_XINCREF(object));
         let (kind, value, trace) = (given.next(), given.next(), given.next());
         let (mut kind, mut value, mut trace) =
             (kind.unwrap_or(null_mut()), value.unwrap_or(null_mut()), trace.unwrap_or(null_mut()));

@@ -162,7 +162,7 @@ unsafe fn judge(request: *mut Request, exception: Obj) -> Ending {
         let kind = ffi::Py_TYPE(exception);
         let full = std::ffi::CStr::from_ptr((*kind).tp_name).to_string_lossy();
         let name = full.rsplit('.').next().unwrap_or(&full).to_owned();
-        let is = |base| ffi::PyType_IsSubtype(kind, base as *mut ffi::PyTypeObject) != 0;
+        let is = |base: *mut ffi::PyTypeObject| ffi::PyType_IsSubtype(kind, base) != 0;
         match name.as_str() {
             // Cancellation by asyncio, uvloop and trio. Only these two of that name derive from no Exception.
             "CancelledError" | "Cancelled" if !is(ffi::PyExc_Exception.cast()) => Ending::Cancelled,
@@ -212,6 +212,9 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
             Some(measured) if middleware.hook.is_null() => measured,
             _ => {
                 kept = endpoint_of(&*request, middleware, &scope);
+                if !(*request).has(TIMED) && kept.known(method).is_none() {
+                    instrument.be_eager();
+                }
                 kept.measured(shared, method)?
             }
         };

@@ -101,17 +101,19 @@ pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
             _ => "closed",
         };
         let scope = Scope::new((*request).scope);
-        let find = || endpoint_of(&*request, middleware, &scope).socket(shared);
-        let Some(socket) = socket else { return find()?.outcome(shared, outcome) };
-        let series = match socket.series {
-            Some(series) => series,
-            None => {
-                let series = find()?;
-                series.outcome(shared, "accepted")?;
-                series.sent.add_int(socket.sent);
-                series.received.add_int(socket.received);
-                series
-            }
+        let Some(socket) = socket else {
+            let endpoint = endpoint_of(&*request, middleware, &scope);
+            shared.socket_connections.series(&[endpoint.name(), outcome])?.counter().inc();
+            return Ok(());
+        };
+        let series = if let Some(series) = socket.series {
+            series
+        } else {
+            let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
+            series.outcome(shared, "accepted")?;
+            series.sent.add_int(socket.sent);
+            series.received.add_int(socket.received);
+            series
         };
         series.duration.record(instrument.clock.seconds(socket.accepted, instrument.clock.now()));
         series.outcome(shared, outcome)

@@ -1,10 +1,12 @@
-//! Bytes for scrapers.
+//! Expositions.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+pub mod further;
 pub mod number;
 pub mod protobuf;
 pub mod text;
+mod wire;
 
 static CREATED: AtomicBool = AtomicBool::new(true);
 

@@ -1,0 +1,54 @@
+"""What type checkers say about code that uses ferrometer; and the stub against the module itself."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+pytest.importorskip("mypy", reason="pip install mypy")
+
+
+def mypy(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", tool, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_right_code_passes_and_wrong_code_does_not(tmp_path: Path) -> None:
+    """Of each wrong line the file says which error it expects; without these words they are errors."""
+    done = mypy("mypy", "--strict", "--config-file=", str(HERE / "right.py"), str(HERE / "wrong.py"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (HERE / "wrong.py").read_text().splitlines()
+    bare = tmp_path / "bare.py"
+    bare.write_text("\n".join(line.partition("  # type: ignore")[0] for line in lines))
+    done = mypy("mypy", "--strict", "--config-file=", str(bare))
+    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert found == {number for number, line in enumerate(lines, 1) if "# type: ignore" in line}
+
+
+def test_right_code_runs() -> None:
+    runpy.run_path(str(HERE / "right.py"))
+
+
+def test_the_stub_tells_the_truth() -> None:
+    done = mypy("mypy.stubtest", "--mypy-config-file", "pyproject.toml", "ferrometer._core")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_native_name_is_documented() -> None:
+    """Whatever a user can call has words, in the stub and at run time."""
+    from ferrometer import _core
+
+    for name in _core.__all__:
+        thing = getattr(_core, name)
+        if isinstance(thing, type):
+            assert thing.__doc__, name
+            for attribute, member in vars(thing).items():
+                if not attribute.startswith("__"):
+                    assert member.__doc__, f"{name}.{attribute}"
