@@ -104,7 +104,11 @@ def test_the_scraper_chooses(accept: str | None, media_type: str) -> None:
     assert chosen == media_type
     registry = CollectorRegistry()
     ferrometer.Gauge("g", "h", registry=registry)
-    encoders = {TEXT: generate_latest, OPEN: generate_openmetrics, PROTOBUF: generate_protobuf}
+    encoders: dict[str, Any] = {
+        TEXT: generate_latest,
+        OPEN: generate_openmetrics,
+        PROTOBUF: generate_protobuf,
+    }
     assert encode(registry) == encoders[media_type.split("; escaping=")[0]](registry)
 
 
