@@ -17,8 +17,8 @@ CORE = ROOT / "rust" / "core" / "src"
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core", "conventions"}),
     frozenset(
-        {"_budget", "_flight", "_peer", "_validation", "config", "request_id", "route_template", "system"}
-        | {"timing"}
+        {"_budget", "_flight", "_peer", "_trace", "_validation", "config", "request_id", "route_template"}
+        | {"system", "timing"}
     ),
     frozenset({"_families"}),
     frozenset({"registry"}),

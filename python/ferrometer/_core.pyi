@@ -275,7 +275,9 @@ _App: TypeAlias = Callable[
 class HttpMetrics:
     """The HTTP metrics of one application: families, routes, totals.
 
-    Two of these on one registry record into the same series; each has its own sampling. Raises ValueError
+    Two of these on one registry record into the same series; each has its own sampling. ``exemplars=True``
+    keeps, for each bucket of the durations, the latest trace: that of OpenTelemetry's active span when the
+    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises ValueError
     for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
     is not ferrometer's.
     """
@@ -286,6 +288,7 @@ class HttpMetrics:
         namespace: str | None = None,
         sample: float = 1.0,
         buckets: Sequence[float] | None = None,
+        exemplars: bool | Callable[[], str | None] | None = None,
     ) -> Self: ...
     @property
     def namespace(self) -> str | None:
@@ -310,7 +313,7 @@ class HttpMetrics:
 class MetricsMiddleware:
     """Measures every request to an ASGI application, and changes none.
 
-    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``.
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``, ``exemplars``.
     ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
     ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
     scope to a template, or to None where it knows none.
@@ -329,6 +332,7 @@ class MetricsMiddleware:
         skip_methods: Iterable[str] | None = None,
         request_id: bool = False,
         route: Callable[[MutableMapping[str, Any]], str | None] | None = None,
+        exemplars: bool | Callable[[], str | None] | None = None,
     ) -> Self: ...
     def __call__(
         self,

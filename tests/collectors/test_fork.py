@@ -79,7 +79,7 @@ def test_in_the_child_nothing_runs_until_it_is_asked_to(scope: str) -> None:
         before = collector.flights
         until(lambda before=before: collector.flights > before + 3, what="a flight of the parent")  # type: ignore[misc]
     scheduler.stop()
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_a_fork_in_the_middle_of_everything() -> None:
@@ -96,7 +96,7 @@ def test_a_fork_in_the_middle_of_everything() -> None:
         for _ in range(10):
             in_child(restart)
         assert scheduler.running
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_a_program_that_forks_ends_without_a_word(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_applications_own_lifespan_runs_within() -> None:
     with TestClient(app) as client:
         assert client.app_state == {"key": "state"}
     assert events == ["up, with collectors", "down, with collectors"]
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_without_a_lifespan_they_start_with_the_first_request_and_end_with_the_application() -> None:

@@ -59,7 +59,7 @@ def test_a_flight_in_the_air_is_waited_for(registry: CollectorRegistry) -> None:
     until(lambda: "take off" in events)
     scheduler.stop()
     assert events[-2:] == ["land", "close"], "closed under a flight"
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_a_coroutine_that_will_not_be_cancelled_is_left_behind_in_silence(
@@ -104,7 +104,7 @@ def test_on_the_applications_loop_it_leaves_no_task(registry: CollectorRegistry)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(application(), debug=True)
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_a_hung_flight_does_not_hold_up_the_applications_loop(registry: CollectorRegistry) -> None:
@@ -145,7 +145,7 @@ def test_astop_does_not_block_the_loop_it_is_awaited_on(registry: CollectorRegis
         return ticks
 
     assert asyncio.run(application()) >= 5
-    assert own_threads() == []
+    until(lambda: own_threads() == [], seconds=1)
 
 
 def test_a_scheduler_that_is_forgotten_ends(registry: CollectorRegistry) -> None:

@@ -159,14 +159,15 @@ def test_documentation_never_poisons(registry: CollectorRegistry, documentation:
 
 
 def test_definitions_that_miss_something() -> None:
-    for call in (
-        lambda: Counter("c"),  # type: ignore[call-arg]
-        lambda: Counter(),  # type: ignore[call-arg]
-        lambda: Counter("c", "h", colour="red"),  # type: ignore[call-arg]
-        lambda: Counter("c", "h", [], "", "", "", None, None, 5),  # type: ignore[misc]
-    ):
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        (("c",), {}),
+        ((), {}),
+        (("c", "h"), {"colour": "red"}),
+        (("c", "h", [], "", "", "", None, None, 5), {}),
+    ]
+    for args, kwargs in wrong:
         with pytest.raises(TypeError, match=r"Counter\.__init__\(\)"):
-            call()
+            Counter(*args, **kwargs)
 
 
 def test_unusual_registries() -> None:

@@ -103,7 +103,7 @@ def test_errors_keep_no_reference() -> None:
     counter = Counter("c", "h", ["a"], registry=None)
     value = "".join(["a", " value"])
     number: Any = "".join(["no", " number"])
-    child = counter.labels("x")
+    child: Any = counter.labels("x")
     for repeat in range(2):
         before = [sys.getrefcount(o) for o in (counter, value, number, child)]
         for _ in range(2000):

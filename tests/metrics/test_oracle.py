@@ -39,6 +39,12 @@ BUCKETS = st.one_of(
     st.just(("0.1", "1e3", "+Inf")),
     st.just((1e-300, 5e-324 * 3, 1e6, 1e16, 1.5e300)[2:]),
 )
+EXEMPLARS = st.one_of(
+    st.none(),
+    st.dictionaries(
+        st.sampled_from(["trace_id", "span", "Z"]), TEXTS.filter(lambda t: "}" not in t), max_size=2
+    ),
+)
 KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 
 
@@ -89,7 +95,9 @@ class Script(RuleBasedStateMachine):
         kind, names, pair = self.pick(data)  # type: ignore[misc]
         labels = self.labels(data, names)
         if kind == "Counter":
-            match data.draw(st.integers(0, 5)):
+            match data.draw(st.integers(0, 6)):
+                case 6:
+                    pair.do("inc", data.draw(EXACT), data.draw(EXEMPLARS), on=labels)
                 case 0:
                     pair.do("inc", on=labels)
                 case 1:
@@ -102,7 +110,8 @@ class Script(RuleBasedStateMachine):
             method = data.draw(st.sampled_from(["set", "inc", "dec"]))
             pair.do(method, data.draw(NUMBERS), on=labels)
         elif kind in ("Histogram", "Summary"):
-            pair.do("observe", data.draw(NUMBERS), on=labels)
+            exemplar = [data.draw(EXEMPLARS)] if kind == "Histogram" and data.draw(st.booleans()) else []
+            pair.do("observe", data.draw(NUMBERS), *exemplar, on=labels)
         elif kind == "Info":
             pair.do(
                 "info", data.draw(st.dictionaries(st.sampled_from(["a", "version", "zz"]), TEXTS)), on=labels

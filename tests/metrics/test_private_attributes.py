@@ -145,7 +145,8 @@ def test_what_a_registry_knows(registry: CollectorRegistry) -> None:
     for which in (registry, theirs):
         for collector in list(which._collector_to_names):
             which.unregister(collector)
-        assert which._names_to_collectors == which._collector_to_names == {}
+        assert not which._names_to_collectors
+        assert not which._collector_to_names
 
 
 def test_a_counter_that_can_be_set() -> None:

@@ -24,7 +24,7 @@ def both(script: Any) -> None:
     """Runs a script with each library; the expositions must be the same."""
     texts = []
     for library in LIBRARIES:
-        registry = library.CollectorRegistry()  # type: ignore[attr-defined]
+        registry = library.CollectorRegistry()
         script(library, registry)
         texts.append(masked(prometheus_client.generate_latest(registry)))
         if library is ferrometer:
@@ -35,7 +35,7 @@ def both(script: Any) -> None:
 
 def test_children_are_of_the_subclass() -> None:
     def script(library: Any, registry: Any) -> None:
-        class Budget(library.Counter):  # type: ignore[misc,name-defined]
+        class Budget(library.Counter):  # type: ignore[misc]
             def __init__(self, *args: Any, limit: float = 5, **kwargs: Any) -> None:
                 super().__init__(*args, **kwargs)
                 self.limit = limit
@@ -66,7 +66,7 @@ def test_a_subclass_written_for_prometheus_client() -> None:
     """With its whole signature, and nothing of ours in it."""
 
     def script(library: Any, registry: Any) -> None:
-        class Old(library.Histogram):  # type: ignore[misc,name-defined]
+        class Old(library.Histogram):  # type: ignore[misc]
             def __init__(
                 self,
                 name: str,
@@ -107,11 +107,11 @@ def test_a_subclass_written_for_prometheus_client() -> None:
 
 def test_own_samples() -> None:
     def script(library: Any, registry: Any) -> None:
-        class Doubled(library.Gauge):  # type: ignore[misc,name-defined]
+        class Doubled(library.Gauge):  # type: ignore[misc]
             def _child_samples(self) -> Any:
                 return [(s[0], s[1], s[2] * 2, *s[3:]) for s in super()._child_samples()]
 
-        class Forgetful(library.Counter):  # type: ignore[misc,name-defined]
+        class Forgetful(library.Counter):  # type: ignore[misc]
             def collect(self) -> Any:
                 families = list(super().collect())
                 self.clear()
@@ -257,7 +257,7 @@ def test_a_subclass_without_its_parents_constructor() -> None:
         lambda u: u._value.get(),
     ):
         with pytest.raises(RuntimeError, match=r"not initialised: call super\(\)\.__init__\(\) first"):
-            call(Unborn())  # type: ignore[no-untyped-call]
+            call(Unborn())
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_type_that_is_not_the_classes_own(base: Any, kind: str) -> None:
 
 
 def test_two_metric_classes_at_once() -> None:
-    class Both(Counter, Histogram):  # type: ignore[misc]
+    class Both(Counter, Histogram):
         pass
 
     with pytest.raises(TypeError, match="must derive from exactly one metric class"):
@@ -298,7 +298,7 @@ def test_with_slots_and_with_mixins(registry: CollectorRegistry) -> None:
     class Mixed(Mixin, Counter):
         pass
 
-    slotted = Slotted("s", "h", ["l"], registry=registry)
+    slotted: Any = Slotted("s", "h", ["l"], registry=registry)
     slotted.labels("x").tag = "t"
     slotted.labels("x").inc()
     assert slotted.labels("x").tag == "t"

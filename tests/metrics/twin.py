@@ -8,18 +8,23 @@ from types import ModuleType
 from typing import Any
 
 import prometheus_client
+from prometheus_client.openmetrics import exposition as openmetrics
 
 import ferrometer
+from ferrometer.exposition import generate_openmetrics
 
 #: A line whose value is the moment at which a series was made.
 _CREATED = re.compile(r"^([A-Za-z0-9_:]+_created(?:\{.*\})?) \S+$", re.MULTILINE)
+
+#: An exemplar, which ends in the moment at which it was kept.
+_EXEMPLAR = re.compile(r"( # \{[^}]*\} \S+) [0-9.]+$", re.MULTILINE)
 
 Labels = Sequence[object] | Mapping[str, object]
 
 
 def masked(text: bytes) -> str:
-    """An exposition without the moments at which its series were made."""
-    return _CREATED.sub(r"\1 <created>", text.decode())
+    """An exposition without the moments at which its series and exemplars were made."""
+    return _EXEMPLAR.sub(r"\1 <kept>", _CREATED.sub(r"\1 <created>", text.decode()))
 
 
 def outcome(action: Callable[[], Any]) -> tuple[str, Any]:
@@ -60,8 +65,17 @@ class Twins:
             masked(prometheus_client.generate_latest(self.theirs)),
         )
 
+    def open_texts(self) -> tuple[str, str]:
+        """Both expositions in OpenMetrics, comparable."""
+        return (
+            masked(generate_openmetrics(self.ours)),
+            masked(openmetrics.generate_latest(self.theirs)),
+        )
+
     def agree(self) -> None:
         """Text, samples and single values are the same."""
+        ours, theirs = self.open_texts()
+        assert ours == theirs
         ours, theirs = self.texts()
         assert ours == theirs
         samples = _samples(self.theirs)

@@ -42,7 +42,7 @@ class Postgres:
         self.port = free_port()
         self._component = component
         self._user = user
-        self._binary = _usable(component.require(), folder, user)
+        self._binary = _usable(component.require().resolve(), folder, user)
         self._process: Process | None = None
         if copy_of is not None:
             shutil.copytree(copy_of, self.data)

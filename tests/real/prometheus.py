@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -57,6 +58,11 @@ class Prometheus:
         assert len(values) <= 1, f"{expression} answers with {len(values)} series"
         return values[0] if values else float("nan")
 
+    def exemplars(self, selector: str) -> list[dict[str, Any]]:
+        """The exemplars of the last hour: `seriesLabels`, and of each its `labels`, `value`, `timestamp`."""
+        now = time.time()
+        return list(self._api("query_exemplars", query=selector, start=f"{now - 3600}", end=f"{now + 60}"))
+
     def metadata(self, metric: str) -> dict[str, str]:
         """What the server has learnt from HELP and TYPE of one metric: `type`, `help`, `unit`."""
         found = self._api("metadata", metric=metric).get(metric) or [{}]
@@ -86,18 +92,21 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(target: str, folder: Path, *, path: str = "/metrics") -> Iterator[Prometheus]:
+def prometheus(
+    target: str, folder: Path, *options: str, path: str = "/metrics", config: str = _CONFIG
+) -> Iterator[Prometheus]:
     """A Prometheus scraping `target` (host:port) five times a second; skips or fails where there is none."""
     binary = PROMETHEUS.require()
-    config = folder / "prometheus.yml"
-    config.write_text(_CONFIG.format(path=path, target=target))
+    file = folder / "prometheus.yml"
+    file.write_text(config.format(path=path, target=target))
     address = f"127.0.0.1:{free_port()}"
     command: list[str | Path] = [
         binary,
-        f"--config.file={config}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",
         "--log.level=warn",
+        *options,
     ]
     with Process(command, folder=folder) as process:
         process.wait_until(lambda: _ready(f"http://{address}/-/ready"))

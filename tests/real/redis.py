@@ -23,6 +23,7 @@ class RedisServer:
 
     def __init__(self, binary: Path, folder: Path, *options: str) -> None:
         self.port = free_port()
+        self.bus = 0  # of a cluster's node: where the others speak to it
         self.folder = folder
         self._binary = binary
         self._options = options
@@ -99,7 +100,10 @@ def cluster(folder: Path, nodes: int = 2) -> Iterator[list[RedisServer]]:
         for number in range(nodes):
             place = folder / str(number)
             place.mkdir()
-            servers.append(stack.enter_context(valkey(place, *options)))
+            # By default its port for the others is 10 000 further, where there may be none.
+            bus = free_port()
+            servers.append(stack.enter_context(valkey(place, *options, "--cluster-port", str(bus))))
+            servers[-1].bus = bus
         _join(servers)
         yield servers
 
@@ -110,7 +114,7 @@ def _join(servers: list[RedisServer]) -> None:
     for number, client in enumerate(clients):
         last = 16383 if client is clients[-1] else slots * (number + 1) - 1
         client.execute_command("CLUSTER ADDSLOTSRANGE", slots * number, last)
-        client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
+        client.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port, servers[0].bus)
 
     def joined() -> bool:
         told = [client.execute_command("CLUSTER INFO") for client in clients]

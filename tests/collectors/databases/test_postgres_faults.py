@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -201,3 +203,33 @@ def test_a_connection_closed_between_flights_is_no_failure(
         until(lambda: success(registry) == 1)
     assert reasons(registry) == set()
     assert messages(caplog) == []
+
+
+_FORK = """
+import asyncio, os, sys
+from ferrometer import CollectorRegistry
+from ferrometer.collectors.postgres import PostgresCollector
+
+async def fly():
+    await collector.collect()
+    ((pid,),) = [row.values() for row in await collector._session.rows("SELECT pg_backend_pid()")]
+    return pid
+
+collector = PostgresCollector(sys.argv[1], registry=CollectorRegistry())
+before = asyncio.run(fly())
+child = os.fork()
+if child == 0:
+    status = 0 if asyncio.run(fly()) != before else 3  # a connection of its own
+    asyncio.run(collector.close())
+    os._exit(status)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
+assert asyncio.run(fly()) == before  # and the parent's lives on
+asyncio.run(collector.close())
+"""
+
+
+def test_a_forked_child_leaves_the_parent_s_connection_alone(database: Postgres) -> None:
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", _FORK, database.dsn()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

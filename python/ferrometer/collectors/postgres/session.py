@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -83,6 +84,9 @@ LOST = frozenset(_SAID) - {"permission_denied", "missing", "cancelled", "query"}
 """Reasons after which the connection is of no more use."""
 
 
+_INHERITED: list[Any] = []
+
+
 class Session:
     """Opened at the first question, and again after it broke.
 
@@ -94,9 +98,15 @@ class Session:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: Any = None
+        self._pid = os.getpid()
 
     async def rows(self, sql: str, *, first: bool = False) -> list[Row]:
         """The answer. ``first`` of a flight: where the connection was closed since, a new one is tried."""
+        if self._pid != os.getpid():
+            # Forked: the connection is the parent's. Closing it, or letting it be collected, would end
+            # the parent's session.
+            _INHERITED.append(self._connection)
+            self._connection, self._pid = None, os.getpid()
         if self._connection is not None:
             try:
                 return await self._ask(sql)
@@ -112,7 +122,7 @@ class Session:
     async def close(self) -> None:
         """Close the connection, if there is one."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is not None and self._pid == os.getpid():
             with suppress(Exception):
                 await asyncio.wait_for(_await(connection.close()), 1.0)
             abandon(connection)

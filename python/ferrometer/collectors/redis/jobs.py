@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -112,6 +113,7 @@ class CeleryCollector(Collector):
         self._app = app
         self._queues = tuple(queues)
         self._connection: Any = None
+        self._pid = os.getpid()
         self._table = Table(
             name,
             [
@@ -149,6 +151,8 @@ class CeleryCollector(Collector):
                 connection.release()
 
     def _connect(self) -> Any:
+        if self._pid != os.getpid():  # forked: the connection is the parent's
+            self._connection, self._pid = None, os.getpid()
         if self._connection is None:
             connection = self._app.connection_for_read(connect_timeout=self.timeout / 2)
             if connection.transport.driver_type == "redis":
