@@ -20,6 +20,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
         {
             "_budget",
             "_flight",
+            "_peer",
             "_trace",
             "_validation",
             "config",
@@ -29,13 +30,16 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
             "timing",
         }
     ),
+    frozenset({"_families"}),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
+    frozenset({"openmetrics"}),
     frozenset({"metrics"}),
-    frozenset({"access", "collectors", "health", "middleware", "remote_write", "stats"}),
+    frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
+    frozenset({"startup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -21,6 +21,8 @@ __all__ = [
     "Registry",
     "Summary",
     "__version__",
+    "export_created",
+    "exports_created",
     "new_request_id",
     "own_methods",
     "protobuf_family",
@@ -369,3 +371,9 @@ def show_call(function: Callable[..., Any]) -> None:
 
 def own_methods(class_: type[Metric], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
+
+def export_created(on: bool) -> None:
+    """Whether the text formats and ``collect()`` tell when counting began, in ``_created`` series."""
+
+def exports_created() -> bool:
+    """Whether they do."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ._core import HttpMetrics
+from ._validation import is_plain_name
 from .metrics import Counter, Gauge, Summary
 from .registry import REGISTRY, CollectorRegistry
 from .system import Every, gc_runs, heap_mb, live_tasks
@@ -45,6 +46,8 @@ class ServiceStats:
         *,
         requests: Requests | None = None,
     ) -> None:
+        if namespace and not is_plain_name(namespace):
+            raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
         prefix, home = (f"{namespace}_", registry) if namespace else ("", CollectorRegistry())
         self.namespace = namespace
         self.gpu = GpuStats(prefix, home)
