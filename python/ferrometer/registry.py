@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
-from functools import partial
 
 from . import _core
-from ._budget import Errands
 from ._families import (
     DuplicateTimeseries,
     Families,
@@ -29,9 +27,11 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
+    from ._budget import Errands
     from ._families import Collector as Collector
     from ._metric import MetricWrapperBase
 
+    _C = TypeVar("_C")
     _T = TypeVar("_T")
 
 
@@ -102,7 +102,8 @@ class CollectorRegistry:
         #: Modules whose collectors join at the first look at the registry, and those that have.
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
-        self._errands: Errands[Collector, list[Metric] | bool] = Errands()
+        #: Made at the first scrape: a thread's tools take longer to import than all of this package.
+        self._errands: Errands[Collector, list[Metric] | bool] | None = None
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -231,11 +232,11 @@ class CollectorRegistry:
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
         python: dict[Collector, Callable[[], list[Metric] | bool]] = {
-            collector: partial(self._collected, collector)
+            collector: self._ask(self._collected, collector)
             for collector in wanted
             if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
         }
-        told = self._errands.run(python)
+        told = self._in_turn().run(python)
         for collector in wanted:
             families = self._in_time(*next(told)) if collector in python else self._collected(collector)
             if isinstance(families, list):
@@ -269,6 +270,17 @@ class CollectorRegistry:
             self._failed(metric._name, error)
             return False
         return True
+
+    @staticmethod
+    def _ask(method: Callable[[_C], _T], collector: _C) -> Callable[[], _T]:
+        return lambda: method(collector)  # functools would be half of the import of this package
+
+    def _in_turn(self) -> Errands[Collector, list[Metric] | bool]:
+        if self._errands is None:
+            from ._budget import Errands
+
+            self._errands = Errands()
+        return self._errands
 
     def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
         if result is None:
@@ -323,14 +335,14 @@ class CollectorRegistry:
         errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
         for collector in self._wanted(names)[1]:
             if not _is_native(collector):
-                errands[collector] = partial(self._collected, collector)
+                errands[collector] = self._ask(self._collected, collector)
             elif collector._tells_samples or collector._meta["odd"]:
                 leave_out.append(collector)
-                errands[collector] = partial(self._collected, collector)
+                errands[collector] = self._ask(self._collected, collector)
             elif collector._has_callbacks:
-                errands[collector] = partial(self._called, collector)
+                errands[collector] = self._ask(self._called, collector)
         families: list[Metric] = []
-        for collector, result in self._errands.run(errands):
+        for collector, result in self._in_turn().run(errands):
             told = self._in_time(collector, result)
             if isinstance(told, list):
                 families += told
