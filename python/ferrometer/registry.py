@@ -8,8 +8,8 @@ from functools import partial
 
 from . import _core
 from ._budget import Errands
+from ._families import DuplicateTimeseries as DuplicateTimeseries
 from ._families import (
-    DuplicateTimeseries,
     Families,
     Taking,
     TargetInfo,
