@@ -28,6 +28,7 @@ __all__ = [
     "protobuf_family",
     "request_id_var",
     "show_call",
+    "write_requests",
 ]
 
 __version__: str
@@ -263,6 +264,13 @@ def protobuf_family(
     """A family of a collector written in Python as a length-delimited protobuf message. Of a sample:
     suffix, labels, value, and its time in milliseconds since 1970."""
 
+def write_requests(
+    text: bytes, timestamp: int, labels: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[bytes, int]]:
+    """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
+    format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
+    is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
+
 # The middleware.
 
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -277,7 +285,8 @@ class HttpMetrics:
 
     Two of these on one registry record into the same series; each has its own sampling. ``exemplars=True``
     keeps, for each bucket of the durations, the latest trace: that of OpenTelemetry's active span when the
-    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises ValueError
+    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises
+    ValueError
     for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
     is not ferrometer's.
     """
@@ -313,7 +322,8 @@ class HttpMetrics:
 class MetricsMiddleware:
     """Measures every request to an ASGI application, and changes none.
 
-    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``, ``exemplars``.
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``,
+    ``exemplars``.
     ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
     ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
     scope to a template, or to None where it knows none.

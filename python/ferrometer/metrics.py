@@ -345,10 +345,15 @@ class Enum(MetricWrapperBase, _core.Enum):
         max_series: int = MAX_SERIES,
     ) -> None:
         labelnames = label_names(labelnames, ())
-        if {name, full_name(self._type, name, namespace, subsystem, unit)}.intersection(labelnames):
+        full = full_name(self._type, name, namespace, subsystem, unit)
+        if {name, full}.intersection(labelnames):
             raise ValueError(
-                f"Overlapping labels for Enum metric: {name}; its states are in a label of its name"
+                f"Overlapping labels for Enum metric: {full}; its states are in a label of its name"
             )
+        try:
+            label_names((full,), ())
+        except ValueError as error:
+            raise ValueError(f"an Enum has its states in a label of its own name: {error}") from None
         states = state_names(name, states)
         self._init(
             name,

@@ -6,6 +6,7 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
@@ -23,6 +24,7 @@ mod metric;
 mod middleware;
 mod raw;
 mod registry;
+mod remote_write;
 mod samples;
 
 use pyo3::exceptions::PyImportError;
@@ -42,6 +44,9 @@ mod _core {
     use super::raw::own_methods;
     #[pymodule_export]
     use super::registry::{export_created, exports_created, protobuf_family, Registry};
+
+    #[pymodule_export]
+    use super::remote_write::write_requests;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
