@@ -131,7 +131,7 @@ def test_modules_of_data_are_the_same(name: str) -> None:
 
 
 def test_what_is_bound_to_a_registry_is_bound_to_ours() -> None:
-    from ferrometer.bridge.graphite import GraphiteBridge  # type: ignore[import-not-found]
+    from ferrometer.bridge.graphite import GraphiteBridge
 
     assert GraphiteBridge(("localhost", 1))._registry is ferrometer.REGISTRY
     assert ferrometer.MetricsHandler.registry is ferrometer.REGISTRY

@@ -6,8 +6,8 @@ import os
 from _thread import RLock
 
 from . import _core
+from ._families import DuplicateTimeseries as DuplicateTimeseries
 from ._families import (
-    DuplicateTimeseries,
     Families,
     Taking,
     TargetInfo,
