@@ -21,11 +21,14 @@ __all__ = [
     "Registry",
     "Summary",
     "__version__",
+    "export_created",
+    "exports_created",
     "new_request_id",
     "own_methods",
     "protobuf_family",
     "request_id_var",
     "show_call",
+    "write_requests",
 ]
 
 __version__: str
@@ -261,6 +264,13 @@ def protobuf_family(
     """A family of a collector written in Python as a length-delimited protobuf message. Of a sample:
     suffix, labels, value, and its time in milliseconds since 1970."""
 
+def write_requests(
+    text: bytes, timestamp: int, labels: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[bytes, int]]:
+    """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
+    format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
+    is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
+
 # The middleware.
 
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -273,7 +283,10 @@ _App: TypeAlias = Callable[
 class HttpMetrics:
     """The HTTP metrics of one application: families, routes, totals.
 
-    Two of these on one registry record into the same series; each has its own sampling. Raises ValueError
+    Two of these on one registry record into the same series; each has its own sampling. ``exemplars=True``
+    keeps, for each bucket of the durations, the latest trace: that of OpenTelemetry's active span when the
+    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises
+    ValueError
     for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
     is not ferrometer's.
     """
@@ -284,6 +297,7 @@ class HttpMetrics:
         namespace: str | None = None,
         sample: float = 1.0,
         buckets: Sequence[float] | None = None,
+        exemplars: bool | Callable[[], str | None] | None = None,
     ) -> Self: ...
     @property
     def namespace(self) -> str | None:
@@ -308,7 +322,8 @@ class HttpMetrics:
 class MetricsMiddleware:
     """Measures every request to an ASGI application, and changes none.
 
-    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``.
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``,
+    ``exemplars``.
     ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
     ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
     scope to a template, or to None where it knows none.
@@ -327,6 +342,7 @@ class MetricsMiddleware:
         skip_methods: Iterable[str] | None = None,
         request_id: bool = False,
         route: Callable[[MutableMapping[str, Any]], str | None] | None = None,
+        exemplars: bool | Callable[[], str | None] | None = None,
     ) -> Self: ...
     def __call__(
         self,
@@ -355,3 +371,9 @@ def show_call(function: Callable[..., Any]) -> None:
 
 def own_methods(class_: type[Metric], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
+
+def export_created(on: bool) -> None:
+    """Whether the text formats and ``collect()`` tell when counting began, in ``_created`` series."""
+
+def exports_created() -> bool:
+    """Whether they do."""

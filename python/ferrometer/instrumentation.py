@@ -68,6 +68,7 @@ def instrument(
     collectors: Iterable[Collector] = (),
     default_collectors: bool = True,
     config: str | os.PathLike[str] | None = None,
+    exemplars: bool | Callable[[], str | None] = False,
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
 
@@ -93,6 +94,9 @@ def instrument(
     ``collectors`` run in the background from the application's start to its end, beside the default
     ones: process, runtime, control group, tracked caches and queues. One of yours replaces the default
     of its name; ``default_collectors=False`` leaves them all out.
+
+    ``exemplars=True`` keeps, for each bucket of the request durations, the latest trace that fell into it:
+    OpenTelemetry's active span, else the request's ``traceparent``. A function may tell the id instead.
     """
     _check_app(app)
     existing = getattr(app.state, _STATE, None)
@@ -104,7 +108,8 @@ def instrument(
             " Call it right after the application is made"
         )
     for middleware in app.user_middleware:
-        if middleware.cls is MetricsMiddleware:
+        added: object = middleware.cls
+        if added is MetricsMiddleware:
             raise ValueError(
                 "the application already has MetricsMiddleware, which would count every request twice;"
                 " remove app.add_middleware(MetricsMiddleware), instrument() adds it"
@@ -125,7 +130,7 @@ def instrument(
         },
         file=config,
     )
-    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets)
+    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, exemplars)
     around = partial(
         MetricsMiddleware,
         metrics=metrics,

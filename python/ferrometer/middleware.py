@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpMetrics", "MetricsMiddleware"]
 
 
-async def __call__(
+async def __call__(  # noqa: N807  # becomes a method below
     self: MetricsMiddleware,
     scope: MutableMapping[str, Any],
     receive: Callable[[], Awaitable[Message]],
@@ -30,7 +30,7 @@ async def __call__(
     await self(scope, receive, send)
 
 
-# Servers look at `app.__call__` to tell ASGI 3 from ASGI 2 and WSGI, and want to see a coroutine function there.
-# Calls do not pass through it: they go to the native code.
+# Servers look at `app.__call__` to tell ASGI 3 from ASGI 2 and WSGI, and want to see a coroutine function
+# there. Calls do not pass through it: they go to the native code.
 __call__.__qualname__ = "MetricsMiddleware.__call__"
 _core.show_call(__call__)

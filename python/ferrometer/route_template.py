@@ -1,20 +1,20 @@
 """Which route template a request was handled by, from what Starlette and FastAPI leave in its scope.
 
-The middleware asks once for each route object and remembers the answer, so nothing here is on the hot path. A
-template never holds a concrete value: parameters of mounts come from the mounts themselves, not from ``root_path``,
-which has them filled in.
+The middleware asks once for each route object and remembers the answer, so nothing here is on the hot path.
+A template never holds a concrete value: parameters of mounts come from the mounts themselves, not from
+``root_path``, which has them filled in.
 
 What is found in a scope after the application ran:
 
-====================  =========================================================================================
+====================  ====================================================================================
 Starlette >= 1.7      ``route``: the innermost route or mount that matched
 older Starlette       ``endpoint`` only; FastAPI's own routes set ``route`` in every version
 mounts                ``app_root_path``, and a concrete ``root_path``
-FastAPI >= 0.137      ``route`` without the prefix of ``include_router``; ``fastapi["effective_route_context"]``
-                      has it, and is shared by nobody else, but is private: where it is missing, the route's own
-                      path is used
-FastAPI >= 0.139      frontends: neither ``route`` nor ``endpoint``, but ``fastapi["frontend_path"]``
-====================  =========================================================================================
+FastAPI >= 0.137      ``route`` without the prefix of ``include_router``; that is in
+                      ``fastapi["effective_route_context"]``, which is private: where it is missing, the
+                      route's own path is used
+FastAPI frontends     neither ``route`` nor ``endpoint``, but ``fastapi["frontend_path"]``
+====================  ====================================================================================
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def resolve(scope: Scope) -> tuple[str | None, int, bool]:
     if route is not None and not _is_mount(route):
         ways = [way for way in _ways(routes) if way.route is route]
         if not ways:
-            # A router that nobody can look into from outside: the route's own words have to do. Where there is no
-            # router at all they say the same for every request.
+            # A router that nobody can look into from outside: the route's own words have to do. Where there
+            # is no router at all they say the same for every request.
             alone = not routes and context is None
             return _unlisted(scope, route, context), THIS_ROUTE if alone else THIS_REQUEST, False
         return (*_choose(scope, ways, context), False)
@@ -73,7 +73,11 @@ def _choose(scope: Scope, ways: list[Way], context: Any) -> tuple[str | None, in
     if len({way.template for way in ways}) == 1:
         return ways[0].template, THIS_ROUTE
     contexts = [way.context for way in ways]
-    if context is not None and all(c is not None for c in contexts) and len({id(c) for c in contexts}) == len(ways):
+    if (
+        context is not None
+        and all(c is not None for c in contexts)
+        and len({id(c) for c in contexts}) == len(ways)
+    ):
         taken = [way.template for way in ways if way.context is context]
         if taken:
             return taken[0], THIS_INCLUSION
@@ -92,7 +96,8 @@ def _ways(routes: Any, prefix: str = "", mounts: tuple[Any, ...] = (), context: 
         included = getattr(route, "effective_route_contexts", None)
         if included is not None:
             for inner in included():
-                # A context stands in for a route of FastAPI's, and holds a copy, with the prefix, of any other.
+                # A context stands in for a route of FastAPI's, and holds a copy, with the prefix, of any
+                # other.
                 effective = getattr(inner, "starlette_route", None)
                 if effective is None:
                     yield Way(inner.original_route, prefix + inner.path_format, mounts, inner)

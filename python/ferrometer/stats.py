@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ._core import HttpMetrics
+from ._validation import is_plain_name
 from .gpu_stats import GpuStats
 from .gpu_stats import finite_value as _value
 from .metrics import Counter, Gauge, Summary
@@ -47,6 +48,8 @@ class ServiceStats:
         *,
         requests: Requests | None = None,
     ) -> None:
+        if namespace and not is_plain_name(namespace):
+            raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
         prefix, home = (f"{namespace}_", registry) if namespace else ("", CollectorRegistry())
         self.namespace = namespace
         self.gpu = GpuStats(prefix, home)

@@ -42,10 +42,10 @@ _MESSAGES = {
 }
 
 
-def _described() -> descriptor_pb2.FileDescriptorProto:
+def _described(package: str, messages: dict[str, str]) -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(
-        name="metrics.proto",
-        package=_PACKAGE,
+        name=f"{package}.proto",
+        package=package,
         syntax="proto2",
         dependency=["google/protobuf/timestamp.proto"],
     )
@@ -53,7 +53,7 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
     for number, name in enumerate(_TYPES):
         enum.value.add(name=name, number=number)
     kinds = descriptor_pb2.FieldDescriptorProto
-    for message, fields in _MESSAGES.items():
+    for message, fields in messages.items():
         described = file.message_type.add(name=message)
         for field in fields.split(","):
             number_, kind, name = field.split()
@@ -65,23 +65,24 @@ def _described() -> descriptor_pb2.FileDescriptorProto:
                 label=kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL,
             )
             if kind == "enum":
-                new.type, new.type_name = kinds.TYPE_ENUM, f".{_PACKAGE}.MetricType"
+                new.type, new.type_name = kinds.TYPE_ENUM, f".{package}.MetricType"
             elif kind == "time" or kind[0].isupper():
                 new.type = kinds.TYPE_MESSAGE
-                new.type_name = _TIMESTAMP if kind == "time" else f".{_PACKAGE}.{kind}"
+                new.type_name = _TIMESTAMP if kind == "time" else f".{package}.{kind}"
             else:
                 new.type = kinds.Type.Value(f"TYPE_{kind.upper()}")
     return file
 
 
-def _family_class() -> Any:
+def message_class(package: str, messages: dict[str, str], name: str) -> Any:
+    """The class of a message that is described like those above."""
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(_described().SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.MetricFamily"))
+    pool.AddSerializedFile(_described(package, messages).SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
 
 
-MetricFamily = _family_class()
+MetricFamily = message_class(_PACKAGE, _MESSAGES, "MetricFamily")
 
 
 def decoded(exposition: bytes) -> dict[str, Any]:

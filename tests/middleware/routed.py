@@ -30,6 +30,10 @@ class Case:
     host: str = "test"
 
 
+class Broken(Exception):
+    """What the endpoints raise that raise."""
+
+
 async def hello(request: Request) -> Response:
     return PlainTextResponse("hello")
 
@@ -39,7 +43,7 @@ async def other(request: Request) -> Response:
 
 
 async def broken(request: Request) -> Response:
-    raise ValueError("broken")
+    raise Broken
 
 
 async def echo(websocket: WebSocket) -> None:
@@ -73,7 +77,9 @@ class Wrapped:
 
 def starlette() -> tuple[Starlette, list[Case]]:
     """Routes, mounts in mounts, hosts, one endpoint twice, one application twice."""
-    inner = Starlette(routes=[Route("/", hello), Route("/items/{id:int}", hello), Route("/only-inner", other)])
+    inner = Starlette(
+        routes=[Route("/", hello), Route("/items/{id:int}", hello), Route("/only-inner", other)]
+    )
     twice = Starlette(routes=[Route("/thing/{name}", Thing), Route("/x", functools.partial(hello))])
     app = Starlette(
         routes=[
@@ -149,7 +155,7 @@ def fastapi() -> tuple[Any, list[Case]]:
 
     @shared.get("/fails")
     async def fails() -> None:
-        raise ValueError("fails")
+        raise Broken
 
     users.include_router(admin, prefix="/admin/{realm}")
     app.include_router(users, prefix="/api")

@@ -98,8 +98,8 @@ def test_middleware_of_a_route(registry: CollectorRegistry) -> None:
         ({"app": None}, TypeError, "app must be an ASGI application, which is callable, not None"),
         ({"app": "main:app"}, TypeError, "not 'main:app'"),
         ({"metrics": 5}, TypeError, "metrics"),
-        ({"namespace": "my-app"}, ValueError, "not \"my-app\"; try \"my_app\""),
-        ({"namespace": "9lives"}, ValueError, "try \"app_9lives\""),
+        ({"namespace": "my-app"}, ValueError, 'not "my-app"; try "my_app"'),
+        ({"namespace": "9lives"}, ValueError, 'try "app_9lives"'),
         ({"namespace": ""}, ValueError, "namespace must be"),
         ({"namespace": 5}, TypeError, "namespace"),
         ({"registry": 5}, TypeError, "registry must be a ferrometer.CollectorRegistry, not 5"),
@@ -111,12 +111,12 @@ def test_middleware_of_a_route(registry: CollectorRegistry) -> None:
         ({"buckets": [1, 0.5]}, ValueError, "1 is followed by 0.5"),
         ({"buckets": [float("nan")]}, ValueError, "NaN"),
         ({"buckets": 5}, TypeError, "buckets"),
-        ({"skip_paths": "/metrics"}, TypeError, "not one string; write \\[\"/health\"\\]"),
+        ({"skip_paths": "/metrics"}, TypeError, 'not one string; write \\["/health"\\]'),
         ({"skip_paths": ["metrics"]}, ValueError, "must start with '/', not \"metrics\""),
         ({"skip_paths": [5]}, TypeError, "int"),
         ({"skip_paths": 5}, TypeError, "int"),
         ({"skip_methods": "GET"}, TypeError, "not one string"),
-        ({"skip_methods": ["PROPFIND"]}, ValueError, "GET POST .* not \"PROPFIND\""),
+        ({"skip_methods": ["PROPFIND"]}, ValueError, 'GET POST .* not "PROPFIND"'),
         ({"route": "/x"}, TypeError, "route must be a function"),
         ({"request_id": "yes"}, TypeError, "request_id"),
         ({"surprise": 1}, TypeError, "surprise"),
@@ -140,7 +140,9 @@ def test_a_registry_of_prometheus_client_is_refused() -> None:
 
 
 @pytest.mark.parametrize("option", [{"namespace": "x"}, {"sample": 0.5}, {"buckets": [1.0]}, {"registry": 1}])
-def test_options_of_the_metrics_belong_to_the_metrics(registry: CollectorRegistry, option: dict[str, Any]) -> None:
+def test_options_of_the_metrics_belong_to_the_metrics(
+    registry: CollectorRegistry, option: dict[str, Any]
+) -> None:
     (name,) = option
     with pytest.raises(ValueError, match=f"{name} belongs to HttpMetrics"):
         MetricsMiddleware(answer, HttpMetrics(registry), **option)
@@ -198,7 +200,9 @@ def test_the_very_first_request_is_counted_once(registry: CollectorRegistry) -> 
 
 
 def test_a_measured_application_in_a_measured_application(registry: CollectorRegistry) -> None:
-    inner = Starlette(routes=[Route("/b", routed.hello)], middleware=[Middleware(MetricsMiddleware, registry=registry)])
+    inner = Starlette(
+        routes=[Route("/b", routed.hello)], middleware=[Middleware(MetricsMiddleware, registry=registry)]
+    )
     outer = Starlette(
         routes=[Route("/a", routed.hello), Mount("/in", app=inner)],
         middleware=[Middleware(MetricsMiddleware, registry=registry)],
@@ -247,7 +251,10 @@ def test_lifespan_passes_through_a_real_application(registry: CollectorRegistry)
     client = Client({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     asyncio.run(_call(app, {"type": "lifespan", "state": {}}, client))
     assert events == ["up", "down"]
-    assert [message["type"] for message in client.sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert [message["type"] for message in client.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
 
 
 async def _call(app: App, scope: Scope, client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import weakref
@@ -14,7 +15,18 @@ from starlette.routing import Route
 
 from ferrometer import CollectorRegistry, HttpMetrics, MetricsMiddleware
 from tests.middleware import routed
-from tests.middleware.asgi import Client, Receive, Scope, Send, body, http_scope, request, series, start, value
+from tests.middleware.asgi import (
+    Client,
+    Receive,
+    Scope,
+    Send,
+    body,
+    http_scope,
+    request,
+    series,
+    start,
+    value,
+)
 
 
 class Dict(dict[str, Any]):
@@ -47,7 +59,9 @@ def ending(how: str) -> Any:
 
 @pytest.mark.parametrize("request_id", [False, True])
 @pytest.mark.parametrize("how", ["return", "wait", "raise", "cancel"])
-def test_scope_and_messages_die_with_the_request(registry: CollectorRegistry, how: str, request_id: bool) -> None:
+def test_scope_and_messages_die_with_the_request(
+    registry: CollectorRegistry, how: str, request_id: bool
+) -> None:
     middleware = MetricsMiddleware(ending(how), registry=registry, request_id=request_id)
     watched: list[weakref.ref[Any]] = []
 
@@ -113,7 +127,7 @@ def test_an_abandoned_request_is_collected(registry: CollectorRegistry) -> None:
     middleware = MetricsMiddleware(app, registry=registry)
 
     async def main() -> list[weakref.ref[Any]]:
-        references = []
+        references: list[weakref.ref[Any]] = []
         for _ in range(100):
             scope, client = Dict(http_scope()), Client()
             references += [weakref.ref(scope), weakref.ref(client)]
@@ -183,12 +197,24 @@ def test_reference_counts_stand_still(registry: CollectorRegistry) -> None:
         receive, send = server.receive, server.send
         for turn in range(requests):
             scope["turn"] = turn
-            try:
+            with contextlib.suppress(ValueError):
                 await (named if turn % 5 == 0 else plain)(scope, receive, send)
-            except ValueError:
-                pass
 
-    objects = [scope, first, last, data, message, app, server, plain, named, registry, None, b"hello", first["type"]]
+    objects = [
+        scope,
+        first,
+        last,
+        data,
+        message,
+        app,
+        server,
+        plain,
+        named,
+        registry,
+        None,
+        b"hello",
+        first["type"],
+    ]
     asyncio.run(serve(2000))
     gc.collect()
     before = [sys.getrefcount(one) for one in objects]

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from ferrometer import CollectorRegistry, MetricsMiddleware
-from tests.middleware.asgi import Message, Receive, Scope, Send, body, http_scope, request, series, start, value
+from tests.middleware.asgi import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    body,
+    http_scope,
+    request,
+    series,
+    start,
+    value,
+)
 
 UNMATCHED = {"method": "GET", "endpoint": "unmatched"}
 
@@ -89,7 +100,9 @@ def test_request_bytes(registry: CollectorRegistry, headers: Any, size: int) -> 
     for kind in (list, tuple):
         scope["headers"] = kind(headers)
         run(registry, sending(start(), body()), scope)
-    assert value(registry, "http_request_body_bytes_total", method="POST", endpoint="unmatched") == float(2 * size)
+    assert value(registry, "http_request_body_bytes_total", method="POST", endpoint="unmatched") == float(
+        2 * size
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,14 +296,15 @@ def test_calls_that_are_none_are_the_servers_business(registry: CollectorRegistr
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(1, 2)
         await send(message=3)
-        await send(*(), **{"a": 1})
+        await send(a=1)
         await receive(message=4)
 
     async def main() -> None:
         async def record(*args: Any, **kwargs: Any) -> None:
             calls.append((args, kwargs))
 
-        await MetricsMiddleware(app, registry=registry)(http_scope(), record, record)
+        middleware: Any = MetricsMiddleware(app, registry=registry)
+        await middleware(http_scope(), record, record)
 
     asyncio.run(main())
     assert calls == [((1, 2), {}), ((), {"message": 3}), ((), {"a": 1}), ((), {"message": 4})]

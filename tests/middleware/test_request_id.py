@@ -71,7 +71,18 @@ def test_an_id_is_taken_and_returned(registry: CollectorRegistry, given: bytes, 
 
 @pytest.mark.parametrize(
     "given",
-    [b"", b"x" * 129, b"x" * 10_000, b"a b", b"a\tb", b"a\nb", b"a\r\nSet-Cookie: x", b"\x00", b"\x7f", b"\xc3\xa4"],
+    [
+        b"",
+        b"x" * 129,
+        b"x" * 10_000,
+        b"a b",
+        b"a\tb",
+        b"a\nb",
+        b"a\r\nSet-Cookie: x",
+        b"\x00",
+        b"\x7f",
+        b"\xc3\xa4",
+    ],
 )
 def test_a_bad_id_is_replaced(registry: CollectorRegistry, given: bytes) -> None:
     app = App()
@@ -114,7 +125,9 @@ def test_headers_of_any_iterable(registry: CollectorRegistry, headers: Any) -> N
 
 
 def test_a_start_without_headers(registry: CollectorRegistry) -> None:
-    client = run(App({"type": "http.response.start", "status": 200}, body()), registry, (b"x-request-id", b"abc"))
+    client = run(
+        App({"type": "http.response.start", "status": 200}, body()), registry, (b"x-request-id", b"abc")
+    )
     assert client.sent[0]["headers"] == [(b"x-request-id", b"abc")]
 
 
@@ -222,7 +235,7 @@ def test_ids_do_not_repeat() -> None:
 
 
 def test_bits_are_even() -> None:
-    """Each of the 122 free bits is set in half of the ids: 5 standard deviations of 20 000 throws, 122 times."""
+    """Each of the 122 free bits is set in half of the ids, within 5 standard deviations of 20 000 throws."""
     numbers = [uuid.UUID(new_request_id()).int for _ in range(20_000)]
     counts = [sum(number >> bit & 1 for number in numbers) for bit in range(128)]
     fixed = {62, 63, 76, 77, 78, 79}

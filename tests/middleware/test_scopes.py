@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 
 from ferrometer import CollectorRegistry, MetricsMiddleware
-from tests.middleware.asgi import Client, Receive, Scope, Send, body, http_scope, request, samples, series, start, value
+from tests.middleware.asgi import (
+    Client,
+    Receive,
+    Scope,
+    Send,
+    body,
+    http_scope,
+    request,
+    samples,
+    series,
+    start,
+    value,
+)
 
 
 @pytest.fixture
@@ -55,7 +67,9 @@ def test_other_connections_pass(registry: CollectorRegistry, kind: str) -> None:
     assert set(before) <= set(samples(registry))
 
 
-@pytest.mark.parametrize("scope", [None, 5, "http", [], {}, {"type": None}, {"type": b"http"}, {"kind": "http"}])
+@pytest.mark.parametrize(
+    "scope", [None, 5, "http", [], {}, {"type": None}, {"type": b"http"}, {"kind": "http"}]
+)
 def test_what_is_no_scope_passes_and_is_counted(registry: CollectorRegistry, scope: Any) -> None:
     untouched(registry, scope)
     assert value(registry, "ferrometer_middleware_errors_total", reason="scope") == 1
@@ -69,14 +83,18 @@ def test_scopes_with_something_wrong(registry: CollectorRegistry, missing: str, 
         del scope[missing]
     else:
         scope[missing] = wrong
-    app = MetricsMiddleware(answer, registry=registry, skip_paths=["/skipped", "/prefix*"], skip_methods=["TRACE"])
+    app = MetricsMiddleware(
+        answer, registry=registry, skip_paths=["/skipped", "/prefix*"], skip_methods=["TRACE"]
+    )
     assert asyncio.run(request(app, scope)).statuses == [200]
     method = "OTHER" if missing == "method" else "GET"
     assert series(registry, "http_requests_total") == {("unmatched", method, "200"): 1}
 
 
 @pytest.mark.parametrize("name", ["route", "endpoint", "router", "fastapi", "app"])
-@pytest.mark.parametrize("wrong", [None, 5, "/a/concrete/path", object(), {}, {"effective_route_context": 5}, []])
+@pytest.mark.parametrize(
+    "wrong", [None, 5, "/a/concrete/path", object(), {}, {"effective_route_context": 5}, []]
+)
 def test_strange_things_in_the_place_of_a_route(registry: CollectorRegistry, name: str, wrong: Any) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope[name] = wrong
@@ -138,7 +156,10 @@ def test_methods(registry: CollectorRegistry) -> None:
     for method in [*METHODS, *strange]:
         asyncio.run(request(middleware, http_scope(method=method)))
     expected = {("unmatched", method, "200"): 1.0 for method in METHODS}
-    assert series(registry, "http_requests_total") == {**expected, ("unmatched", "OTHER", "200"): len(strange)}
+    assert series(registry, "http_requests_total") == {
+        **expected,
+        ("unmatched", "OTHER", "200"): len(strange),
+    }
 
 
 @pytest.mark.parametrize(

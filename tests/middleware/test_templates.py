@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
@@ -27,10 +28,9 @@ def ask(app: Any, case: routed.Case, root_path: str = "") -> Client:
     client = Client({"type": "http.request", "body": b"", "more_body": False})
     headers = [(b"host", case.host.encode())]
     scope = http_scope(root_path + case.path, case.method, headers, root_path=root_path)
-    try:
+    # Two of the endpoints raise.
+    with contextlib.suppress(routed.Broken):
         asyncio.run(_call(app, scope, client))
-    except ValueError as error:
-        assert str(error) in ("broken", "fails")
     return client
 
 
@@ -86,7 +86,10 @@ def test_a_route_object_in_two_mounts_is_told_apart_by_the_path() -> None:
     measured = MetricsMiddleware(app, registry=registry)
     for path in ["/a/1", "/b/2/3", "/a/4", "/b/5/6"]:
         ask(measured, routed.Case(path, ""))
-    assert series(registry, "http_requests_total") == {("/a/{x}", "GET", "200"): 2, ("/b/{y}/{x}", "GET", "200"): 2}
+    assert series(registry, "http_requests_total") == {
+        ("/a/{x}", "GET", "200"): 2,
+        ("/b/{y}/{x}", "GET", "200"): 2,
+    }
 
 
 def test_one_endpoint_under_several_paths() -> None:
@@ -98,7 +101,10 @@ def test_one_endpoint_under_several_paths() -> None:
     measured = MetricsMiddleware(app, registry=registry)
     for path in ["/a/1", "/b/2", "/b/3", "/a/4", "/b/5"]:
         ask(measured, routed.Case(path, ""))
-    assert series(registry, "http_requests_total") == {("/a/{x}", "GET", "200"): 2, ("/b/{x}", "GET", "200"): 3}
+    assert series(registry, "http_requests_total") == {
+        ("/a/{x}", "GET", "200"): 2,
+        ("/b/{x}", "GET", "200"): 3,
+    }
 
 
 def test_routes_added_while_serving_are_found() -> None:
@@ -111,7 +117,10 @@ def test_routes_added_while_serving_are_found() -> None:
     ask(measured, routed.Case("/a", ""))
     app.router.routes.append(Route("/late/{x}", routed.other))
     ask(measured, routed.Case("/late/1", ""))
-    assert series(registry, "http_requests_total") == {("/a", "GET", "200"): 1, ("/late/{x}", "GET", "200"): 1}
+    assert series(registry, "http_requests_total") == {
+        ("/a", "GET", "200"): 1,
+        ("/late/{x}", "GET", "200"): 1,
+    }
 
 
 def test_websockets_have_templates() -> None:
@@ -126,4 +135,7 @@ def test_websockets_have_templates() -> None:
             "websocket.send",
             "websocket.close",
         ]
-    assert series(registry, "websocket_messages_total") == {("received", "/ws/{room}"): 2, ("sent", "/ws/{room}"): 2}
+    assert series(registry, "websocket_messages_total") == {
+        ("received", "/ws/{room}"): 2,
+        ("sent", "/ws/{room}"): 2,
+    }

@@ -14,7 +14,9 @@ from ferrometer import CollectorRegistry, MetricsMiddleware
 from tests.middleware.asgi import App, Client, Message, Receive, Scope, Send, body, http_scope, samples, start
 from tests.middleware.twin import Twin
 
-ERRORS = {error.__name__: error for error in (ValueError, KeyError, OSError, ConnectionResetError, RuntimeError)}
+ERRORS = {
+    error.__name__: error for error in (ValueError, KeyError, OSError, ConnectionResetError, RuntimeError)
+}
 
 events = st.one_of(
     st.builds(lambda status: ("start", status), st.sampled_from([103, 200, 204, 301, 404, 499, 500, 503])),
@@ -118,7 +120,9 @@ def counted(registry: CollectorRegistry) -> Counter[tuple[str, ...]]:
     return counts
 
 
-@pytest.mark.parametrize("options", [{}, {"sample": 0.2}, {"request_id": True}], ids=["timed", "sampled", "named"])
+@pytest.mark.parametrize(
+    "options", [{}, {"sample": 0.2}, {"request_id": True}], ids=["timed", "sampled", "named"]
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans=st.lists(requests, min_size=1, max_size=6), together=st.booleans())
 def test_the_same_events_are_the_same_counts(options: Any, plans: list[Any], together: bool) -> None:
@@ -154,7 +158,8 @@ def test_a_long_random_run_with_cancellations() -> None:
         return made
 
     plans = [
-        (script(), "GET", None, rng.choice([None, None, 1, 2, 3, 4, 5]), rng.randrange(3)) for _ in range(5000)
+        (script(), "GET", None, rng.choice([None, None, 1, 2, 3, 4, 5]), rng.randrange(3))
+        for _ in range(5000)
     ]
     native = MetricsMiddleware(scripted, registry=registry, route=lambda scope: "/x")
     twin = Twin(scripted, "/x")

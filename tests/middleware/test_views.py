@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from ferrometer import CollectorRegistry, HttpMetrics, MetricsMiddleware, generate_latest
-from tests.middleware.asgi import Receive, Scope, Send, body, http_scope, request, samples, series, start, value
+from tests.middleware.asgi import (
+    Receive,
+    Scope,
+    Send,
+    body,
+    http_scope,
+    request,
+    samples,
+    series,
+    start,
+    value,
+)
 
 
 @pytest.fixture
@@ -32,7 +43,17 @@ def ask(app: Any, path: str) -> None:
         assert path == "/raise"
 
 
-KEYS = ["uptime_seconds", "total", "failed", "in_flight", "success_rate", "p50_ms", "p95_ms", "p99_ms", "avg_ms"]
+KEYS = [
+    "uptime_seconds",
+    "total",
+    "failed",
+    "in_flight",
+    "success_rate",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "avg_ms",
+]
 
 
 def test_an_empty_snapshot(registry: CollectorRegistry) -> None:
@@ -65,7 +86,11 @@ def test_snapshot_and_views_agree(registry: CollectorRegistry) -> None:
     assert value(registry, "gpuproxy_request_success_rate") == 70.0
     assert value(registry, "gpuproxy_uptime_seconds") > snapshot["uptime_seconds"] > 0
     quantiles = series(registry, "gpuproxy_request_duration_milliseconds")
-    assert quantiles == {("0.5",): snapshot["p50_ms"], ("0.95",): snapshot["p95_ms"], ("0.99",): snapshot["p99_ms"]}
+    assert quantiles == {
+        ("0.5",): snapshot["p50_ms"],
+        ("0.95",): snapshot["p95_ms"],
+        ("0.99",): snapshot["p99_ms"],
+    }
     assert value(registry, "gpuproxy_request_duration_milliseconds_count") == 10
     total = value(registry, "gpuproxy_request_duration_milliseconds_sum")
     assert math.isclose(total, sum(series(registry, "http_request_duration_seconds_sum").values()) * 1000)
@@ -86,7 +111,9 @@ def test_types_and_help(registry: CollectorRegistry) -> None:
         "# TYPE http_request_duration_seconds histogram",
     ]:
         assert f"{line}\n" in text
-    assert all(f"# HELP {line.split()[2]} " in text for line in text.splitlines() if line.startswith("# TYPE"))
+    assert all(
+        f"# HELP {line.split()[2]} " in text for line in text.splitlines() if line.startswith("# TYPE")
+    )
 
 
 def test_in_flight(registry: CollectorRegistry) -> None:
@@ -161,7 +188,9 @@ def test_sampled_streams_count_every_first_byte(registry: CollectorRegistry) -> 
             await request(middleware)
 
     asyncio.run(main())
-    assert value(registry, "http_response_first_byte_seconds_count", method="GET", endpoint="unmatched") == 200
+    assert (
+        value(registry, "http_response_first_byte_seconds_count", method="GET", endpoint="unmatched") == 200
+    )
 
 
 def test_buckets(registry: CollectorRegistry) -> None:
@@ -176,7 +205,9 @@ def test_get_or_create(registry: CollectorRegistry) -> None:
     other = HttpMetrics(registry, "other")
     ask(one, "/200")
     ask(two, "/200")
-    assert one.metrics.snapshot()["total"] == two.metrics.snapshot()["total"] == other.snapshot()["total"] == 2
+    assert (
+        one.metrics.snapshot()["total"] == two.metrics.snapshot()["total"] == other.snapshot()["total"] == 2
+    )
     assert value(registry, "ns_requests_total") == value(registry, "other_requests_total") == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -51,8 +52,12 @@ def test_a_conversation(registry: CollectorRegistry) -> None:
         await asyncio.sleep(0.02)
         # Long before the end, the numbers are there to be seen.
         during.append(value(registry, "websocket_connections_active"))
-        during.append(value(registry, "websocket_connections_total", endpoint="/ws/{room}", outcome="accepted"))
-        during.append(value(registry, "websocket_messages_total", endpoint="/ws/{room}", direction="received"))
+        during.append(
+            value(registry, "websocket_connections_total", endpoint="/ws/{room}", outcome="accepted")
+        )
+        during.append(
+            value(registry, "websocket_messages_total", endpoint="/ws/{room}", direction="received")
+        )
         await send({"type": "websocket.send", "bytes": b"2"})
         await send({"type": "websocket.send", "bytes": b"3"})
         await send(CLOSE)
@@ -61,7 +66,10 @@ def test_a_conversation(registry: CollectorRegistry) -> None:
     assert client.sent[0] is ACCEPT
     assert during == [1, 1, 2]
     assert outcomes(registry) == {"accepted": 1, "closed": 1}
-    assert series(registry, "websocket_messages_total") == {("received", "/ws/{room}"): 2, ("sent", "/ws/{room}"): 3}
+    assert series(registry, "websocket_messages_total") == {
+        ("received", "/ws/{room}"): 2,
+        ("sent", "/ws/{room}"): 3,
+    }
     assert series(registry, "websocket_duration_seconds_count") == {("/ws/{room}",): 1}
     assert series(registry, "websocket_duration_seconds_sum")["/ws/{room}",] >= 0.02
     assert value(registry, "websocket_connections_active") == 0
@@ -180,10 +188,9 @@ def test_accepted_before_it_was_routed(registry: CollectorRegistry) -> None:
     middleware = MetricsMiddleware(app, registry=registry)
 
     async def main() -> None:
-        try:
+        # Starlette's own WebSocket does not know that it is accepted already.
+        with contextlib.suppress(RuntimeError):
             await middleware(websocket_scope("/ws/7"), client.receive, client.send)
-        except RuntimeError:
-            pass  # Starlette's own WebSocket does not know that it is accepted already
 
     asyncio.run(main())
     assert outcomes(registry)["accepted"] == 1

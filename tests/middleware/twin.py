@@ -22,10 +22,15 @@ class Twin:
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state: dict[str, Any] = dict(status=None, complete=False, gone=False, streams=False, size=0, listened=False)
+        state: dict[str, Any] = {"status": None, "size": 0}
+        state |= dict.fromkeys(["complete", "gone", "streams", "listened"], False)
 
         async def see(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 200 and state["status"] is None:
+            if (
+                message["type"] == "http.response.start"
+                and message["status"] >= 200
+                and state["status"] is None
+            ):
                 state["status"] = message["status"]
             elif message["type"] == "http.response.body":
                 state["size"] += len(message.get("body", b""))

@@ -5,6 +5,7 @@ mod endpoint;
 mod resolve;
 mod shared;
 mod table;
+mod traces;
 mod views;
 
 pub use active::Links;
@@ -12,6 +13,7 @@ pub use endpoint::{Endpoint, Measured, SocketSeries};
 pub use resolve::Scope;
 pub use shared::Shared;
 pub use table::Table;
+pub use traces::Traces;
 
 use crate::gil::detached;
 use crate::registry::Registry;
@@ -49,6 +51,8 @@ pub struct Instrument {
     /// So many of the next requests are timed in any case.
     eager: Cell<u32>,
     pub clock: &'static Clock,
+    /// Where exemplars are wanted.
+    pub traces: Option<Traces>,
 }
 
 /// What an [`HttpMetrics`] is made of.
@@ -57,6 +61,7 @@ pub struct Options<'a, 'py> {
     pub namespace: Option<String>,
     pub sample: Option<f64>,
     pub buckets: Option<Vec<f64>>,
+    pub exemplars: Option<&'a Bound<'py, PyAny>>,
 }
 
 // SAFETY: the gauge lies in a series that `shared` owns; that and `eager` are only touched with the GIL held.
@@ -101,15 +106,16 @@ impl Instrument {
 #[pymethods]
 impl HttpMetrics {
     #[new]
-    #[pyo3(signature = (registry=None, namespace=None, sample=1.0, buckets=None))]
+    #[pyo3(signature = (registry=None, namespace=None, sample=1.0, buckets=None, exemplars=None))]
     fn new(
         py: Python<'_>,
         registry: Option<&Bound<'_, PyAny>>,
         namespace: Option<String>,
         sample: f64,
         buckets: Option<Vec<f64>>,
+        exemplars: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::make(py, Options { registry, namespace, sample: Some(sample), buckets })
+        Self::make(py, Options { registry, namespace, sample: Some(sample), buckets, exemplars })
     }
 
     /// The prefix of the views in the style of GP2, or `None`.
@@ -156,6 +162,9 @@ impl HttpMetrics {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.registry)?;
+        if let Some(traces) = &self.instrument.traces {
+            visit.call(traces.ask())?;
+        }
         self.instrument.table.traverse(&visit)
     }
 
@@ -167,7 +176,8 @@ impl HttpMetrics {
 impl HttpMetrics {
     /// Makes one, validating its options.
     pub fn make(py: Python<'_>, options: Options<'_, '_>) -> PyResult<Self> {
-        let Options { registry, namespace, sample, buckets } = options;
+        let Options { registry, namespace, sample, buckets, exemplars } = options;
+        let traces = exemplars.map_or(Ok(None), Traces::new)?;
         if let Some(namespace) = &namespace {
             check_namespace(namespace)?;
         }
@@ -188,6 +198,7 @@ impl HttpMetrics {
             sampled: sampler.rate() < 1.0,
             sampler,
             clock: Clock::get(),
+            traces,
         };
         Ok(Self { instrument, namespace, registry })
     }

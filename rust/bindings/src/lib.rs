@@ -6,6 +6,8 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | a large buffer as `bytes` | `handover.rs` |
+//! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
@@ -17,12 +19,14 @@
 )]
 
 mod gil;
+mod handover;
 mod http_metrics;
 mod label_cache;
 mod metric;
 mod middleware;
 mod raw;
 mod registry;
+mod remote_write;
 mod samples;
 
 use pyo3::exceptions::PyImportError;
@@ -41,7 +45,10 @@ mod _core {
     #[pymodule_export]
     use super::raw::own_methods;
     #[pymodule_export]
-    use super::registry::{protobuf_family, Registry};
+    use super::registry::{export_created, exports_created, protobuf_family, Registry};
+
+    #[pymodule_export]
+    use super::remote_write::write_requests;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

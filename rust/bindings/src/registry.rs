@@ -1,6 +1,7 @@
 //! `Registry`: the native half of `ferrometer.CollectorRegistry`.
 
 use crate::gil::detached;
+use crate::handover;
 use crate::metric::{value_error, Metric};
 use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
@@ -147,7 +148,7 @@ impl Registry {
             self.latest.store(out.len(), Relaxed);
             out
         });
-        Ok(PyBytes::new(py, &bytes))
+        handover::bytes(py, bytes)
     }
 }
 
@@ -173,4 +174,15 @@ pub fn protobuf_family(
     let mut out = Vec::new();
     encode_further(&Further { name, help: documentation, kind, unit, lines: lines.collect() }, &mut out);
     PyBytes::new(py, &out)
+}
+
+/// Whether the text formats and `collect()` tell when counting began, in `_created` series.
+#[pyfunction]
+pub fn export_created(on: bool) {
+    ferrometer_core::encode::export_created(on);
+}
+
+#[pyfunction]
+pub fn exports_created() -> bool {
+    ferrometer_core::encode::exports_created()
 }

@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::middleware::METHODS;
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::error::Error;
+use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::family::Family;
 use ferrometer_core::histogram::Histogram;
 use ferrometer_core::series::SeriesRef;
@@ -17,27 +18,34 @@ use std::rc::Rc;
 /// The address of a series' cells, and the reference that keeps them there.
 pub struct Held<T> {
     cell: NonNull<T>,
-    _series: SeriesRef,
+    series: SeriesRef,
 }
 
 impl Held<CounterCell> {
     pub fn counter(family: &Family, labels: &[&str]) -> Result<Self, Error> {
         let series = family.series(labels)?;
-        Ok(Self { cell: NonNull::from(series.counter()), _series: series })
+        Ok(Self { cell: NonNull::from(series.counter()), series })
     }
 }
 
 impl Held<GaugeCell> {
     pub fn gauge(family: &Family, labels: &[&str]) -> Result<Self, Error> {
         let series = family.series(labels)?;
-        Ok(Self { cell: NonNull::from(series.gauge()), _series: series })
+        Ok(Self { cell: NonNull::from(series.gauge()), series })
     }
 }
 
 impl Held<Histogram> {
     pub fn histogram(family: &Family, labels: &[&str]) -> Result<Self, Error> {
         let series = family.series(labels)?;
-        Ok(Self { cell: NonNull::from(series.histogram()), _series: series })
+        Ok(Self { cell: NonNull::from(series.histogram()), series })
+    }
+
+    /// Keeps the trace in which a value was recorded for the value's bucket. `family` is that of the series.
+    #[cold]
+    pub fn keep_exemplar(&self, family: &Family, value: f64, trace_id: String) {
+        let exemplar = Exemplar::now(&[("trace_id".to_owned(), trace_id)], value);
+        family.exemplars().set(self.series.text(), self.layout().bucket(value), exemplar);
     }
 }
 

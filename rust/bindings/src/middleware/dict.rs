@@ -6,11 +6,6 @@
 //! It is checked at import against the official functions, and later versions, other implementations, and dicts of
 //! another shape use those.
 
-#![expect(
-    clippy::cast_ptr_alignment,
-    reason = "entries lie behind 8 or more one-byte indices, a power of two, so they are aligned as the table is"
-)]
-
 use super::ffi::Obj;
 use pyo3::ffi;
 use std::ptr::null_mut;
@@ -64,6 +59,13 @@ const SMALL: u8 = 3;
 const BYTE_INDICES: u8 = 7;
 const EMPTY: i8 = -1;
 
+/// Where the entries of a table begin.
+#[inline(always)]
+unsafe fn entries_behind(table: *const Table, index_bytes: usize) -> *const Entry {
+    // SAFETY: they lie behind that many bytes of indices, which are a multiple of eight.
+    unsafe { table.add(1).cast::<i8>().add(index_bytes).cast() }
+}
+
 #[inline(always)]
 unsafe fn table(dict: Obj) -> *const Table {
     // SAFETY: every dict has a table, which lives until the dict is changed, and nobody changes it meanwhile.
@@ -82,7 +84,7 @@ pub unsafe fn entries<'a>(dict: Obj) -> Option<&'a [Entry]> {
         if (*table).kind != STRINGS.load(Relaxed) || (*table).log2_size != SMALL {
             return None;
         }
-        let first = table.add(1).cast::<i8>().add(1 << SMALL).cast::<Entry>();
+        let first = entries_behind(table, 1 << SMALL);
         Some(std::slice::from_raw_parts(first, (*table).entries as usize))
     }
 }
@@ -99,7 +101,7 @@ pub unsafe fn first(dict: Obj, key: &Key) -> Option<Obj> {
         if (*table).kind != STRINGS.load(Relaxed) || (*table).entries == 0 {
             return None;
         }
-        let first = table.add(1).cast::<i8>().add(1 << (*table).log2_index_bytes).cast::<Entry>();
+        let first = entries_behind(table, 1 << (*table).log2_index_bytes);
         ((*first).key == key.object).then_some((*first).value)
     }
 }
@@ -115,7 +117,7 @@ unsafe fn find(dict: Obj, key: &Key) -> Option<Obj> {
             return None;
         }
         let indices = table.add(1).cast::<i8>();
-        let entries = indices.add(1 << (*table).log2_index_bytes).cast::<Entry>();
+        let entries = entries_behind(table, 1 << (*table).log2_index_bytes);
         let mask = (1usize << (*table).log2_size) - 1;
         let mut perturb = key.hash;
         let mut place = perturb & mask;

@@ -23,7 +23,7 @@ unsafe fn start(request: *mut Request) -> bool {
         let instrument = middleware.instrument();
         (*request).phase = Phase::Executing;
         instrument.shared.active.enter(request);
-        if (*request).kind == Kind::Http {
+        if (*request).kind != Kind::Websocket {
             instrument.in_flight().add(1.0);
             if instrument.times() {
                 (*request).flags |= TIMED;

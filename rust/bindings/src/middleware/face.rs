@@ -101,6 +101,12 @@ unsafe fn http(request: *mut Request, message: Obj) -> Obj {
             }
             Type::ResponseStart if (*request).status == 0 => {
                 (*request).status = status(code);
+                if let Some(traces) = &(*(*request).middleware).instrument().traces {
+                    // Here, because the application's span is open now and will not be at the end.
+                    if (*request).has(TIMED) && !traces.look(request as usize) {
+                        (*(*request).middleware).instrument().shared.fault("exemplar");
+                    }
+                }
                 if !(*request).id.is_null() && (*request).status >= 200 {
                     return request_id::announce(request, message);
                 }

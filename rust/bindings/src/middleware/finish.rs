@@ -186,10 +186,10 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
         let shared = &*middleware.instrument().shared;
         shared.active.leave(request);
         let done = shield(shared, || {
-            if (*request).kind == Kind::Http {
-                http(request, middleware, ending)
-            } else {
+            if (*request).kind == Kind::Websocket {
                 socket::end(request, ending)
+            } else {
+                http(request, middleware, ending)
             }
         });
         if let Some(Err(_)) = done {
@@ -227,6 +227,14 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         };
         measured.count(shared, status)?;
         time(&*request, instrument, measured, now);
+        if let Some(traces) = &instrument.traces {
+            if let Some(trace_id) = traces.of(request as usize, (*request).scope) {
+                if (*request).has(TIMED) {
+                    let seconds = instrument.clock.seconds((*request).started, now);
+                    measured.duration.keep_exemplar(&shared.duration, seconds, trace_id);
+                }
+            }
+        }
         if method != HEAD && (*request).sent_bytes > 0 {
             measured.response_bytes.add_int((*request).sent_bytes);
         }

@@ -33,7 +33,7 @@ pub use dict::lookup;
 pub use ffi::Obj;
 pub use keys::keys;
 pub use request::Request;
-pub use scope::METHODS;
+pub use scope::{header, METHODS};
 
 use pyo3::prelude::*;
 

@@ -25,7 +25,7 @@ pub struct Middleware {
     /// Where the instrument lies in it.
     instrument: *const Instrument,
     skip: Box<Skip>,
-    /// There is nothing to skip.
+    /// There is nothing to skip, and nothing to be traced.
     measures_all: bool,
     /// The user's function from a scope to a template; owned, or null.
     pub hook: Obj,
@@ -76,6 +76,8 @@ unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: u
         {
             return vectorcall((*middleware).app, arguments, nargsf, null_mut());
         }
+        let traced = kind == Kind::Http && (*middleware).instrument().traces.is_some();
+        let kind = if traced { Kind::Traced } else { kind };
         Request::make(middleware, kind, scope, *arguments.add(1), *arguments.add(2)).cast()
     }
 }
@@ -138,7 +140,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Obj, keywords: Ob
 
 #[pyfunction(name = "MetricsMiddleware")]
 #[pyo3(signature = (app, metrics=None, *, namespace=None, registry=None, sample=None, buckets=None,
-    skip_paths=None, skip_methods=None, request_id=false, route=None))]
+    skip_paths=None, skip_methods=None, request_id=false, route=None, exemplars=None))]
 #[expect(clippy::too_many_arguments, reason = "they are the keyword arguments of the Python class")]
 fn make(
     py: Python<'_>,
@@ -152,6 +154,7 @@ fn make(
     skip_methods: Option<&Bound<'_, PyAny>>,
     request_id: bool,
     route: Option<&Bound<'_, PyAny>>,
+    exemplars: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     if !app.is_callable() {
         let text = format!("app must be an ASGI application, which is callable, not {}", app.repr()?);
@@ -164,13 +167,14 @@ fn make(
         }
     }
     let metrics = match metrics {
-        None => Bound::new(py, HttpMetrics::make(py, Options { registry, namespace, sample, buckets })?)?,
+        None => Bound::new(py, HttpMetrics::make(py, Options { registry, namespace, sample, buckets, exemplars })?)?,
         Some(metrics) => {
             let given = [
                 ("namespace", namespace.is_some()),
                 ("registry", registry.is_some()),
                 ("sample", sample.is_some()),
                 ("buckets", buckets.is_some()),
+                ("exemplars", exemplars.is_some()),
             ];
             if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
                 let text = format!("{name} belongs to HttpMetrics: give it there, or leave metrics out");
@@ -192,7 +196,7 @@ fn make(
         (&raw mut (*object).app).write(app.clone().into_ptr());
         (&raw mut (*object).metrics).write(metrics.into_ptr());
         (&raw mut (*object).instrument).write(instrument);
-        (&raw mut (*object).measures_all).write(skip.is_empty());
+        (&raw mut (*object).measures_all).write(skip.is_empty() && (*instrument).traces.is_none());
         (&raw mut (*object).skip).write(Box::new(skip));
         (&raw mut (*object).hook).write(route.map_or(null_mut(), |route| route.clone().into_ptr()));
         (&raw mut (*object).names_requests).write(request_id);
@@ -358,12 +362,12 @@ fn show_call(function: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-const DOC: &std::ffi::CStr = c"MetricsMiddleware(app, metrics=None, *, namespace=None, registry=None, sample=None, buckets=None, skip_paths=None, skip_methods=None, request_id=False, route=None)
+const DOC: &std::ffi::CStr = c"MetricsMiddleware(app, metrics=None, *, namespace=None, registry=None, sample=None, buckets=None, skip_paths=None, skip_methods=None, request_id=False, route=None, exemplars=None)
 --
 
 Measures every request to the ASGI application `app` and changes none.
 
-Give either `metrics`, an HttpMetrics, or what one is made of: `namespace`, `registry`, `sample`, `buckets`.
+Give either `metrics`, an HttpMetrics, or what one is made of: `namespace`, `registry`, `sample`, `buckets`, `exemplars`.
 `skip_paths` are not measured at all (a trailing '*' skips all that begin so), nor are `skip_methods`.
 `request_id=True` takes or makes an X-Request-ID. `route` is a function from a scope to a template, or None where
 it knows none, for frameworks other than Starlette and FastAPI.";

@@ -10,6 +10,8 @@ use pyo3::ffi;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Http,
+    /// HTTP, and its exemplar is wanted: told apart here because the hot path looks here anyway.
+    Traced,
     Websocket,
 }
 

@@ -156,6 +156,12 @@ impl Octave {
         }
     }
 
+    /// Whether nothing was ever counted, or all of it given up.
+    #[inline]
+    pub(super) fn is_vacant(&self) -> bool {
+        self.0.load(Relaxed).is_null()
+    }
+
     /// Adds the counts to `out`; false when there are none. A caller that is not the writer holds a
     /// `REPLACED.read()` guard.
     pub(super) fn read(&self, out: &mut [u64; BINS]) -> bool {

@@ -240,6 +240,10 @@ impl Histogram {
             snapshot.tail = Tail { below: below.load(Relaxed), zero: zero.load(Relaxed), above: above.load(Relaxed) };
             snapshot.bins = lock(&self.far).clone();
             for (octave, exponent) in self.octaves.iter().zip(grid::FIRST..) {
+                // Most octaves are vacant, and zeros for them would be most of what a snapshot takes.
+                if octave.is_vacant() {
+                    continue;
+                }
                 let mut bins = [0; grid::BINS];
                 if octave.read(&mut bins) {
                     snapshot.bins.insert(exponent, Box::new(bins));
