@@ -103,6 +103,36 @@ def test_stats_say_the_same(quiet: Demo) -> None:
     assert requests["in_flight"] == 0
 
 
+def test_database_and_cache_are_real(quiet: Demo) -> None:
+    def stats() -> Any:
+        return json.loads(quiet.get("/stats"))
+
+    seen = Seen.of(quiet.get("/metrics"))
+    assert (
+        seen.total("db_queries_total", operation="INSERT") == 23 * HUNDREDS
+    )  # each prompt, also the hung up
+    assert (
+        seen.total("db_queries_total", operation="SELECT") >= 2
+    )  # one a model; the rest came from the cache
+    database = stats()["database"]
+    assert database["queries_total"] >= 23 * HUNDREDS + 2
+    assert database["errors"] == 0
+    assert (database["connections_active"], database["connections_idle"] >= 1) == (0, True)
+    checked = json.loads(quiet.get("/health"))["checks"]["database"]
+    assert checked["healthy"]
+    assert (checked["total_connections"], checked["max_connections"]) == (database["connections_idle"], 4)
+    deadline = time.monotonic() + 15
+    while not (cache := stats()["cache"])["misses"]:  # caches are read every ten seconds
+        assert time.monotonic() < deadline, cache
+        time.sleep(0.1)
+    while cache["hits"] + cache["misses"] < 21 * HUNDREDS:
+        assert time.monotonic() < deadline, cache
+        time.sleep(0.1)
+        cache = stats()["cache"]
+    assert (cache["hits"], cache["misses"]) == (21 * HUNDREDS - 2, 2)
+    assert json.loads(quiet.get("/monitor"))["metrics"]["database"]["queries_total"] > 0
+
+
 def test_websockets_and_hung_up_clients_are_counted(quiet: Demo) -> None:
     seen = Seen.of(quiet.get("/metrics"))
     accepted = seen.total("websocket_connections_total", endpoint="/v1/realtime", outcome="accepted")

@@ -11,6 +11,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 import ferrometer
+from ferrometer.collectors.gpu import GpuCollector
+from ferrometer.collectors.postgres import postgres_check
+from ferrometer.collectors.sql import instrument_sqlite
+from ferrometer.demo.ledger import Ledger
 from ferrometer.demo.model import NAMES, SimulatedModel
 
 NAMESPACE = "gpuproxy"
@@ -31,6 +35,7 @@ class Gateway:
     def __init__(self) -> None:
         self.app = FastAPI(title="A small GPU gateway")
         self._model = SimulatedModel()
+        self._ledger = Ledger(NAMES)
         self._registry = ferrometer.CollectorRegistry()
         self._tokens = ferrometer.Counter("tokens", "Tokens written", ["model"], registry=self._registry)
         waiting = ferrometer.Gauge(
@@ -42,8 +47,16 @@ class Gateway:
             self.app,
             namespace=NAMESPACE,
             registry=self._registry,
-            health_checks={"model": self._model.alive},
+            health_checks={"model": self._model.alive, "database": postgres_check(self._ledger.pool)},
+            collectors=[GpuCollector(registry=self._registry)],  # real ones; the model's is not
         )
+        instrument_sqlite(
+            self._ledger.pool,
+            name="ledger",
+            database=self._watched.stats.database,
+            registry=self._registry,
+        )
+        ferrometer.track_cache("models", self._ledger.context, registry=self._registry)
         self._watched.stats.gpu.instances(1)
 
     def in_flight(self) -> int:
@@ -60,9 +73,14 @@ class Gateway:
     async def _write(self, prompt: Prompt) -> AsyncIterator[str]:
         counted = self._tokens.labels(prompt.model)
         self._watched.stats.gpu.request(cost_usd=prompt.max_tokens * _DOLLARS_PER_TOKEN)
-        async for token in self._model.tokens(prompt.model, prompt.max_tokens):
-            counted.inc()
-            yield token
+        written = 0
+        try:
+            async for token in self._model.tokens(prompt.model, prompt.max_tokens):
+                counted.inc()
+                written += 1
+                yield token
+        finally:
+            self._ledger.write(prompt.model, written)
 
     def _routes(self) -> None:
         app = self.app
@@ -72,10 +90,11 @@ class Gateway:
             return list(NAMES)
 
         @app.get("/v1/models/{name}")
-        async def one_model(name: str) -> dict[str, str]:
-            if name not in NAMES:
+        async def one_model(name: str) -> dict[str, str | int]:
+            context = self._ledger.context(name)
+            if context is None:
                 raise HTTPException(404, f"no model {name}")
-            return {"name": name}
+            return {"name": name, "context": context}
 
         @app.post("/v1/embeddings")
         async def embeddings(prompt: Prompt) -> list[float]:
