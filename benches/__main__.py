@@ -16,13 +16,14 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import clients, collectors, exposition, footprint, gil, middleware, record, served
+    from benches import clients, collectors, encoders, exposition, footprint, gil, middleware, record, served
 
     return [
         *record.ROWS,
         *middleware.ROWS,
         *clients.ROWS,
         *exposition.ROWS,
+        *encoders.ROWS,
         *gil.ROWS,
         *footprint.ROWS,
         *collectors.ROWS,
