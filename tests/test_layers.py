@@ -17,15 +17,30 @@ CORE = ROOT / "rust" / "core" / "src"
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_core", "conventions"}),
     frozenset(
-        {"_budget", "_flight", "_trace", "_validation", "config", "request_id", "route_template", "system", "timing"}
+        {
+            "_budget",
+            "_flight",
+            "_peer",
+            "_trace",
+            "_validation",
+            "config",
+            "request_id",
+            "route_template",
+            "system",
+            "timing",
+        }
     ),
+    frozenset({"_families"}),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
+    frozenset({"openmetrics"}),
     frozenset({"metrics"}),
-    frozenset({"access", "collectors", "health", "middleware", "remote_write", "stats"}),
+    frozenset({"gpu_stats"}),
+    frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
+    frozenset({"startup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -7,12 +7,48 @@ The metric classes are here at once; everything else is imported when it is firs
 from __future__ import annotations
 
 from ._core import __version__
-from .exposition import CONTENT_TYPE_LATEST, CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from .metrics import Counter, Enum, Gauge, Histogram, Info, Summary
+from ._peer import install as _install
+from .exposition import (
+    CONTENT_TYPE_LATEST,
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CONTENT_TYPE_PLAIN_1_0_0,
+    generate_latest,
+)
+from .metrics import (
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    disable_created_metrics,
+    enable_created_metrics,
+)
 from .registry import REGISTRY, CollectorRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from prometheus_client import (
+        GC_COLLECTOR,
+        PLATFORM_COLLECTOR,
+        PROCESS_COLLECTOR,
+        GCCollector,
+        Metric,
+        MetricsHandler,
+        PlatformCollector,
+        ProcessCollector,
+        delete_from_gateway,
+        instance_ip_grouping_key,
+        make_asgi_app,
+        make_wsgi_app,
+        push_to_gateway,
+        pushadd_to_gateway,
+        start_http_server,
+        start_wsgi_server,
+        write_to_textfile,
+    )
+
+    from .acceleration import accelerate, deaccelerate
     from .collectors import Collector, CollectorScheduler
     from .collectors.caches import track_cache
     from .collectors.queues import track_queue
@@ -24,6 +60,8 @@ if TYPE_CHECKING:
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
+    "accelerate": "acceleration",
+    "deaccelerate": "acceleration",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
     "track_cache": "collectors.caches",
@@ -38,35 +76,78 @@ _LAZY: dict[str, str] = {
     # Not a module called `instrument`: importing it would put itself where the function belongs.
     "Observability": "instrumentation",
     "instrument": "instrumentation",
+    # prometheus_client's, over our registries.
+    "GC_COLLECTOR": "gc_collector",
+    "GCCollector": "gc_collector",
+    "PLATFORM_COLLECTOR": "platform_collector",
+    "PlatformCollector": "platform_collector",
+    "PROCESS_COLLECTOR": "process_collector",
+    "ProcessCollector": "process_collector",
+    "Metric": "metrics_core",
+    "MetricsHandler": "exposition",
+    "delete_from_gateway": "exposition",
+    "instance_ip_grouping_key": "exposition",
+    "make_asgi_app": "exposition",
+    "make_wsgi_app": "exposition",
+    "push_to_gateway": "exposition",
+    "pushadd_to_gateway": "exposition",
+    "start_http_server": "exposition",
+    "start_wsgi_server": "exposition",
+    "write_to_textfile": "exposition",
 }
 
 __all__ = [
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
+    "CONTENT_TYPE_PLAIN_1_0_0",
+    "GC_COLLECTOR",
+    "PLATFORM_COLLECTOR",
+    "PROCESS_COLLECTOR",
     "REGISTRY",
     "Collector",
     "CollectorRegistry",
     "CollectorScheduler",
     "Counter",
     "Enum",
+    "GCCollector",
     "Gauge",
     "HealthChecks",
     "Histogram",
     "HttpMetrics",
     "Info",
+    "Metric",
+    "MetricsHandler",
     "MetricsMiddleware",
     "Observability",
+    "PlatformCollector",
+    "ProcessCollector",
     "ServiceStats",
     "Summary",
     "__version__",
+    "accelerate",
+    "deaccelerate",
+    "delete_from_gateway",
+    "disable_created_metrics",
+    "enable_created_metrics",
     "generate_latest",
     "get_request_id",
+    "instance_ip_grouping_key",
     "instrument",
+    "make_asgi_app",
+    "make_wsgi_app",
     "observability_app",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "request_id_var",
+    "start_http_server",
+    "start_wsgi_server",
     "track_cache",
     "track_queue",
+    "write_to_textfile",
 ]
+
+
+_install()
 
 
 def __getattr__(name: str) -> object:

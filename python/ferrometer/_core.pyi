@@ -21,6 +21,8 @@ __all__ = [
     "Registry",
     "Summary",
     "__version__",
+    "export_created",
+    "exports_created",
     "new_request_id",
     "own_methods",
     "protobuf_family",
@@ -283,7 +285,8 @@ class HttpMetrics:
 
     Two of these on one registry record into the same series; each has its own sampling. ``exemplars=True``
     keeps, for each bucket of the durations, the latest trace: that of OpenTelemetry's active span when the
-    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises ValueError
+    response starts, else that of the request's ``traceparent``; a function may tell it instead. Raises
+    ValueError
     for a malformed namespace, a ``sample`` outside (0, 1] and bad buckets, TypeError for a registry that
     is not ferrometer's.
     """
@@ -319,7 +322,8 @@ class HttpMetrics:
 class MetricsMiddleware:
     """Measures every request to an ASGI application, and changes none.
 
-    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``, ``exemplars``.
+    Give either ``metrics``, or what one is made of: ``namespace``, ``registry``, ``sample``, ``buckets``,
+    ``exemplars``.
     ``skip_paths`` are not measured at all (a trailing ``*`` skips all that begin so), nor are
     ``skip_methods``. ``request_id=True`` takes or makes an X-Request-ID. ``route`` is a function from a
     scope to a template, or to None where it knows none.
@@ -367,3 +371,9 @@ def show_call(function: Callable[..., Any]) -> None:
 
 def own_methods(class_: type[Metric], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
+
+def export_created(on: bool) -> None:
+    """Whether the text formats and ``collect()`` tell when counting began, in ``_created`` series."""
+
+def exports_created() -> bool:
+    """Whether they do."""

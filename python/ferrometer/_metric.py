@@ -5,7 +5,9 @@ from __future__ import annotations
 from _thread import _local
 
 from . import _core
-from ._validation import full_name, label_names
+from ._families import Taking
+from ._families import names as names_of_family
+from ._validation import full_name, is_plain_label, is_plain_name, label_names
 from .registry import REGISTRY, CollectorRegistry
 from .timing import Timer
 
@@ -136,24 +138,27 @@ class MetricWrapperBase(_Native):
             "subsystem": subsystem,
             "unit": unit,
             "kwargs": dict(own or ()),
+            # Whether its names need quotes or escapes, which a scrape leaves to prometheus_client.
+            "odd": not (is_plain_name(full) and all(map(is_plain_label, (*names, *self._own_labels(full))))),
         }
         ours = isinstance(registry, CollectorRegistry)
         known = self._defined
         native = registry._native if ours else None
         plain = type(self) in PLAIN
-        self._define(
-            native,
-            self._type,
-            full,
-            documentation,
-            unit or "",
-            list(names),
-            detail,
-            max_series,
-            sample,
-            plain,
-            meta,
-        )
+        with registry._taking(names_of_family(full, self._type)) if ours else Taking({}, []):
+            self._define(
+                native,
+                self._type,
+                full,
+                documentation,
+                unit or "",
+                list(names),
+                detail,
+                max_series,
+                sample,
+                plain,
+                meta,
+            )
         if ours:
             registry._note(self)
         elif registry and not (known and self in registry._collector_to_names):
@@ -161,6 +166,10 @@ class MetricWrapperBase(_Native):
         if not names:
             self._metric_init()
         return None
+
+    def _own_labels(self, full: str) -> tuple[str, ...]:
+        """Labels that the metric's samples have besides those of its series."""
+        return ()
 
     def _metric_init(self) -> None:
         """For subclasses: called once the metric, or the child with its label values, can be used."""

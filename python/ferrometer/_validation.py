@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from itertools import pairwise
 
 TYPE_CHECKING = False
@@ -33,12 +35,38 @@ def full_name(kind: str, name: str, namespace: str, subsystem: str, unit: str) -
         full += "_" + unit
     if unit and kind in ("info", "stateset"):
         raise ValueError("Metric name is of a type that cannot have a unit: " + full)
-    # Colons are for recording rules, but prometheus_client has always let them pass.
-    if not (full.isascii() and full.replace(":", "_").isidentifier()):
+    if not is_plain_name(full) and legacy_names():
         good = "".join(c if c.isascii() and (c.isalnum() or c in "_:") else "_" for c in full)
         good = "_" + good if good[:1].isdigit() else good
         raise ValueError(f"invalid metric name {full!r}: letters, digits, '_' and ':' only, e.g. {good!r}")
+    _refuse_surrogates(full)
     return full
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether the exposition formats print a metric's name without quotes or escapes."""
+    # Colons are for recording rules, but prometheus_client has always let them pass.
+    return name.isascii() and name.replace(":", "_").isidentifier()
+
+
+def is_plain_label(name: str) -> bool:
+    """The same of a label's name."""
+    return name.isascii() and name.isidentifier()
+
+
+def legacy_names() -> bool:
+    """Whether names are limited to letters, digits and underscores, as prometheus_client has been told."""
+    peer = sys.modules.get("prometheus_client.validation")
+    if asked := getattr(peer, "get_legacy_validation", None):
+        return bool(asked())
+    return os.environ.get("PROMETHEUS_LEGACY_NAME_VALIDATION", "False").lower() in ("true", "1", "t")
+
+
+def _refuse_surrogates(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"invalid name {name!r}: a lone surrogate is no Unicode text") from None
 
 
 def label_names(names: Iterable[str], reserved: Sequence[str]) -> tuple[str, ...]:
@@ -52,7 +80,8 @@ def label_names(names: Iterable[str], reserved: Sequence[str]) -> tuple[str, ...
     for name in checked:
         if not isinstance(name, str):
             raise ValueError(f"Invalid label metric name: {name!r} is a {type(name).__name__}, not a str")
-        if not (name.isascii() and name.isidentifier()):
+        _refuse_surrogates(name)
+        if not name or (not is_plain_label(name) and legacy_names()):
             raise ValueError(f"Invalid label metric name: {name!r}; letters, digits and '_' only")
         if name.startswith("__"):
             raise ValueError(f"Reserved label metric name: {name}; names with '__' belong to Prometheus")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 _DEMO_NEEDS = ("fastapi", "uvicorn", "websockets")
 
@@ -38,6 +39,10 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="end after the table")
     demo.set_defaults(run=_demo)
 
+    run = commands.add_parser("run", help="a program whose prometheus_client makes native metrics")
+    run.add_argument("program", help="a script, a module after -m, or a command", nargs=argparse.REMAINDER)
+    run.set_defaults(run=_run)
+
     about = commands.add_parser("version", help="the versions of Ferrometer and Python")
     about.set_defaults(run=_version)
     return root
@@ -51,6 +56,24 @@ def _demo(options: argparse.Namespace) -> int:
     from ferrometer.demo.runner import Options, run
 
     return run(Options(options.host, options.port, options.requests, options.rate, options.once))
+
+
+def _run(options: argparse.Namespace) -> int:
+    words = options.program[1:] if options.program[:1] == ["--"] else options.program
+    if not words:
+        print("ferrometer run needs a program: ferrometer run -- uvicorn app:app", file=sys.stderr)
+        return 2
+    if words[0] == "-m" or words[0].endswith(".py"):
+        words = [sys.executable, *words]
+    # The program's own processes inherit it: workers, reloaders.
+    paths = [str(Path(__file__).parent / "startup"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    sys.stdout.flush()
+    try:
+        os.execvpe(words[0], words, environment)
+    except OSError as error:
+        print(f"ferrometer run: {words[0]}: {error.strerror}", file=sys.stderr)
+        return 127
 
 
 def _version(_: argparse.Namespace) -> int:

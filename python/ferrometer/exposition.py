@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry, protobuf_of
+from ._families import protobuf_of
+from ._peer import lazily, printer
+from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
 #: The media type of the Prometheus text format.
 CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
+#: The media type of the Prometheus text format 1.0.0, which says how names are escaped.
+CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 #: The media type of what :func:`generate_latest` returns.
-CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE_LATEST = CONTENT_TYPE_PLAIN_1_0_0
 #: The media type of OpenMetrics text.
 CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 #: The media type of length-delimited protobuf messages.
@@ -27,32 +31,48 @@ CONTENT_TYPE_PROTOBUF = (
 NATIVE_BUCKETS = 160
 
 
+_ESCAPING = "underscores"
+_ESCAPINGS = frozenset({"allow-utf-8", "underscores", "dots", "values"})
+
+
 def _is_ours(registry: Collector) -> bool:
     # A registry whose collect() somebody replaced shows what that says.
     replaced = getattr(registry.collect, "__func__", None) is not CollectorRegistry.collect
     return isinstance(registry, CollectorRegistry) and not replaced
 
 
-def generate_latest(registry: Collector = REGISTRY) -> bytes:
-    """The registry in the Prometheus text format 0.0.4, as UTF-8.
+def generate_latest(registry: Collector = REGISTRY, escaping: str = _ESCAPING) -> bytes:
+    """The registry in the Prometheus text format, as UTF-8.
 
     For ferrometer's registries the GIL is released while the text is written. Other objects with a
     ``collect()``, such as a restricted or a prometheus_client registry, go through prometheus_client.
+
+    :param escaping: for names that are not letters, digits, ``_`` and ``:``: "underscores", "dots",
+        "values" or "allow-utf-8".
     """
-    if _is_ours(registry):
-        return registry._text()  # type: ignore[attr-defined,no-any-return]  # checked by _is_ours
-    from prometheus_client.exposition import generate_latest as peer
+    how = _how(escaping)
+    # "dots" doubles the underscores of every name; the other schemes leave ordinary names alone.
+    if escaping != "dots" and _is_ours(registry):
+        return registry._text(**how)  # type: ignore[attr-defined,no-any-return]  # checked by _is_ours
+    return printer("exposition")(registry, **how)  # type: ignore[no-any-return]
 
-    return peer(registry)
+
+def generate_openmetrics(
+    registry: Collector = REGISTRY, escaping: str = _ESCAPING, version: str = ""
+) -> bytes:
+    """The registry in OpenMetrics text: units, creation times, exemplars. Otherwise as above.
+
+    :param version: "2.0.0" adds the native histograms of collectors that have some.
+    """
+    how = _how(escaping) | ({"version": version} if version not in ("", "1.0.0") else {})
+    if escaping != "dots" and _is_ours(registry):
+        return registry._openmetrics(**how)  # type: ignore[attr-defined,no-any-return]  # likewise
+    return printer("openmetrics.exposition")(registry, **how)  # type: ignore[no-any-return]
 
 
-def generate_openmetrics(registry: Collector = REGISTRY) -> bytes:
-    """The registry in OpenMetrics 1.0 text: units, creation times, exemplars. Otherwise as above."""
-    if _is_ours(registry):
-        return registry._openmetrics()  # type: ignore[attr-defined,no-any-return]  # likewise
-    from prometheus_client.openmetrics.exposition import generate_latest as peer
-
-    return peer(registry)  # type: ignore[no-untyped-call,no-any-return]
+def _how(escaping: str) -> dict[str, str]:
+    """Arguments for prometheus_client, of which older releases know no escaping."""
+    return {} if escaping == _ESCAPING else {"escaping": escaping}
 
 
 def generate_protobuf(registry: Collector = REGISTRY, *, native_buckets: int = NATIVE_BUCKETS) -> bytes:
@@ -71,6 +91,10 @@ def generate_protobuf(registry: Collector = REGISTRY, *, native_buckets: int = N
     return b"".join(protobuf_of(family) for family in registry.collect())
 
 
+def _with(encoder: Callable[..., bytes], how: dict[str, str]) -> Encoder:
+    return lambda registry: encoder(registry, **how)
+
+
 def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
     """The encoder that an Accept header prefers, and its media type; text when it names none of ours.
 
@@ -87,10 +111,20 @@ def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
             continue
         if not best[0] < quality <= 1:  # NaN is neither
             continue
+        version = given.get("version", "")
+        escaping = given.get("escaping", "")
+        escaping = escaping if escaping in _ESCAPINGS else _ESCAPING
+        how = {"escaping": escaping}
         match media.lower():
+            case "text/plain" if version == "1.0.0":
+                media = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping={escaping}"
+                best = (quality, _with(generate_latest, how), media)
             case "text/plain" | "text/*" | "*/*":
                 best = (quality, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-            case "application/openmetrics-text" if given.get("version", "1.0.0") in ("0.0.1", "1.0.0"):
+            case "application/openmetrics-text" if version == "1.0.0":
+                media = f"{CONTENT_TYPE_OPENMETRICS}; escaping={escaping}"
+                best = (quality, _with(generate_openmetrics, how), media)
+            case "application/openmetrics-text" if version in ("", "0.0.1"):
                 best = (quality, generate_openmetrics, CONTENT_TYPE_OPENMETRICS)
             case "application/vnd.google.protobuf" if (
                 given.get("proto", "") == "io.prometheus.client.metricfamily"
@@ -98,3 +132,7 @@ def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
             ):
                 best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)
     return best[1], best[2]
+
+
+#: The servers, the push functions and whatever else prometheus_client.exposition has, over what is here.
+__getattr__ = lazily(globals())

@@ -108,7 +108,8 @@ def instrument(
             " Call it right after the application is made"
         )
     for middleware in app.user_middleware:
-        if middleware.cls is MetricsMiddleware:
+        added: object = middleware.cls
+        if added is MetricsMiddleware:
             raise ValueError(
                 "the application already has MetricsMiddleware, which would count every request twice;"
                 " remove app.add_middleware(MetricsMiddleware), instrument() adds it"

@@ -12,12 +12,20 @@ Signatures, validation and errors are prometheus_client's; ``inc``, ``dec``, ``s
 
 from __future__ import annotations
 
+import os as _os
 import time as _time
 from itertools import pairwise
 
 from . import _core
 from ._metric import MAX_SERIES, PLAIN, MetricWrapperBase, Observed, Value
-from ._validation import bucket_bounds, full_name, label_names, quantile_shares, state_names
+from ._validation import (
+    bucket_bounds,
+    full_name,
+    is_plain_label,
+    label_names,
+    quantile_shares,
+    state_names,
+)
 from .registry import REGISTRY
 from .timing import ExceptionCounter, InprogressTracker, Timer
 
@@ -26,7 +34,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["MAX_SERIES", "Counter", "Enum", "Gauge", "Histogram", "Info", "MetricWrapperBase", "Summary"]
+__all__ = [
+    "MAX_SERIES",
+    "Counter",
+    "Enum",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "MetricWrapperBase",
+    "Summary",
+    "disable_created_metrics",
+    "enable_created_metrics",
+]
 
 _INF = float("inf")
 
@@ -300,6 +319,8 @@ class Info(MetricWrapperBase, _core.Info):
             raise ValueError(f"Overlapping labels for Info metric, metric: {self._labelnames} child: {val}")
         if any(value is None for value in val.values()):
             raise ValueError("Label value cannot be None")
+        if not all(map(is_plain_label, val)):
+            self._meta["odd"] = True
         self._set_info(list(val.items()))
 
 
@@ -324,10 +345,15 @@ class Enum(MetricWrapperBase, _core.Enum):
         max_series: int = MAX_SERIES,
     ) -> None:
         labelnames = label_names(labelnames, ())
-        if {name, full_name(self._type, name, namespace, subsystem, unit)}.intersection(labelnames):
+        full = full_name(self._type, name, namespace, subsystem, unit)
+        if {name, full}.intersection(labelnames):
             raise ValueError(
-                f"Overlapping labels for Enum metric: {name}; its states are in a label of its name"
+                f"Overlapping labels for Enum metric: {full}; its states are in a label of its name"
             )
+        try:
+            label_names((full,), ())
+        except ValueError as error:
+            raise ValueError(f"an Enum has its states in a label of its own name: {error}") from None
         states = state_names(name, states)
         self._init(
             name,
@@ -343,6 +369,9 @@ class Enum(MetricWrapperBase, _core.Enum):
             own={"states": states},
         )
 
+    def _own_labels(self, full: str) -> tuple[str, ...]:
+        return (full,)
+
     def state(self, state: str) -> None:
         """Makes a state the current one. Raises ValueError when it is not among the states."""
         states = self._states
@@ -355,4 +384,19 @@ class Enum(MetricWrapperBase, _core.Enum):
         return self._meta["kwargs"]["states"]  # type: ignore[no-any-return]
 
 
+def disable_created_metrics() -> None:
+    """Leaves the ``_created`` series out of the text formats and of ``collect()``, in all registries."""
+    _core.export_created(False)
+
+
+def enable_created_metrics() -> None:
+    """Puts them back; the environment's ``PROMETHEUS_DISABLE_CREATED_SERIES`` says what holds at first."""
+    _core.export_created(True)
+
+
+def _get_use_created() -> bool:
+    return _os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "False").lower() not in ("true", "1", "t")
+
+
+_core.export_created(_get_use_created())
 PLAIN.update((Counter, Gauge, Histogram, Summary, Info, Enum))

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
-from functools import partial
 
 from . import _core
-from ._budget import Errands
+from ._families import DuplicateTimeseries as DuplicateTimeseries
+from ._families import (
+    Families,
+    Taking,
+    TargetInfo,
+    computed,
+    described,
+    names,
+    names_of,
+    protobuf_of,
+)
+from ._peer import lazily, printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Protocol, TypeVar
+    from typing import TypeVar
 
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
+    from ._budget import Errands
+    from ._families import Collector as Collector
     from ._metric import MetricWrapperBase
 
+    _C = TypeVar("_C")
     _T = TypeVar("_T")
-
-    class Collector(Protocol):
-        """Anything with prometheus_client's ``collect()``."""
-
-        def collect(self) -> Iterable[Metric]:
-            """The families of this moment."""
-
-
-#: What the sample names of a type may end in.
-_SUFFIXES = {
-    "counter": ("_total", "_created"),
-    "summary": ("_sum", "_count", "_created"),
-    "histogram": ("_bucket", "_sum", "_count", "_created"),
-    "gaugehistogram": ("_bucket", "_gsum", "_gcount"),
-    "info": ("_info",),
-}
 
 
 #: What a registry may have to say about itself.
@@ -46,69 +43,12 @@ _OWN = [
 ]
 
 
-def _names_of(metrics: Iterable[Metric]) -> list[str]:
-    return [m.name + suffix for m in metrics for suffix in ("", *_SUFFIXES.get(m.type, ()))]
-
-
 def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
     return isinstance(collector, _core.Metric)
 
 
-def _computed(rows: Iterable[_core._Family]) -> Iterator[Metric]:
-    for name, help_, kind, unit, samples in rows:
-        from prometheus_client.metrics_core import Metric
-
-        metric = Metric(name, help_, kind, unit)
-        for suffix, labels, value in samples:
-            metric.add_sample(name + suffix, labels, value)
-        yield metric
-
-
 def _source(collector: Collector) -> str:
     return collector._name if _is_native(collector) else type(collector).__qualname__
-
-
-def protobuf_of(family: Metric) -> bytes:
-    """A family made in Python as a length-delimited protobuf message."""
-    return _core.protobuf_family(
-        family.name,
-        family.documentation,
-        family.type,
-        family.unit,
-        [
-            (
-                sample.name.removeprefix(family.name),
-                sorted(sample.labels.items()),
-                float(sample.value),
-                None if sample.timestamp is None else int(float(sample.timestamp) * 1000),
-            )
-            for sample in family.samples
-        ],
-    )
-
-
-class _Families:
-    """A collector of given families."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-class _TargetInfo:
-    """The collector that stands for a registry's target info."""
-
-    def __init__(self, labels: dict[str, str]) -> None:
-        self._labels = labels
-
-    def collect(self) -> list[Metric]:
-        from prometheus_client.metrics_core import Metric
-
-        metric = Metric("target", "Target metadata", "info")
-        metric.add_sample("target_info", self._labels, 1)
-        return [metric]
 
 
 # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
@@ -122,17 +62,17 @@ class RestrictedRegistry:
     """The samples of a registry that have certain names. Collectors without such samples are not run."""
 
     def __init__(self, names: Iterable[str], registry: CollectorRegistry) -> None:
-        self._names = set(names)
+        self._name_set = set(names)
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
         """The families, each with those of its samples only."""
-        for family in self._registry._families(self._names):
-            if restricted := family._restricted_metric(self._names):  # type: ignore[no-untyped-call]
+        for family in self._registry._families(self._name_set):
+            if restricted := family._restricted_metric(self._name_set):  # type: ignore[no-untyped-call]
                 yield restricted
 
     def _protobuf(self, native_buckets: int) -> bytes:
-        return self._registry._protobuf(native_buckets, self._names)
+        return self._registry._protobuf(native_buckets, self._name_set)
 
 
 class CollectorRegistry:
@@ -152,14 +92,18 @@ class CollectorRegistry:
         self._native = _core.Registry()
         self._native.reserve(_OWN, "ferrometer itself")
         self._lock = _LOCK
-        self._collector_to_names: dict[Collector, list[str]] = {}
+        self._collectors: dict[Collector, list[str]] = {}
         self._names_to_collectors: dict[str, Collector] = {}
         self._collectors_without_names: list[Collector] = []
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
         self._logged: set[str] = set()
-        self._errands: Errands[Collector, list[Metric] | bool] = Errands()
+        #: Modules whose collectors join at the first look at the registry, and those that have.
+        self._defaults: tuple[str, ...] = ()
+        self._default_collectors: list[Collector] = []
+        #: Made at the first scrape: a thread's tools take longer to import than all of this package.
+        self._errands: Errands[Collector, list[Metric] | bool] | None = None
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -168,38 +112,64 @@ class CollectorRegistry:
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
         if _is_native(collector):
-            self._native.adopt(collector)
+            with self._taking(names(collector._name, collector._type)):
+                self._native.adopt(collector)
             self._note(collector)
             return
         hash(collector)  # raises before a name is taken
         describe = getattr(collector, "describe", None) or (
             collector.collect if self._auto_describe else list
         )
-        names = _names_of(describe())
-        self._native.reserve(names, repr(collector))
+        taken = names_of(describe())
+        with self._taking(taken):
+            self._native.reserve(taken, repr(collector))
         with self._lock:
-            self._collector_to_names[collector] = names
-            self._names_to_collectors.update(dict.fromkeys(names, collector))
-            if self._support_collectors_without_names and not names:
+            self._collectors[collector] = taken
+            self._names_to_collectors.update(dict.fromkeys(taken, collector))
+            if self._support_collectors_without_names and not taken:
                 self._collectors_without_names.append(collector)
+
+    def _taking(self, taken: list[str]) -> Taking:
+        """While names are taken: default collectors give way, and a clash says which names it is about."""
+        for collector in self._default_collectors:
+            if collector in self._collectors and set(taken).intersection(self._collectors[collector]):
+                self.unregister(collector)
+        return Taking(self._names_to_collectors, taken)
+
+    def _load_defaults(self) -> None:
+        modules, self._defaults = self._defaults, ()
+        for module in modules:
+            from importlib import import_module
+
+            known = set(self._collectors)
+            try:
+                import_module(module)
+            except DuplicateTimeseries:
+                continue  # the application tells these itself
+            self._default_collectors += [c for c in self._collectors if c not in known]
+
+    @property
+    def _collector_to_names(self) -> dict[Collector, list[str]]:
+        self._load_defaults()
+        return self._collectors
 
     def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
-        names = [metric._name + suffix for suffix in ("", *_SUFFIXES.get(metric._type, ()))]
+        taken = names(metric._name, metric._type)
         with self._lock:
-            known = self._names_to_collectors.get(names[0])
+            known = self._names_to_collectors.get(taken[0])
             if known is metric:
                 return
             if known is not None:
                 # The same definition as another class, as after a reload: the new one speaks for it.
-                del self._collector_to_names[known]
-            self._collector_to_names[metric] = names
-            self._names_to_collectors.update(dict.fromkeys(names, metric))
+                del self._collectors[known]
+            self._collectors[metric] = taken
+            self._names_to_collectors.update(dict.fromkeys(taken, metric))
 
     def unregister(self, collector: Collector) -> None:
         """Removes a metric or a collector. Raises KeyError when it is not registered."""
         with self._lock:
-            names = self._collector_to_names.pop(collector)
+            names = self._collectors.pop(collector)
             for name in names:
                 self._names_to_collectors.pop(name, None)
             if collector in self._collectors_without_names:
@@ -219,7 +189,7 @@ class CollectorRegistry:
             self._native.release(["target_info"])
         with self._lock:
             if labels:
-                self._names_to_collectors["target_info"] = _TargetInfo(labels)
+                self._names_to_collectors["target_info"] = TargetInfo(labels)
             else:
                 self._names_to_collectors.pop("target_info", None)
             self._target_info = labels
@@ -233,6 +203,17 @@ class CollectorRegistry:
     def collect(self) -> Iterator[Metric]:
         """The families as prometheus_client's objects, for code that reads samples in Python."""
         return self._families(None)
+
+    def describe(self) -> Iterable[Metric]:
+        """The families, for a registry that this one joins as a collector: ``other.register(this)``.
+
+        The default collectors leave it then, because that registry will have its own.
+        """
+        self._load_defaults()
+        for collector in self._default_collectors:
+            if collector in self._collectors:
+                self.unregister(collector)
+        return [metric for collector in self._collectors for metric in described(collector)]
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """A registry of only the samples with these names."""
@@ -251,22 +232,23 @@ class CollectorRegistry:
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
         python: dict[Collector, Callable[[], list[Metric] | bool]] = {
-            collector: partial(self._collected, collector)
+            collector: self._ask(self._collected, collector)
             for collector in wanted
             if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
         }
-        told = self._errands.run(python)
+        told = self._in_turn().run(python)
         for collector in wanted:
             families = self._in_time(*next(told)) if collector in python else self._collected(collector)
             if isinstance(families, list):
                 yield from families
         # What native code records, and what the registry has to say about itself.
-        yield from _computed(self._native.computed([c for c in everything if _is_native(c)]))
+        yield from computed(self._native.computed([c for c in everything if _is_native(c)]))
 
     def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
         """All collectors, and those that may have samples of these names."""
+        self._load_defaults()
         with self._lock:
-            everything = list(self._collector_to_names)
+            everything = list(self._collectors)
             if names is None:
                 return everything, everything
             chosen = {self._names_to_collectors.get(name): None for name in names}
@@ -289,6 +271,17 @@ class CollectorRegistry:
             return False
         return True
 
+    @staticmethod
+    def _ask(method: Callable[[_C], _T], collector: _C) -> Callable[[], _T]:
+        return lambda: method(collector)  # functools would be half of the import of this package
+
+    def _in_turn(self) -> Errands[Collector, list[Metric] | bool]:
+        if self._errands is None:
+            from ._budget import Errands
+
+            self._errands = Errands()
+        return self._errands
+
     def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
         if result is None:
             self._failed(_source(collector), TimeoutError("not done before the scrape had to be answered"))
@@ -306,17 +299,19 @@ class CollectorRegistry:
 
     # The native part comes last, so that it counts what went wrong before, and is put in its place.
 
-    def _text(self) -> bytes:
-        """The text exposition. Only callbacks and foreign collectors run Python."""
+    def _text(self, **how: str) -> bytes:
+        """The text exposition. Only callbacks, foreign collectors and odd names run Python."""
         from_python, leave_out = self._from_python()
-        parts = (self._printed(families, "exposition") for families in (self._target_families(), from_python))
+        parts = (
+            self._printed(families, "exposition", how) for families in (self._target_families(), from_python)
+        )
         return self._native.text(leave_out, *parts)
 
-    def _openmetrics(self) -> bytes:
+    def _openmetrics(self, **how: str) -> bytes:
         """The OpenMetrics exposition, likewise."""
         from_python, leave_out = self._from_python()
         before, after = (
-            self._printed(families, "openmetrics.exposition")
+            self._printed(families, "openmetrics.exposition", how)
             for families in (self._target_families(), from_python)
         )
         return self._native.openmetrics(leave_out, before, after + b"# EOF\n")
@@ -332,7 +327,7 @@ class CollectorRegistry:
 
     def _target_families(self, names: set[str] | None = None) -> list[Metric]:
         wanted = self._target_info and (names is None or "target_info" in names)
-        return _TargetInfo(self._target_info).collect() if wanted and self._target_info else []
+        return TargetInfo(self._target_info).collect() if wanted and self._target_info else []
 
     def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
@@ -340,14 +335,14 @@ class CollectorRegistry:
         errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
         for collector in self._wanted(names)[1]:
             if not _is_native(collector):
-                errands[collector] = partial(self._collected, collector)
-            elif collector._tells_samples:
+                errands[collector] = self._ask(self._collected, collector)
+            elif collector._tells_samples or collector._meta["odd"]:
                 leave_out.append(collector)
-                errands[collector] = partial(self._collected, collector)
+                errands[collector] = self._ask(self._collected, collector)
             elif collector._has_callbacks:
-                errands[collector] = partial(self._called, collector)
+                errands[collector] = self._ask(self._called, collector)
         families: list[Metric] = []
-        for collector, result in self._errands.run(errands):
+        for collector, result in self._in_turn().run(errands):
             told = self._in_time(collector, result)
             if isinstance(told, list):
                 families += told
@@ -358,14 +353,12 @@ class CollectorRegistry:
             families = [family for family in restricted if family]
         return families, leave_out
 
-    def _printed(self, families: list[Metric], module: str) -> bytes:
+    def _printed(self, families: list[Metric], module: str, how: dict[str, str]) -> bytes:
         """Families made by Python code, as that module of prometheus_client prints them."""
         if not families:
             return b""
-        import importlib
-
-        generate_latest = importlib.import_module(f"prometheus_client.{module}").generate_latest
-        printed = self._each(families, lambda family: generate_latest(_Families([family])))
+        generate_latest = printer(module)
+        printed = self._each(families, lambda family: generate_latest(Families([family]), **how))
         return b"".join(text.removesuffix(b"# EOF\n") for text in printed)
 
     def _each(self, families: list[Metric], encode: Callable[[Metric], bytes]) -> Iterator[bytes]:
@@ -378,3 +371,5 @@ class CollectorRegistry:
 
 #: The registry that metrics join by default.
 REGISTRY = CollectorRegistry(auto_describe=True)
+REGISTRY._defaults = tuple(f"ferrometer.{what}_collector" for what in ("gc", "platform", "process"))
+__getattr__ = lazily(globals())

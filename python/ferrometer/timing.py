@@ -6,7 +6,6 @@ async generators: what is measured is always the work, never the making of a cor
 
 from __future__ import annotations
 
-import functools
 from time import perf_counter
 
 TYPE_CHECKING = False
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -> F:
     """``function`` with every run of its body inside a fresh context manager."""
+    import contextlib
+    import functools
     import inspect
 
     if isinstance(function, (staticmethod, classmethod)):
@@ -74,7 +75,11 @@ def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -
             with managed():
                 return function(*args, **kwargs)
 
-    return functools.wraps(function)(wrapped)  # type: ignore[return-value]  # same signature by construction
+    shown: Any = functools.wraps(function)(wrapped)
+    with contextlib.suppress(TypeError, ValueError):  # some callables have no signature to show
+        # For those who look at it without going to what was wrapped, as `getfullargspec` does.
+        shown.__signature__ = inspect.signature(function)
+    return shown  # type: ignore[no-any-return]  # same signature by construction
 
 
 class Timer:

@@ -14,7 +14,7 @@ from ferrometer.endpoints import observability_app
 from ferrometer.exposition import CONTENT_TYPE_OPENMETRICS as OPEN
 from ferrometer.exposition import CONTENT_TYPE_PLAIN_0_0_4 as TEXT
 from ferrometer.exposition import CONTENT_TYPE_PROTOBUF as PROTOBUF
-from ferrometer.exposition import choose_encoder
+from ferrometer.exposition import choose_encoder, generate_latest, generate_openmetrics, generate_protobuf
 from tests.endpoints.client import calling
 from tests.exposition.metric_families import decoded
 
@@ -52,12 +52,15 @@ OLD_PROMETHEUS = (
 )
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
+#: Who names the version is told how names are escaped, as prometheus_client tells.
+ESCAPED = f"{OPEN}; escaping=underscores"
+
 TABLE = [
     (None, TEXT),
     ("", TEXT),
-    (PROMETHEUS_2_42, OPEN),
+    (PROMETHEUS_2_42, ESCAPED),
     (PROMETHEUS_2_42_NATIVE, PROTOBUF),
-    (PROMETHEUS_3, OPEN),
+    (PROMETHEUS_3, f"{OPEN}; escaping=allow-utf-8"),
     (PROMETHEUS_3_NATIVE, PROTOBUF),
     (OLD_PROMETHEUS, PROTOBUF),
     (BROWSER, TEXT),
@@ -65,7 +68,7 @@ TABLE = [
     ("text/*", TEXT),
     ("text/plain", TEXT),
     ("application/openmetrics-text", OPEN),
-    (" APPLICATION/OpenMetrics-Text ; Version=1.0.0 ", OPEN),
+    (" APPLICATION/OpenMetrics-Text ; Version=1.0.0 ", ESCAPED),
     # The quality decides, and among equals the order.
     ("text/plain;q=0.4,application/openmetrics-text;q=0.5", OPEN),
     ("text/plain;q=0.5,application/openmetrics-text;q=0.4", TEXT),
@@ -76,7 +79,7 @@ TABLE = [
     # What we do not speak is passed over, and text is the answer to all who ask for nothing else.
     ("application/json", TEXT),
     ("application/openmetrics-text;version=2.0.0", TEXT),
-    ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.1", OPEN),
+    ("application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.1", ESCAPED),
     ("application/vnd.google.protobuf", TEXT),
     (_PROTOBUF.replace("delimited", "text"), TEXT),
     (_PROTOBUF.replace("delimited", "compact-text") + ",application/openmetrics-text;q=0.1", OPEN),
@@ -99,14 +102,14 @@ TABLE = [
 def test_the_scraper_chooses(accept: str | None, media_type: str) -> None:
     encode, chosen = choose_encoder(accept)
     assert chosen == media_type
-    assert (
-        encode.__name__
-        == {
-            TEXT: "generate_latest",
-            OPEN: "generate_openmetrics",
-            PROTOBUF: "generate_protobuf",
-        }[media_type]
-    )
+    registry = CollectorRegistry()
+    ferrometer.Gauge("g", "h", registry=registry)
+    encoders: dict[str, Any] = {
+        TEXT: generate_latest,
+        OPEN: generate_openmetrics,
+        PROTOBUF: generate_protobuf,
+    }
+    assert encode(registry) == encoders[media_type.split("; escaping=")[0]](registry)
 
 
 ACCEPTS = {TEXT: "text/plain", OPEN: "application/openmetrics-text", PROTOBUF: _PROTOBUF}

@@ -185,6 +185,7 @@ def test_a_module_may_be_reloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         # The class is a new one, and so is the object; the series are the same.
         assert value(module.REGISTRY, "reloaded_special_total", l="x") == 3
         assert module.REGISTRY._names_to_collectors["reloaded_special"] is module.special
+        assert len(module.REGISTRY._collector_to_names) == 5
         assert value(module.REGISTRY, "reloaded_pending") == 5
         module.REGISTRY.unregister(module.special)
         assert value(module.REGISTRY, "reloaded_special_total", l="x") is None

@@ -203,7 +203,10 @@ def test_trackers_use_the_subclass() -> None:
 
 def test_a_sampled_subclass_that_observes_its_own_way() -> None:
     class Shifted(Histogram):
+        asked = 0
+
         def observe(self, amount: float, exemplar: Any = None) -> None:
+            Shifted.asked += 1
             super().observe(amount + 1, exemplar)
 
     histogram = Shifted("h", "h", registry=None, sample=0.5)
@@ -211,7 +214,7 @@ def test_a_sampled_subclass_that_observes_its_own_way() -> None:
         with histogram.time():
             pass
     count, total, least, _ = histogram._statistics()
-    assert count == 100
+    assert count == Shifted.asked == 100
     assert total >= 100
     assert least >= 1
 
@@ -236,8 +239,12 @@ def test_a_subclass_that_makes_further_metrics(registry: CollectorRegistry) -> N
             super().__init__(name, *args, **kwargs)
             self.errors = Counter(f"{name}_errors", "h", ["kind"], registry=registry)
             self.errors.labels("none")
+            if self._labelvalues:
+                self.twin = WithErrors(f"{name}_twin", "h", registry=registry)
 
     family = WithErrors("c", "h", ["l"], registry=registry)
+    family.labels("x").twin.inc(3)
+    assert value(registry, "c_twin_total") == 3
     family.labels("x").errors.labels("bad").inc()
     family.labels("y").inc()
     assert value(registry, "c_errors_total", kind="bad") == 1

@@ -69,7 +69,7 @@ class Twins:
         """Both expositions in OpenMetrics, comparable."""
         return (
             masked(generate_openmetrics(self.ours)),
-            masked(openmetrics.generate_latest(self.theirs)),
+            masked(openmetrics.generate_latest(self.theirs)),  # type: ignore[no-untyped-call]
         )
 
     def agree(self) -> None:

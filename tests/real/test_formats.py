@@ -55,7 +55,8 @@ async def app(scope, receive, send):
             seen.labels(path, media_type, said.get(b"content-encoding", b"").decode()).inc()
         await send(message)
 
-    await metrics({**scope, "path": "/metrics", "raw_path": b"/metrics", "headers": headers}, receive, counted)
+    there = {**scope, "path": "/metrics", "raw_path": b"/metrics", "headers": headers}
+    await metrics(there, receive, counted)
 """
 CONFIG = """\
 global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}

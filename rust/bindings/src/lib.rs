@@ -45,7 +45,7 @@ mod _core {
     #[pymodule_export]
     use super::raw::own_methods;
     #[pymodule_export]
-    use super::registry::{protobuf_family, Registry};
+    use super::registry::{export_created, exports_created, protobuf_family, Registry};
 
     #[pymodule_export]
     use super::remote_write::write_requests;

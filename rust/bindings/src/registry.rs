@@ -175,3 +175,14 @@ pub fn protobuf_family(
     encode_further(&Further { name, help: documentation, kind, unit, lines: lines.collect() }, &mut out);
     PyBytes::new(py, &out)
 }
+
+/// Whether the text formats and `collect()` tell when counting began, in `_created` series.
+#[pyfunction]
+pub fn export_created(on: bool) {
+    ferrometer_core::encode::export_created(on);
+}
+
+#[pyfunction]
+pub fn exports_created() -> bool {
+    ferrometer_core::encode::exports_created()
+}

@@ -1,5 +1,6 @@
 //! Samples as Python objects, for code that reads them there: `collect()`, `get_sample_value()`.
 
+use ferrometer_core::encode::exports_created;
 use ferrometer_core::encode::number::write_float;
 use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::family::{Family, Kind};
@@ -43,9 +44,9 @@ fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<
     let none = || PyDict::new(py);
     let one = |name: &str, value: String| dict(py, [(name.to_owned(), value)]);
     let definition = family.definition();
-    let created = ("_created", none(), series.created());
+    let created = exports_created().then(|| ("_created", none(), series.created()));
     Ok(match &definition.kind {
-        Kind::Counter => vec![("_total", none(), series.counter().get()), created],
+        Kind::Counter => [("_total", none(), series.counter().get())].into_iter().chain(created).collect(),
         Kind::Gauge => vec![("", none(), series.gauge().get())],
         Kind::Histogram(layout) => {
             let mut buckets = Buckets::default();
@@ -60,7 +61,7 @@ fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<
             if layout.bounds()[0] >= 0.0 {
                 samples.push(("_sum", none(), buckets.sum));
             }
-            samples.push(created);
+            samples.extend(created);
             samples
         }
         Kind::Summary(_, quantiles) => {
@@ -71,7 +72,7 @@ fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<
             }
             samples.push(("_count", none(), snapshot.count() as f64));
             samples.push(("_sum", none(), snapshot.buckets.sum));
-            samples.push(created);
+            samples.extend(created);
             samples
         }
         Kind::Info => vec![("_info", dict(py, pairs(series.info().unwrap_or_default().as_bytes()))?, 1.0)],

@@ -1,5 +1,6 @@
 //! The Prometheus text format 0.0.4 and `OpenMetrics` 1.0, byte for byte as `prometheus_client` writes them.
 
+use super::exports_created;
 use super::number::{write_count, write_float, write_value};
 use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
@@ -223,6 +224,9 @@ impl Text<'_> {
     }
 
     fn created_line(&mut self, name: &str, series: &SeriesRef) {
+        if !exports_created() {
+            return;
+        }
         let out = if self.open { &mut *self.out } else { &mut self.created };
         start(name, "_created", series.text(), out);
         write_float(series.created(), out);

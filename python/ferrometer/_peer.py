@@ -1,0 +1,145 @@
+"""What of prometheus_client is not written again, under this package's names and for its registries.
+
+``ferrometer.asgi``, ``ferrometer.bridge.graphite`` and the other submodules without a file here are
+prometheus_client's source, executed as modules of this package: what they import relatively, ``REGISTRY``
+and ``generate_latest`` among it, is then ours. Modules of plain data are the very modules of
+prometheus_client, so that samples and families are of the same classes everywhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import RLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from pathlib import Path
+    from types import ModuleType
+    from typing import Any
+
+PEER = "prometheus_client"
+
+#: The same module under both names; what it is called here, and the module that it is.
+_SAME = {
+    **{
+        name: f"{PEER}.{name}"
+        for name in (
+            *("decorator", "metrics_core", "mmap_dict", "parser", "samples", "utils", "validation", "values"),
+            "openmetrics.parser",
+        )
+    },
+    "context_managers": "ferrometer.timing",
+}
+
+
+class _Same:
+    """Loads a module by importing another."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        from importlib import import_module
+
+        module = import_module(self._name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system has just written the other name's spec into it.
+        module.__spec__ = self._spec
+
+
+class _Finder:
+    """Finds the submodules that have no file of their own; the last one to be asked."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        package, _, name = fullname.partition(".")
+        if package != "ferrometer" or not name:
+            return None
+        if same := _SAME.get(name):
+            from importlib.machinery import ModuleSpec
+
+            return ModuleSpec(fullname, _Same(same))  # type: ignore[arg-type]  # it has what a loader needs
+        from importlib.util import spec_from_file_location
+
+        base = _folder().joinpath(*name.split("."))
+        if (init := base / "__init__.py").is_file():
+            # Nothing to search: its submodules, too, are found here.
+            return spec_from_file_location(fullname, init, submodule_search_locations=[])
+        file = base.with_suffix(".py")
+        return spec_from_file_location(fullname, file) if file.is_file() else None
+
+
+def _folder() -> Path:
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    spec = find_spec(PEER)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"ferrometer needs {PEER}: pip install prometheus-client", name=PEER)
+    return Path(spec.submodule_search_locations[0])
+
+
+def printer(module: str) -> Any:
+    """``generate_latest`` of that module of prometheus_client, also while it hands on to ours."""
+    from importlib import import_module
+
+    function = import_module(f"{PEER}.{module}").generate_latest
+    return getattr(function, "__wrapped__", function)
+
+
+def install() -> None:
+    """Makes the submodules importable."""
+    if not any(type(finder).__qualname__ == _Finder.__qualname__ for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())
+
+
+def complete(namespace: dict[str, Any]) -> None:
+    """Adds to a module of this package what the module of the same name in prometheus_client also has.
+
+    Names that the module has stay as they are, for the added functions, too.
+    """
+    import ast
+
+    file = _folder().joinpath(*namespace["__name__"].split(".")[1:]).with_suffix(".py")
+    tree = ast.parse(file.read_bytes(), file)
+    tree.body = [node for node in tree.body if not namespace.keys() & _assigned(node)]
+    exec(compile(tree, file, "exec", dont_inherit=True), namespace)
+
+
+def _assigned(node: Any) -> set[str]:
+    """The names that a statement gives a value."""
+    import ast
+
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)}
+        case _:
+            return set()
+
+
+_completing = RLock()
+
+
+def lazily(namespace: dict[str, Any]) -> Any:
+    """A module's ``__getattr__`` that completes the module when it is first asked for a name it has not."""
+
+    def find(name: str) -> Any:
+        if not name.startswith("__"):
+            with _completing:
+                if "__getattr__" in namespace:
+                    complete(namespace)
+                    namespace.pop("__getattr__", None)
+        try:
+            return namespace[name]
+        except KeyError:
+            raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}") from None
+
+    return find

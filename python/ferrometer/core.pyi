@@ -1,0 +1,67 @@
+from prometheus_client.metrics_core import (
+    CounterMetricFamily as CounterMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    GaugeHistogramMetricFamily as GaugeHistogramMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    GaugeMetricFamily as GaugeMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    HistogramMetricFamily as HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    InfoMetricFamily as InfoMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    Metric as Metric,
+)
+from prometheus_client.metrics_core import (
+    StateSetMetricFamily as StateSetMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    SummaryMetricFamily as SummaryMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    UnknownMetricFamily as UnknownMetricFamily,
+)
+from prometheus_client.metrics_core import (
+    UntypedMetricFamily as UntypedMetricFamily,
+)
+from prometheus_client.samples import (
+    BucketSpan as BucketSpan,
+)
+from prometheus_client.samples import (
+    Exemplar as Exemplar,
+)
+from prometheus_client.samples import (
+    NativeHistogram as NativeHistogram,
+)
+from prometheus_client.samples import (
+    Sample as Sample,
+)
+from prometheus_client.samples import (
+    Timestamp as Timestamp,
+)
+
+from ._families import DuplicateTimeseries as DuplicateTimeseries
+from .metrics import (
+    Counter as Counter,
+)
+from .metrics import (
+    Enum as Enum,
+)
+from .metrics import (
+    Gauge as Gauge,
+)
+from .metrics import (
+    Histogram as Histogram,
+)
+from .metrics import (
+    Info as Info,
+)
+from .metrics import (
+    Summary as Summary,
+)
+from .registry import REGISTRY as REGISTRY
+from .registry import CollectorRegistry as CollectorRegistry

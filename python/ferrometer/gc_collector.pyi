@@ -1,0 +1,1 @@
+from prometheus_client.gc_collector import *

@@ -1,0 +1,1 @@
+"""OpenMetrics by prometheus_client's names."""

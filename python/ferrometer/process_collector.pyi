@@ -1,0 +1,1 @@
+from prometheus_client.process_collector import *

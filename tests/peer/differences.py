@@ -1,0 +1,60 @@
+"""The tests of prometheus_client that ferrometer is meant to fail, by the reason; all others pass."""
+
+from __future__ import annotations
+
+_EXPOSITION = "test_exposition.py::test_"
+_MULTI = "test_multiprocess.py::TestMultiProcess::test_"
+
+#: The same definition twice is the same metric, and no error.
+GET_OR_CREATE = {
+    "test_core.py::TestCollectorRegistry::test_duplicate_metrics_raises",
+    "test_core.py::TestCollectorRegistry::test_target_info_duplicate_detected",
+}
+
+#: They look at what is no interface: a flag beside `disable_created_metrics()`, and the type of a lock.
+INSIDES = {
+    *(f"test_core.py::TestDisableCreated::test_{kind}" for kind in ("counter", "histogram", "summary")),
+    "test_core.py::TestCollectorRegistry::test_restricted_registry_does_not_yield_while_locked",
+}
+
+#: A family that cannot be printed is left out, counted and logged; the scrape goes on without it.
+SCRAPES_SURVIVE = {
+    *(
+        f"{_EXPOSITION}basic_metric_families[{value}-{family}MetricFamily]"
+        for value in ("None-TypeError", "-ValueError", "x-ValueError", "value3-TypeError", "value4-TypeError")
+        for family in ("Counter", "Gauge")
+    ),
+    *(
+        f"{_EXPOSITION}summary_metric_family[{values}]"
+        for values in (
+            *("None-0-TypeError", "0-None-TypeError", "-0-ValueError", "0--ValueError"),
+            *("count_value4-0-TypeError", "0-sum_value5-TypeError"),
+            *("count_value6-0-TypeError", "0-sum_value7-TypeError"),
+        )
+    ),
+    *(
+        f"{_EXPOSITION}histogram_metric_families[buckets{values}Error-GaugeHistogramMetricFamily]"
+        for values in (
+            *("0-None-Type", "1-0-Type", "2-0-Attribute", "3-0-Type"),
+            *("4-0-Attribute", "5--Value", "6-0-Value", "7-0-Value"),
+        )
+    ),
+}
+
+#: With ``PROMETHEUS_MULTIPROC_DIR`` set, metrics still live in their process: no file is written.
+MULTI_PROCESS = {
+    _MULTI + name
+    for name in (
+        *("child_name_is_built_once_with_namespace_subsystem_unit", "collect", "collect_histogram_ordering"),
+        *("collect_preserves_help", "counter_across_forks", "counter_adds", "histogram_adds", "summary_adds"),
+        *(f"gauge_{mode}" for mode in ("all", "min", "max", "sum", "mostrecent")),
+        *(f"gauge_live{mode}" for mode in ("all", "min", "max", "sum", "mostrecent")),
+        *("initialization_detects_pid_change", "merge_no_accumulate", "namespace_subsystem"),
+        *("remove_clear_warning", "restrict"),
+    )
+}
+
+DIFFERENCES = GET_OR_CREATE | INSIDES | SCRAPES_SURVIVE | MULTI_PROCESS
+
+#: Says how OpenSSL words an error, and fails with prometheus_client, too, where it words it otherwise.
+NOT_ASKED = {"test_exposition.py::TestWsgiTLS::test_mtls_untrusted_client_cert_raises"}
