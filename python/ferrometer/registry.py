@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
-from functools import partial
 
 from . import _core
-from ._budget import Errands
 from ._families import DuplicateTimeseries as DuplicateTimeseries
 from ._families import (
     Families,
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
+    from ._budget import Errands
     from ._families import Collector as Collector
     from ._metric import MetricWrapperBase
 
@@ -102,7 +101,7 @@ class CollectorRegistry:
         #: Modules whose collectors join at the first look at the registry, and those that have.
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
-        self._errands: Errands[Collector, list[Metric] | bool] = Errands()
+        self._errands: Errands[Collector, list[Metric] | bool] | None = None
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -230,12 +229,14 @@ class CollectorRegistry:
         """All families, or those of the collectors that may have samples of these names."""
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
+        from functools import partial
+
         python: dict[Collector, Callable[[], list[Metric] | bool]] = {
             collector: partial(self._collected, collector)
             for collector in wanted
             if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
         }
-        told = self._errands.run(python)
+        told = self._run(python)
         for collector in wanted:
             families = self._in_time(*next(told)) if collector in python else self._collected(collector)
             if isinstance(families, list):
@@ -252,6 +253,17 @@ class CollectorRegistry:
                 return everything, everything
             chosen = {self._names_to_collectors.get(name): None for name in names}
             return everything, [c for c in everything if c in chosen] + self._collectors_without_names
+
+    def _run(
+        self, errands: dict[Collector, Callable[[], list[Metric] | bool]]
+    ) -> Iterator[tuple[Collector, list[Metric] | bool | None]]:
+        with self._lock:
+            if self._errands is None:
+                # Not before the first scrape: it brings threads and context variables.
+                from ._budget import Errands
+
+                self._errands = Errands()
+        return self._errands.run(errands)
 
     def _collected(self, collector: Collector) -> list[Metric]:
         """The families of one collector; none when it raises."""
@@ -319,6 +331,8 @@ class CollectorRegistry:
 
     def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
+        from functools import partial
+
         leave_out: list[MetricWrapperBase] = []
         errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
         for collector in self._wanted(names)[1]:
@@ -330,7 +344,7 @@ class CollectorRegistry:
             elif collector._has_callbacks:
                 errands[collector] = partial(self._called, collector)
         families: list[Metric] = []
-        for collector, result in self._errands.run(errands):
+        for collector, result in self._run(errands):
             told = self._in_time(collector, result)
             if isinstance(told, list):
                 families += told

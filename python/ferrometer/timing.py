@@ -6,7 +6,6 @@ async generators: what is measured is always the work, never the making of a cor
 
 from __future__ import annotations
 
-import functools
 from time import perf_counter
 
 TYPE_CHECKING = False
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 def _decorate(function: F, managed: Callable[[], AbstractContextManager[Any]]) -> F:
     """``function`` with every run of its body inside a fresh context manager."""
     import contextlib
+    import functools
     import inspect
 
     if isinstance(function, (staticmethod, classmethod)):
