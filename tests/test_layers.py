@@ -35,6 +35,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),
     frozenset({"metrics"}),
+    frozenset({"gpu_stats"}),
     frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),

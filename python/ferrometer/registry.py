@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._families import Collector as Collector
     from ._metric import MetricWrapperBase
 
+    _C = TypeVar("_C")
     _T = TypeVar("_T")
 
 
@@ -101,6 +102,7 @@ class CollectorRegistry:
         #: Modules whose collectors join at the first look at the registry, and those that have.
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
+        #: Made at the first scrape: a thread's tools take longer to import than all of this package.
         self._errands: Errands[Collector, list[Metric] | bool] | None = None
         self.set_target_info(target_info)
 
@@ -229,14 +231,12 @@ class CollectorRegistry:
         """All families, or those of the collectors that may have samples of these names."""
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
-        from functools import partial
-
         python: dict[Collector, Callable[[], list[Metric] | bool]] = {
-            collector: partial(self._collected, collector)
+            collector: self._ask(self._collected, collector)
             for collector in wanted
             if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
         }
-        told = self._run(python)
+        told = self._in_turn().run(python)
         for collector in wanted:
             families = self._in_time(*next(told)) if collector in python else self._collected(collector)
             if isinstance(families, list):
@@ -254,17 +254,6 @@ class CollectorRegistry:
             chosen = {self._names_to_collectors.get(name): None for name in names}
             return everything, [c for c in everything if c in chosen] + self._collectors_without_names
 
-    def _run(
-        self, errands: dict[Collector, Callable[[], list[Metric] | bool]]
-    ) -> Iterator[tuple[Collector, list[Metric] | bool | None]]:
-        with self._lock:
-            if self._errands is None:
-                # Not before the first scrape: it brings threads and context variables.
-                from ._budget import Errands
-
-                self._errands = Errands()
-        return self._errands.run(errands)
-
     def _collected(self, collector: Collector) -> list[Metric]:
         """The families of one collector; none when it raises."""
         try:
@@ -281,6 +270,17 @@ class CollectorRegistry:
             self._failed(metric._name, error)
             return False
         return True
+
+    @staticmethod
+    def _ask(method: Callable[[_C], _T], collector: _C) -> Callable[[], _T]:
+        return lambda: method(collector)  # functools would be half of the import of this package
+
+    def _in_turn(self) -> Errands[Collector, list[Metric] | bool]:
+        if self._errands is None:
+            from ._budget import Errands
+
+            self._errands = Errands()
+        return self._errands
 
     def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
         if result is None:
@@ -331,20 +331,18 @@ class CollectorRegistry:
 
     def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
         """Families that only Python code can tell, and the metrics that native code leaves out."""
-        from functools import partial
-
         leave_out: list[MetricWrapperBase] = []
         errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
         for collector in self._wanted(names)[1]:
             if not _is_native(collector):
-                errands[collector] = partial(self._collected, collector)
+                errands[collector] = self._ask(self._collected, collector)
             elif collector._tells_samples or collector._meta["odd"]:
                 leave_out.append(collector)
-                errands[collector] = partial(self._collected, collector)
+                errands[collector] = self._ask(self._collected, collector)
             elif collector._has_callbacks:
-                errands[collector] = partial(self._called, collector)
+                errands[collector] = self._ask(self._called, collector)
         families: list[Metric] = []
-        for collector, result in self._run(errands):
+        for collector, result in self._in_turn().run(errands):
             told = self._in_time(collector, result)
             if isinstance(told, list):
                 families += told

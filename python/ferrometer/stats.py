@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from ._core import HttpMetrics
 from ._validation import is_plain_name
+from .gpu_stats import GpuStats
+from .gpu_stats import finite_value as _value
 from .metrics import Counter, Gauge, Summary
 from .registry import REGISTRY, CollectorRegistry
 from .system import Every, gc_runs, heap_mb, live_tasks
@@ -110,43 +112,6 @@ class ServiceStats:
         if self._requests is None:
             return _NO_REQUESTS | {"uptime_seconds": self.uptime_seconds()}
         return self._requests.snapshot()
-
-
-class GpuStats:
-    """``gpu_instances_active``, ``gpu_requests_total``, ``gpu_requests_failed``, ``gpu_cost_total``."""
-
-    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.instances_active = Gauge(
-            f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry
-        )
-        self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
-        self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
-        self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
-
-    def instances(self, active: int) -> None:
-        """Set how many instances are active now."""
-        self.instances_active.set(active)
-
-    def request(self, *, failed: bool = False, cost_usd: float = 0.0) -> None:
-        """Count one GPU request, and what it cost in USD (not negative)."""
-        if cost_usd:
-            self.cost_total.inc(cost_usd)
-        self.requests_total.inc()
-        if failed:
-            self.requests_failed.inc()
-
-    def cost(self, usd: float) -> None:
-        """Add a cost in USD that belongs to no single request."""
-        self.cost_total.inc(usd)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The ``gpu`` part of ``/stats``."""
-        return {
-            "active_instances": int(_value(self.instances_active)),
-            "total_cost_usd": _value(self.cost_total),
-            "requests_total": int(_value(self.requests_total)),
-            "requests_failed": int(_value(self.requests_failed)),
-        }
 
 
 class DatabaseStats:
@@ -284,12 +249,6 @@ class SystemStats:
             "heap_alloc_mb": int(_value(self.heap)),
             "gc_runs": int(_value(self.collections)),
         }
-
-
-def _value(metric: Counter | Gauge) -> float:
-    """The metric's value; 0.0 for one that was set to NaN or infinity, which JSON cannot carry."""
-    value = metric._get()
-    return value if math.isfinite(value) else 0.0
 
 
 def _check_count(amount: int) -> None:

@@ -69,7 +69,7 @@ def samples(source: CollectorRegistry | bytes | str) -> dict[Sample, float]:
     }
 
 
-def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
+def value(registry: CollectorRegistry, name: str, /, **labels: str) -> float:
     """The value of one sample; an AssertionError shows what there is under that name."""
     found = samples(registry)
     key = (name, tuple(sorted(labels.items())))

@@ -6,6 +6,7 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | a large buffer as `bytes` | `handover.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
@@ -18,6 +19,7 @@
 )]
 
 mod gil;
+mod handover;
 mod http_metrics;
 mod label_cache;
 mod metric;

@@ -1,6 +1,7 @@
 //! `Registry`: the native half of `ferrometer.CollectorRegistry`.
 
 use crate::gil::detached;
+use crate::handover;
 use crate::metric::{value_error, Metric};
 use crate::samples::{self, FamilyParts};
 use ferrometer_core::clock::Clock;
@@ -147,7 +148,7 @@ impl Registry {
             self.latest.store(out.len(), Relaxed);
             out
         });
-        Ok(PyBytes::new(py, &bytes))
+        handover::bytes(py, bytes)
     }
 }
 

@@ -1,0 +1,131 @@
+"""NVML through nvidia-ml-py: a session, its devices, and what their errors mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+from ferrometer.collectors.base import CollectError, UnavailableError
+
+_INSTALL = "pip install 'ferrometer[gpu]'"
+
+# After these the device, or the whole session, answers nothing until NVML is initialised anew.
+_OVER = ("GPU_IS_LOST", "RESET_REQUIRED", "UNINITIALIZED", "DRIVER_NOT_LOADED", "LIB_RM_VERSION_MISMATCH",
+         "GPU_NOT_FOUND")  # fmt: skip
+_NO_DRIVER = ("LIBRARY_NOT_FOUND", "DRIVER_NOT_LOADED")
+
+
+class LostError(CollectError):
+    """A device, or the driver, is gone until NVML is initialised anew."""
+
+
+class Device:
+    """One GPU or one MIG instance."""
+
+    def __init__(self, session: Session, handle: Any) -> None:
+        self._session = session
+        self._handle = handle
+        self.answers = 0
+        """Questions answered so far."""
+
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """What pynvml's function of that name says; None where device, driver or pynvml has no answer.
+
+        Raises LostError when the device is.
+        """
+        answer = self._session.call(function, self._handle, *arguments)
+        self.answers += answer is not None
+        return answer
+
+    def field(self, number: int) -> int | None:
+        """One field value that is an unsigned 32-bit integer."""
+        found = self.ask("nvmlDeviceGetFieldValues", [number])
+        if found is None or found[0].nvmlReturn != 0:  # each field has a return code of its own
+            return None
+        return int(found[0].value.uiVal)
+
+    def instances(self) -> Iterator[Device]:
+        """Its MIG instances."""
+        for index in range(self.ask("nvmlDeviceGetMaxMigDeviceCount") or 0):
+            handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
+            if handle is not None:  # the places are numbered, and most are empty
+                yield Device(self._session, handle)
+
+
+class Session:
+    """NVML, initialised. Raises UnavailableError without package or driver, else LostError."""
+
+    def __init__(self) -> None:
+        try:
+            import pynvml
+        except ImportError:
+            raise UnavailableError(
+                f"reading GPUs needs nvidia-ml-py: {_INSTALL}", reason="no nvidia-ml-py"
+            ) from None
+        self.nvml: ModuleType = pynvml
+        self._failures = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
+        self._over = frozenset(self._codes(_OVER))
+        self._pid = os.getpid()
+        try:
+            pynvml.nvmlInit()
+        except self._failures as error:
+            if getattr(error, "value", None) in self._codes(_NO_DRIVER):
+                raise UnavailableError(f"no NVIDIA driver: {error}", reason="no driver") from None
+            raise self._lost("NVML does not start", error) from None
+        try:
+            self.count = int(pynvml.nvmlDeviceGetCount())
+        except self._failures as error:
+            self.close()
+            raise self._lost("NVML does not count its GPUs", error) from None
+        self.driver_version = str(self.call("nvmlSystemGetDriverVersion") or "")
+
+    def device(self, index: int) -> Device:
+        """The GPU of that index. Raises LostError."""
+        try:
+            return Device(self, self.nvml.nvmlDeviceGetHandleByIndex(index))
+        except self._failures as error:
+            raise self._lost("no handle", error) from None
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """What pynvml's function of that name says; None where there is no answer. Raises LostError."""
+        asked = getattr(self.nvml, function, None)
+        if asked is None:  # an older pynvml
+            return None
+        try:
+            return asked(*arguments)
+        except self._failures as error:
+            if getattr(error, "value", None) in self._over:
+                raise self._lost("no answer", error) from None
+            return None
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it was begun by a parent process: its handles are not good here."""
+        return self._pid != os.getpid()
+
+    def close(self) -> None:
+        """End the session; handles are void."""
+        if not self.inherited:
+            with suppress(*self._failures):
+                self.nvml.nvmlShutdown()
+
+    def _codes(self, names: tuple[str, ...]) -> list[int]:
+        return [
+            code for name in names if (code := getattr(self.nvml, f"NVML_ERROR_{name}", None)) is not None
+        ]
+
+    def _lost(self, what: str, error: Exception) -> LostError:
+        return LostError(f"{what}: {error}", reason=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """``NVMLError_GpuIsLost`` as a label value: ``gpu_is_lost``."""
+    name = type(error).__name__.removeprefix("NVMLError_")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+__all__ = ["Device", "LostError", "Session"]

@@ -1,0 +1,52 @@
+"""What a service counts about its GPUs: instances, requests, cost."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .metrics import Counter, Gauge
+from .registry import CollectorRegistry
+
+
+class GpuStats:
+    """``gpu_instances_active``, ``gpu_requests_total``, ``gpu_requests_failed``, ``gpu_cost_total``."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.instances_active = Gauge(
+            f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry
+        )
+        self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
+        self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
+        self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
+
+    def instances(self, active: int) -> None:
+        """Set how many instances are active now."""
+        self.instances_active.set(active)
+
+    def request(self, *, failed: bool = False, cost_usd: float = 0.0) -> None:
+        """Count one GPU request, and what it cost in USD (not negative)."""
+        if cost_usd:
+            self.cost_total.inc(cost_usd)
+        self.requests_total.inc()
+        if failed:
+            self.requests_failed.inc()
+
+    def cost(self, usd: float) -> None:
+        """Add a cost in USD that belongs to no single request."""
+        self.cost_total.inc(usd)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The ``gpu`` part of ``/stats``."""
+        return {
+            "active_instances": int(finite_value(self.instances_active)),
+            "total_cost_usd": finite_value(self.cost_total),
+            "requests_total": int(finite_value(self.requests_total)),
+            "requests_failed": int(finite_value(self.requests_failed)),
+        }
+
+
+def finite_value(metric: Counter | Gauge) -> float:
+    """The metric's value; 0.0 for one that was set to NaN or infinity, which JSON cannot carry."""
+    value = metric._get()
+    return value if math.isfinite(value) else 0.0

@@ -1,0 +1,15 @@
+"""The fake NVML, built once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.collectors.fake_gpu import build
+
+
+@pytest.fixture(scope="session")
+def fake_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fake NVML with all its functions."""
+    return build(tmp_path_factory.mktemp("nvml"))
