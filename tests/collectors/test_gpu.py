@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -300,3 +302,32 @@ def test_real_gpu_says_what_nvidia_smi_says() -> None:
             else:
                 assert found[key] == pytest.approx(float(told) * unit, abs=slack)
     collector.close()
+
+
+def test_fake_the_page_holds_what_the_exposition_shows(fake_library: Path, tmp_path: Path) -> None:
+    shown = json.loads(
+        run(
+            """
+import json
+from ferrometer import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+instance = {"uuid": "MIG-fake", "name": "MIG", "gpu_instance": 7, "compute_instance": 0, "memory": "1 0 1 0"}
+tell({**gpus(2, mig=1), **{f"0/1.{key}": told for key, told in instance.items()}})
+collect(GpuCollector(registry=registry, namespace="gpuproxy"))
+print(json.dumps({
+    sample.name: [family.type, sorted(sample.labels)]
+    for family in text_string_to_metric_families(generate_latest(registry).decode())
+    for sample in family.samples
+    if "gpu_" in sample.name and not sample.name.endswith("_created")
+}))
+""",
+            fake_library,
+            tmp_path,
+        )
+    )
+    page = (Path(__file__).resolve().parents[2] / "docs" / "gpu.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\|", page, flags=re.MULTILINE)
+    assert {
+        name: [kind, sorted([*filter(None, labels.split(", ")), *(["gpu_id"] * name.startswith("gpu_"))])]
+        for name, kind, labels in rows
+    } == shown

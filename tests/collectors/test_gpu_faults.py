@@ -106,18 +106,46 @@ collect(collector)
 tell(gpus(energy=1000))  # the driver was loaded anew
 collect(collector)
 assert value(registry, "gpu_energy_joules_total", gpu_id="0") == 1
-parent = collector._session
+from ferrometer.collectors import gpu_device
+parent = gpu_device._shared.session
+assert parent is not None
 child = os.fork()
 if child == 0:
     collect(collector)
-    os._exit(0 if collector._session is not parent else 1)
+    os._exit(0 if gpu_device._shared.session not in (None, parent) else 1)
 assert os.waitpid(child, 0)[1] == 0
 collect(collector)
-assert collector._session is parent
+assert gpu_device._shared.session is parent
 collector.close()
 collector.close()
 collect(collector)
 assert value(registry, "gpu_energy_joules_total", gpu_id="0") == 1
+""",
+        fake_library,
+        tmp_path,
+    )
+
+
+def test_fake_a_check_beside_the_collector_keeps_no_lost_gpu_lost(fake_library: Path, tmp_path: Path) -> None:
+    """NVML counts its users: one that sat on an old session would keep the others from recovering."""
+    run(
+        """
+from ferrometer.collectors.checks import gpu_check
+collector, check = GpuCollector(registry=registry), gpu_check()
+tell(gpus())
+collect(collector)
+assert check()["healthy"]
+tell(gpus(lost=15))
+try:
+    collect(collector)
+except CollectError as error:
+    assert error.reason == "gpu_is_lost"
+else:
+    raise AssertionError("not lost")
+tell(gpus())
+collect(collector)
+assert value(registry, "gpu_power_watts", gpu_id="0") == 412.5
+assert check()["healthy"]
 """,
         fake_library,
         tmp_path,

@@ -64,7 +64,7 @@ class DiskCollector(Collector):
 
     def _read(self, path: str) -> OSError | None:
         try:
-            size, free, avail, files, files_free = _usage(path)
+            size, free, avail, files, files_free = usage(path)
         except OSError as error:
             for gauge in (self.size, self.free, self.avail, self.used_ratio, self.files, self.files_free):
                 gauge.remove(path)
@@ -86,8 +86,8 @@ class DiskCollector(Collector):
         return None
 
 
-def _usage(path: str) -> tuple[int, int, int, int, int]:
-    """Bytes in all, free, and free to users; inodes in all and free."""
+def usage(path: str) -> tuple[int, int, int, int, int]:
+    """Bytes in all, free, and free to users; inodes in all and free. Raises OSError."""
     if not hasattr(os, "statvfs"):
         usage = shutil.disk_usage(Path(path))
         return usage.total, usage.free, usage.free, 0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ferrometer.collectors.base import CollectError, Collector, Scope, UnavailableError
 from ferrometer.collectors.gpu_cost import Charge, GpuCost, ServiceGpu
-from ferrometer.collectors.gpu_device import LostError, Session
+from ferrometer.collectors.gpu_device import LostError, Session, session, shut_down
 from ferrometer.collectors.gpu_readings import families, read
 from ferrometer.collectors.parts import Parts
 from ferrometer.collectors.rows import Table
@@ -48,7 +48,6 @@ class GpuCollector(Collector):
         self.metrics = families(registry)
         self._parts = Parts(self.name, registry, fatal=lambda _: False)
         self._tables: dict[str, Table] = {}
-        self._session: Session | None = None
         self._active = 0
 
     def record_gpu_request(
@@ -63,17 +62,24 @@ class GpuCollector(Collector):
 
     def collect(self) -> None:
         """Read all GPUs; in a thread, since NVML blocks."""
-        session = self._begin()
         instances: dict[str, int] = {}
         lost: dict[str, LostError] = {}
-        # One that the driver listed once and lists no more is lost too.
-        for gpu_id in self._tables.keys() | {str(index) for index in range(session.count)}:
-            try:
-                instances[gpu_id] = self._read(session, gpu_id)
-            except LostError as error:
-                lost[gpu_id] = error
-        if lost:
-            self._end()
+        try:
+            with session() as nvml:
+                # One that the driver listed once and lists no more is lost too.
+                for gpu_id in sorted(self._tables.keys() | {str(index) for index in range(nvml.count)}):
+                    try:
+                        instances[gpu_id] = self._read(nvml, gpu_id)
+                    except LostError as error:
+                        lost[gpu_id] = error
+                nvml.spent = not instances or bool(lost)
+        except UnavailableError as error:
+            if not self._tables:
+                raise
+            # There were GPUs: that the driver is gone now is a failure, no way to be.
+            raise CollectError(str(error), reason=error.reason) from None
+        if not self._tables:
+            raise UnavailableError("the NVIDIA driver sees no GPU", reason="no gpu")
         if not instances:
             raise next(iter(lost.values()))
         for gpu_id, table in self._tables.items():
@@ -95,29 +101,13 @@ class GpuCollector(Collector):
 
     def close(self) -> None:
         """Shut NVML down."""
-        self._end()
+        shut_down()
 
-    def _begin(self) -> Session:
-        if self._session is not None and not self._session.inherited:
-            return self._session
-        try:
-            session = Session()
-        except UnavailableError as error:
-            if not self._tables:
-                raise
-            # There were GPUs: that the driver is gone now is a failure, no way to be.
-            raise CollectError(str(error), reason=error.reason) from None
-        if not session.count and not self._tables:
-            session.close()
-            raise UnavailableError("the NVIDIA driver sees no GPU", reason="no gpu")
-        self._session = session
-        return session
-
-    def _read(self, session: Session, gpu_id: str) -> int:
+    def _read(self, nvml: Session, gpu_id: str) -> int:
         table = self._tables.setdefault(gpu_id, Table(gpu_id, self.metrics))
         try:
-            device = session.device(int(gpu_id))
-            instances = read(device, table, session.driver_version)
+            device = nvml.device(int(gpu_id))
+            instances = read(device, table, nvml.driver_version)
         except LostError as error:
             raise LostError(f"GPU {gpu_id}: {error}", reason=error.reason) from None
         if not device.answers:
@@ -128,11 +118,6 @@ class GpuCollector(Collector):
         self._active = active
         if self._service is not None:
             self._service.instances(active)
-
-    def _end(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
 
 
 __all__ = ["GpuCollector"]

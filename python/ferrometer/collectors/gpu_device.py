@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
@@ -69,7 +70,8 @@ class Session:
         self.nvml: ModuleType = pynvml
         self._failures = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError)
         self._over = frozenset(self._codes(_OVER))
-        self._pid = os.getpid()
+        self.spent = False
+        """Set it to have NVML initialised anew for whoever comes next."""
         try:
             pynvml.nvmlInit()
         except self._failures as error:
@@ -102,16 +104,10 @@ class Session:
                 raise self._lost("no answer", error) from None
             return None
 
-    @property
-    def inherited(self) -> bool:
-        """Whether it was begun by a parent process: its handles are not good here."""
-        return self._pid != os.getpid()
-
     def close(self) -> None:
         """End the session; handles are void."""
-        if not self.inherited:
-            with suppress(*self._failures):
-                self.nvml.nvmlShutdown()
+        with suppress(*self._failures):
+            self.nvml.nvmlShutdown()
 
     def _codes(self, names: tuple[str, ...]) -> list[int]:
         return [
@@ -122,10 +118,54 @@ class Session:
         return LostError(f"{what}: {error}", reason=_reason(error))
 
 
+class _Shared:
+    """NVML counts its users: a lost GPU comes back only when the last of them has shut it down.
+
+    So all of this process share one session, one at a time.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.session: Session | None = None
+
+
+_shared = _Shared()
+if hasattr(os, "register_at_fork"):
+    # The parent's handles are not good in a child, and its lock may be held by a thread that is not there.
+    os.register_at_fork(after_in_child=_shared.__init__)  # type: ignore[misc]
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """The process's session, for the block alone; kept for the next one unless it is ``spent``.
+
+    Raises what ``Session`` raises.
+    """
+    with _shared.lock:
+        current = _shared.session = _shared.session or Session()
+        try:
+            yield current
+        finally:
+            if current.spent:
+                _shared.session = None
+                current.close()
+
+
+def shut_down() -> None:
+    """End the process's session, unless it is in use; the next one who asks begins another."""
+    if _shared.lock.acquire(timeout=0.1):
+        try:
+            current, _shared.session = _shared.session, None
+            if current is not None:
+                current.close()
+        finally:
+            _shared.lock.release()
+
+
 def _reason(error: Exception) -> str:
     """``NVMLError_GpuIsLost`` as a label value: ``gpu_is_lost``."""
     name = type(error).__name__.removeprefix("NVMLError_")
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Device", "LostError", "Session"]
+__all__ = ["Device", "LostError", "Session", "session", "shut_down"]
