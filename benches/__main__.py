@@ -9,20 +9,21 @@ import time
 from pathlib import Path
 
 from benches import report
-from benches.peers import MissingPeer, missing
-from benches.rounds import Effort
+from benches.peers import MissingPeer, absent, missing
+from benches.rounds import Effort, Samples
 from benches.row import Result, Row
 
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import clients, collectors, exposition, footprint, gil, middleware, record, served
+    from benches import clients, collectors, encoders, exposition, footprint, gil, middleware, record, served
 
     return [
         *record.ROWS,
         *middleware.ROWS,
         *clients.ROWS,
         *exposition.ROWS,
+        *encoders.ROWS,
         *gil.ROWS,
         *footprint.ROWS,
         *collectors.ROWS,
@@ -46,20 +47,32 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     began = time.monotonic()
     print(_preamble(quick=options.quick), report.heading(), sep="\n", flush=True)
-    results = []
+    results: list[Result] = []
     try:
         for row in chosen:
-            samples = row.measure(effort)
+            samples = _measured(row, effort)
             if samples:  # a row without its tool is named under "left out"
                 results.append(Result(row, samples))
                 print(report.table(results[-1], judge=not options.quick), flush=True)
     except MissingPeer as error:
         print(f"benches: {error}", file=sys.stderr)
         return 2
+    finally:
+        if options.json:  # also what was measured before a row failed
+            report.write_json(options.json, results, missing, quick=options.quick)
     print(_closing(results, time.monotonic() - began, quick=options.quick))
-    if options.json:
-        report.write_json(options.json, results, missing, quick=options.quick)
     return 0
+
+
+def _measured(row: Row, effort: Effort) -> Samples:
+    """The row's samples; none when a package that it stands on is not installed."""
+    try:
+        return row.measure(effort)
+    except ModuleNotFoundError as error:
+        if (error.name or "ferrometer").startswith("ferrometer"):
+            raise
+        absent(row.title.strip(), f"pip install -r requirements-dev.txt  ({error})")
+        return {}
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -8,7 +8,7 @@ also holds their unpacking, which no subject should be charged for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain, cycle, islice, repeat
 from string import Template
 from time import perf_counter
 
@@ -54,6 +54,12 @@ def pack(values: Sequence[Row]) -> list[Row]:
     return [tuple(chain.from_iterable(values[i : i + UNROLL])) for i in range(0, len(values), UNROLL)]
 
 
-def cycle(rows: Sequence[Row], operations: int) -> Rows:
-    """The same rows again and again, `operations` in all: whole passes, so that answers can be checked."""
-    return chain.from_iterable(repeat(rows, operations // (len(rows) * UNROLL)))
+class Stream:
+    """The same rows again and again, going on where the last sample stopped."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = cycle(rows)
+
+    def take(self, operations: int) -> Rows:
+        """So many operations, rounded down to whole rows."""
+        return islice(self._rows, operations // UNROLL)

@@ -23,7 +23,9 @@ def test_the_loop_runs_each_operation_once() -> None:
     seen: list[object] = []
     values = [(number, str(number)) for number in range(100)]
     inner = loop.generate("append(($a, $b))", {"append": seen.append}, rotate=("a", "b"))
-    inner(loop.cycle(loop.pack(values), 300))
+    stream = loop.Stream(loop.pack(values))
+    inner(stream.take(150))
+    inner(stream.take(150))
     assert seen == values * 3
 
 

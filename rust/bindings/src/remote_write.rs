@@ -10,6 +10,7 @@ use snap::raw::Encoder;
 /// The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block format),
 /// of at most `limit` samples each, which is told beside it.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
 pub fn write_requests<'py>(
     py: Python<'py>,
     text: &[u8],
