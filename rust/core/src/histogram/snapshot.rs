@@ -140,7 +140,8 @@ impl Snapshot {
         }
         seen += self.tail.zero;
         if seen >= rank {
-            return 0.0;
+            // Subnormals are in here, too, so zero may be below all values.
+            return 0f64.clamp(self.min, self.max);
         }
         for (&exponent, bins) in &self.bins {
             for (bin, &count) in bins.iter().enumerate() {
