@@ -140,7 +140,9 @@ impl Snapshot {
         }
         seen += self.tail.zero;
         if seen >= rank {
-            return 0.0;
+            // Subnormals are in here, too, so zero may be below all values.
+            // No `clamp`: a half-recorded first value leaves the two crossed, and that would panic.
+            return 0f64.max(self.min).min(self.max);
         }
         for (&exponent, bins) in &self.bins {
             for (bin, &count) in bins.iter().enumerate() {
@@ -268,6 +270,12 @@ mod tests {
         (negative.min, negative.max) = (f64::INFINITY, f64::NEG_INFINITY);
         negative.settle();
         assert!(negative.quantile(0.0) <= 0.0 && negative.quantile(1.0) <= 0.0 && negative.max > f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn quantiles_of_subnormals_do_not_cross() {
+        let snapshot = filled(&[1.0, 1.2e-308, 1.2e-308]).snapshot();
+        assert!(snapshot.quantile(0.0) <= snapshot.quantile(0.5), "{}", snapshot.quantile(0.5));
     }
 
     #[test]
