@@ -261,3 +261,26 @@ def test_a_hook_may_invent_as_many_names_as_it_likes(registry: CollectorRegistry
     assert sum(counted.values()) == 10_500
     assert len(counted) == 10_001
     assert counted["__overflow__", "__overflow__", "__overflow__"] == 500
+
+
+def test_a_panic_does_not_cross_the_boundary(capfd: pytest.CaptureFixture[str]) -> None:
+    """PyO3 turns its own exception for panics back into a panic, which lets us have one."""
+    panicked = 0
+    with pytest.raises(ValueError):  # noqa: PT011  # any error makes the class
+        MetricsMiddleware(answer, sample=5)
+    # Every extension made with PyO3 has a class of its own; the others' are ordinary exceptions to us.
+    for panic in [kind for kind in BaseException.__subclasses__() if kind.__name__ == "PanicException"]:
+
+        def route(scope: Scope, panic: type[BaseException] = panic) -> str:
+            raise panic("on purpose")
+
+        registry = CollectorRegistry()
+        app = MetricsMiddleware(answer, registry=registry, route=route)
+        for _ in range(3):
+            assert asyncio.run(request(app)).statuses == [200]
+        faults = series(registry, "ferrometer_middleware_errors_total")
+        assert faults in ({("panic",): 3}, {("route",): 3})
+        panicked += ("panic",) in faults
+        assert value(registry, "http_requests_in_flight") == 0
+    assert panicked == 1
+    assert "on purpose" in capfd.readouterr().err

@@ -270,34 +270,24 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
     }
 }
 
-/// Raises what `throw` was given.
+/// Raises what `throw` was given: an exception, or a class and perhaps a value, and perhaps a traceback.
 unsafe fn raise_from(given: &[Obj]) {
-    // SAFETY: borrowed from the arguments, which the caller holds; `PyErr_Restore` takes references of its own.
+    let argument = |index: usize| given.get(index).copied().unwrap_or(null_mut());
+    let (kind, value, trace) = (argument(0), argument(1), argument(2));
+    // SAFETY: borrowed from the arguments, which the caller holds; what is called takes references of its own.
     unsafe {
-        let mut given =
-            given.iter().copied().chain([null_mut(), null_mut()]).inspect(|&object| ffi::Py_XINCREF(object));
-        let (kind, value, trace) = (given.next(), given.next(), given.next());
-        let (mut kind, mut value, mut trace) =
-            (kind.unwrap_or(null_mut()), value.unwrap_or(null_mut()), trace.unwrap_or(null_mut()));
         if ffi::PyExceptionInstance_Check(kind) != 0 {
-            clear(&mut value);
-            value = kind;
-            kind = ffi::Py_TYPE(value).cast();
-            ffi::Py_INCREF(kind);
-            if trace.is_null() {
-                trace = ffi::PyException_GetTraceback(value);
+            if !trace.is_null() && ffi::PyTraceBack_Check(trace) != 0 {
+                ffi::PyException_SetTraceback(kind, trace);
             }
+            ffi::PyErr_SetObject(ffi::Py_TYPE(kind).cast(), kind);
         } else if ffi::PyExceptionClass_Check(kind) == 0 {
-            clear(&mut kind);
-            clear(&mut value);
-            clear(&mut trace);
             raise(ffi::PyExc_TypeError, c"exceptions must be classes or instances deriving from BaseException");
-            return;
+        } else if value.is_null() {
+            ffi::PyErr_SetNone(kind);
+        } else {
+            ffi::PyErr_SetObject(kind, value);
         }
-        if trace == ffi::Py_None() {
-            clear(&mut trace);
-        }
-        ffi::PyErr_Restore(kind, value, trace);
     }
 }
 

@@ -43,6 +43,10 @@ pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize,
 unsafe fn any_call(request: *mut Request, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
     // SAFETY: as for `call`.
     unsafe {
+        if (*request).send.is_null() || (*request).receive.is_null() {
+            ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"the request was garbage and has been collected".as_ptr());
+            return null_mut();
+        }
         match ffi::PyVectorcall_NARGS(nargsf) {
             1 if kwnames.is_null() => {
                 if matches!((*request).phase, Phase::Executing | Phase::Suspended) {

@@ -268,10 +268,12 @@ unsafe extern "C" fn traverse(object: Obj, visit: ffi::visitproc, arg: *mut c_vo
 }
 
 unsafe extern "C" fn tp_clear(object: Obj) -> c_int {
-    // SAFETY: live; the collector has called `finalize` before, so a running request is over.
+    let request: *mut Request = object.cast();
+    // SAFETY: live. Nobody can reach it any more, and should a finaliser have a way all the same, it finds it over.
     unsafe {
         finalize(object);
-        release_all(object.cast());
+        (*request).phase = Phase::Over;
+        release_all(request);
     }
     0
 }
