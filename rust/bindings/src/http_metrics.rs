@@ -39,18 +39,19 @@ pub struct HttpMetrics {
     registry: Py<PyAny>,
 }
 
-/// The part of [`HttpMetrics`] that the middleware touches for every request.
+/// The part of [`HttpMetrics`] that the middleware touches for every request; what it always touches comes first.
+#[repr(C)]
 pub struct Instrument {
-    pub shared: Arc<Shared>,
     /// That of `shared`, one step nearer.
     pub in_flight: NonNull<GaugeCell>,
-    pub table: Table,
-    pub sampler: Sampler,
+    pub shared: Arc<Shared>,
+    pub clock: &'static Clock,
     /// Whether only some requests are timed.
     pub sampled: bool,
     /// So many of the next requests are timed in any case.
     eager: Cell<u32>,
-    pub clock: &'static Clock,
+    pub table: Table,
+    pub sampler: Sampler,
     /// Where exemplars are wanted.
     pub traces: Option<Traces>,
 }

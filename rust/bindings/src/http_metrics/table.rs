@@ -23,11 +23,13 @@ struct Slot {
 }
 
 /// Routes and endpoints seen so far. Only touched with the GIL held.
+#[repr(C)]
 pub struct Table {
-    slots: RefCell<Box<[Slot]>>,
-    /// The same slots as a plain address, for the one look-up that every request makes.
+    /// The slots as a plain address, for the one look-up that every request makes.
     first: Cell<*const Slot>,
     shift: Cell<u32>,
+    /// The same slots.
+    slots: RefCell<Box<[Slot]>>,
     routes: RefCell<Vec<Py<PyAny>>>,
     /// Templates of routes that are reached in several ways, by route and FastAPI's context of the inclusion.
     contexts: RefCell<HashMap<(usize, usize), Rc<Endpoint>>>,

@@ -9,10 +9,11 @@ use std::ffi::CStr;
 macro_rules! keys {
     ($($name:ident = $text:literal,)*) => {
         /// The keys.
+        #[repr(C)]
         pub struct Keys {
-            $(pub $name: Key,)*
             /// The integer 200, which like all small ones exists once.
             pub ok: Obj,
+            $(pub $name: Key,)*
         }
 
         impl Keys {
@@ -30,21 +31,22 @@ macro_rules! keys {
     };
 }
 
+// Those that every request needs come first, to share a cache line or two.
 keys! {
+    kind = c"type",
+    method = c"method",
+    route = c"route",
+    status = c"status",
     body = c"body",
     close = c"close",
     context = c"effective_route_context",
     endpoint = c"endpoint",
     fastapi = c"fastapi",
     headers = c"headers",
-    method = c"method",
     more_body = c"more_body",
     path = c"path",
     root_path = c"root_path",
-    route = c"route",
-    status = c"status",
     throw = c"throw",
-    kind = c"type",
 }
 
 static KEYS: Global<Keys> = Global::new();
