@@ -22,6 +22,24 @@ impl Scope {
         Self { scope, route: unsafe { present(lookup(scope, &keys().route)) } }
     }
 
+    /// The scope as it is now.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    pub unsafe fn again(&self) -> Self {
+        // SAFETY: as the caller says.
+        unsafe { Self::new(self.scope) }
+    }
+
+    /// The dict.
+    ///
+    /// # Safety
+    /// It is alive.
+    pub unsafe fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        // SAFETY: alive, says the caller.
+        unsafe { Bound::from_borrowed_ptr(py, self.scope) }
+    }
+
     /// The address of the route object, or of the endpoint where there is none; zero where there is neither.
     #[inline(always)]
     pub fn route_or_endpoint(&self) -> usize {
@@ -112,7 +130,7 @@ pub fn resolve(py: Python<'_>, scope: &Scope) -> PyResult<Resolved> {
     static RESOLVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let function = RESOLVE.import(py, "ferrometer.route_template", "resolve")?;
     // SAFETY: the scope is alive.
-    let scope = unsafe { Bound::from_borrowed_ptr(py, scope.scope) };
+    let scope = unsafe { scope.object(py) };
     let (template, reach, by_endpoint): (Option<String>, u8, bool) = function.call1((scope,))?.extract()?;
     let reach = match reach {
         1 => Reach::Route,

@@ -104,18 +104,20 @@ impl Table {
                 return Ok(known.clone());
             }
         }
-        // Runs Python code, so nothing is borrowed now.
+        // Runs Python code, so nothing is borrowed now; that code may change the scope, so what the answer is about is
+        // held until it is remembered.
+        let (mut key, by) = (scope.route_or_endpoint(), scope.endpoint());
+        let held = scope.identities(py);
         let Resolved { template, reach, by_endpoint } = resolve(py, scope)?;
         let endpoint = template.map_or_else(|| self.unmatched.clone(), |name| self.named(&name));
-        let mut key = scope.route_or_endpoint();
-        if by_endpoint && key != scope.endpoint() {
-            self.remember(py, scope, key, None);
-            key = scope.endpoint();
+        if by_endpoint && key != by {
+            self.remember(py, &held, key, None);
+            key = by;
         }
         match reach {
-            Reach::Route => self.remember(py, scope, key, Some(&endpoint)),
+            Reach::Route => self.remember(py, &held, key, Some(&endpoint)),
             Reach::Context => {
-                self.hold(py, scope);
+                self.hold(py, &held);
                 self.contexts.borrow_mut().insert((key, context), endpoint.clone());
             }
             Reach::Request => {}
@@ -141,18 +143,18 @@ impl Table {
         fresh
     }
 
-    fn hold(&self, py: Python<'_>, scope: &Scope) {
+    fn hold(&self, py: Python<'_>, held: &[Py<PyAny>]) {
         if self.routes.borrow().len() >= MOST {
             self.forget();
         }
-        self.routes.borrow_mut().extend(scope.identities(py));
+        self.routes.borrow_mut().extend(held.iter().map(|object| object.clone_ref(py)));
     }
 
-    fn remember(&self, py: Python<'_>, scope: &Scope, key: usize, endpoint: Option<&Rc<Endpoint>>) {
+    fn remember(&self, py: Python<'_>, held: &[Py<PyAny>], key: usize, endpoint: Option<&Rc<Endpoint>>) {
         if key == 0 || self.slot(key).is_some() {
             return;
         }
-        self.hold(py, scope);
+        self.hold(py, held);
         let used = self.slots.borrow().iter().filter(|slot| slot.key.get() != 0).count();
         if (used + 1) * 2 > self.slots.borrow().len() {
             self.grow();

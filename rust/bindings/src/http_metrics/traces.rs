@@ -47,17 +47,24 @@ impl Traces {
     /// With the GIL held and no exception pending.
     #[cold]
     pub unsafe fn look(&self, request: usize) -> bool {
-        // SAFETY: the caller holds the GIL.
-        let py = unsafe { Python::assume_attached() };
-        let answer = self.ask.call0(py).and_then(|answer| answer.extract::<Option<String>>(py));
-        if let Ok(Some(trace_id)) = answer {
-            if trace_id.len() > LONGEST {
-                return false;
+        // Attached, so that the answer and its errors are given back at once and not when PyO3 is next called.
+        let answer = Python::try_attach(|py| {
+            let answer = self.ask.bind(py).call0().and_then(|answer| answer.extract::<Option<String>>());
+            answer.map_err(drop)
+        });
+        match answer {
+            Some(Ok(Some(trace_id))) if trace_id.len() <= LONGEST => {
+                self.open.borrow_mut().insert(request, trace_id);
+                true
             }
-            self.open.borrow_mut().insert(request, trace_id);
-            return true;
+            Some(Ok(None)) => true,
+            _ => false,
         }
-        answer.is_ok()
+    }
+
+    /// Drops what was answered for a request.
+    pub fn forget(&self, request: usize) {
+        self.open.borrow_mut().remove(&request);
     }
 
     /// The trace of a request that ends: the one it was seen in, else the one its caller says it is in.

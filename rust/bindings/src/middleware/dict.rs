@@ -56,6 +56,8 @@ pub struct Entry {
 /// The kind of a combined table whose keys are all exact strings; [`NEVER`] where the layout is another one.
 static STRINGS: AtomicU8 = AtomicU8::new(if cfg!(Py_3_14) { NEVER } else { 1 });
 const NEVER: u8 = 255;
+/// The kind of a table with keys of any type.
+const GENERAL: u8 = 0;
 
 /// Tables of up to eight places, that is up to five entries, have eight indices of one byte.
 const SMALL: u8 = 3;
@@ -172,14 +174,35 @@ pub unsafe fn lookup(dict: Obj, key: &Key) -> Obj {
 #[cold]
 #[inline(never)]
 unsafe fn ask(dict: Obj, key: &Key) -> Obj {
-    // SAFETY: as for `lookup`. An error is that of some key's `__eq__`, which is no business of ours.
+    // SAFETY: as for `lookup`. Where the layout is not known, an error is that of some key's `__eq__`, which is no
+    // business of ours.
     unsafe {
+        if STRINGS.load(Relaxed) != NEVER && (*table(dict)).kind == GENERAL {
+            return scan(dict, key);
+        }
         let found = ffi::PyDict_GetItemWithError(dict, key.object);
         if found.is_null() && !ffi::PyErr_Occurred().is_null() {
             ffi::PyErr_Clear();
         }
         found
     }
+}
+
+/// Searches a dict with keys of any type, and never runs the `__eq__` of one: that could change the dict, whose values
+/// the callers borrow.
+unsafe fn scan(dict: Obj, key: &Key) -> Obj {
+    let (mut place, mut found, mut value) = (0, null_mut(), null_mut());
+    // SAFETY: nothing here runs Python code, so the dict stays as it is; strings are compared as strings.
+    unsafe {
+        while ffi::PyDict_Next(dict, &raw mut place, &raw mut found, &raw mut value) != 0 {
+            if found == key.object
+                || (ffi::PyUnicode_Check(found) != 0 && ffi::PyUnicode_Compare(found, key.object) == 0)
+            {
+                return value;
+            }
+        }
+    }
+    null_mut()
 }
 
 /// Compares the layout above with what the official functions say, and gives it up where they differ.

@@ -33,9 +33,13 @@ unsafe fn start(request: *mut Request) -> bool {
         if middleware.names_requests {
             request_id::begin(request);
         }
-        let arguments = [null_mut(), (*request).scope, request.cast(), request.cast()];
-        let awaitable =
-            vectorcall(middleware.app, arguments.as_ptr().add(1), 3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET, null_mut());
+        let mut arguments = [null_mut(), (*request).scope, request.cast(), request.cast()];
+        let awaitable = vectorcall(
+            middleware.app,
+            arguments.as_mut_ptr().add(1),
+            3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            null_mut(),
+        );
         if !awaitable.is_null() {
             (*request).inner = iterator(awaitable);
         }
@@ -236,20 +240,18 @@ unsafe extern "C" fn send_method(object: Obj, argument: Obj) -> Obj {
 /// `throw(type_or_exception[, value[, traceback]])`
 unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Obj {
     let request: *mut Request = object.cast();
-    // SAFETY: the arguments are those of the call; three at the most are copied.
+    // SAFETY: the arguments are those of the call; three at the most.
     unsafe {
         if !(1..=3).contains(&count) {
             raise(ffi::PyExc_TypeError, c"throw expected 1 to 3 arguments");
             return null_mut();
         }
-        let mut with_self = [(*request).inner, null_mut(), null_mut(), null_mut()];
-        std::ptr::copy_nonoverlapping(arguments.cast_const(), with_self.as_mut_ptr().add(1), count as usize);
         match (*request).phase {
             Phase::Suspended => (*request).phase = Phase::Executing,
             Phase::Fresh => {
                 // As for a coroutine: it ends before it has begun. Nothing has been counted.
                 finish::unstarted(request);
-                raise_from(&with_self[1..=count as usize]);
+                raise_from(std::slice::from_raw_parts(arguments, count as usize));
                 return null_mut();
             }
             Phase::Over | Phase::Executing => {
@@ -257,8 +259,7 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
                 return null_mut();
             }
         }
-        let result =
-            ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result = throw_into((*request).inner, arguments, count as usize);
         if !result.is_null() {
             Request::suspend(request);
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0 {
@@ -267,6 +268,58 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
             finish::raised(request);
         }
         result
+    }
+}
+
+/// An attribute; null with no exception set where there is none.
+unsafe fn attribute(object: Obj, name: Obj) -> Obj {
+    // SAFETY: both are live, says every caller.
+    unsafe {
+        let found = ffi::PyObject_GetAttr(object, name);
+        if found.is_null() && ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) != 0 {
+            ffi::PyErr_Clear();
+        }
+        found
+    }
+}
+
+/// Throws into what is awaited, as `await` does: where that cannot be thrown into, the exception is raised here.
+///
+/// # Safety
+/// All are live to the end of the call; `arguments` heads one to three.
+pub unsafe fn throw_into(inner: Obj, arguments: *const Obj, count: usize) -> Obj {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut method = attribute(inner, keys().throw.object);
+        if method.is_null() {
+            if ffi::PyErr_Occurred().is_null() {
+                raise_from(std::slice::from_raw_parts(arguments, count));
+            }
+            return null_mut();
+        }
+        let result = ffi::PyObject_Vectorcall(method, arguments, count, null_mut());
+        clear(&mut method);
+        result
+    }
+}
+
+/// Closes what is awaited, as `await` does; `false` with an exception set when that failed.
+///
+/// # Safety
+/// `inner` is live to the end of the call.
+pub unsafe fn close_inner(inner: Obj) -> bool {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut method = attribute(inner, keys().close.object);
+        if method.is_null() {
+            // Without `close` there is nothing to clean up.
+            return ffi::PyErr_Occurred().is_null();
+        }
+        let mut result = ffi::PyObject_CallNoArgs(method);
+        clear(&mut method);
+        let done = !result.is_null();
+        clear(&mut result);
+        done
     }
 }
 
@@ -304,17 +357,10 @@ unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
             }
             Phase::Suspended => {
                 (*request).phase = Phase::Executing;
-                let arguments = [(*request).inner];
-                let mut result = ffi::PyObject_VectorcallMethod(keys().close.object, arguments.as_ptr(), 1, null_mut());
-                if result.is_null() {
-                    if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-                        finish::raised(request);
-                        return null_mut();
-                    }
-                    // An awaitable without `close` has nothing to clean up.
-                    ffi::PyErr_Clear();
+                if !close_inner((*request).inner) {
+                    finish::raised(request);
+                    return null_mut();
                 }
-                clear(&mut result);
                 finish::abandoned(request);
             }
         }

@@ -3,8 +3,9 @@
 //! `send(message)` looks at the message and returns what the server's `send` returns, so it adds nothing to be
 //! awaited. `receive()` has to see what comes back, and wraps the server's awaitable.
 
-use super::ffi::{vectorcall, Obj};
+use super::ffi::{clear, owned, vectorcall, Obj};
 use super::message::{body_size, glance, is_true, read, status, Glance, Message, Type};
+use super::object::Middleware;
 use super::receive;
 use super::request::{Phase, Request, COMPLETE, LISTENED, STREAMING, TIMED};
 use super::request_id;
@@ -80,36 +81,40 @@ unsafe fn any_call(request: *mut Request, arguments: *const Obj, nargsf: usize, 
 unsafe fn send_instead(request: *mut Request, mut message: Obj) -> Obj {
     // SAFETY: the message is ours; what is called takes references of its own.
     unsafe {
-        let arguments = [null_mut(), message];
+        let mut arguments = [null_mut(), message];
         let flags = 1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-        let result = vectorcall((*request).send, arguments.as_ptr().add(1), flags, null_mut());
-        super::ffi::clear(&mut message);
+        let result = vectorcall((*request).send, arguments.as_mut_ptr().add(1), flags, null_mut());
+        clear(&mut message);
         result
     }
 }
 
 /// Notes what a message says. Returns a message to send in its place (with the request id in its headers), or null.
 unsafe fn http(request: *mut Request, message: Obj) -> Obj {
-    // SAFETY: live; nothing below runs application code, except the truth value of a strange `more_body`.
+    // SAFETY: live. A strange `body` or `more_body`, and whoever is asked for the trace, run Python code, which can change
+    // the message and, where the request is suspended, end it: what is used afterwards is owned, or looked at again.
     unsafe {
-        let Some(Message { kind, status: code, body, more_body }) = read(message) else { return null_mut() };
+        let Some(Message { kind, status: code, mut body, mut more_body }) = read(message) else { return null_mut() };
         match kind {
             Type::ResponseBody => {
+                ffi::Py_XINCREF(body);
+                ffi::Py_XINCREF(more_body);
                 let size = body_size(body);
+                let more = is_true(more_body);
+                clear(&mut body);
+                clear(&mut more_body);
                 (*request).sent_bytes = (*request).sent_bytes.wrapping_add(size);
-                if !is_true(more_body) {
+                if !more {
                     (*request).flags |= COMPLETE;
-                } else if size > 0 && !(*request).has(STREAMING) {
+                } else if size > 0 && !(*request).has(STREAMING) && (*request).phase != Phase::Over {
                     first_chunk(request);
                 }
             }
             Type::ResponseStart if (*request).status == 0 => {
                 (*request).status = status(code);
-                if let Some(traces) = &(*(*request).middleware).instrument().traces {
+                if (*request).has(TIMED) && (*(*request).middleware).instrument().traces.is_some() {
                     // Here, because the application's span is open now and will not be at the end.
-                    if (*request).has(TIMED) && !traces.look(request as usize) {
-                        (*(*request).middleware).instrument().shared.fault("exemplar");
-                    }
+                    look(request);
                 }
                 if !(*request).id.is_null() && (*request).status >= 200 {
                     return request_id::announce(request, message);
@@ -120,6 +125,26 @@ unsafe fn http(request: *mut Request, message: Obj) -> Obj {
         }
     }
     null_mut()
+}
+
+/// Asks for the trace of a request.
+#[cold]
+unsafe fn look(request: *mut Request) {
+    // SAFETY: the request runs, so its middleware is there; it is owned meanwhile, for the one who is asked may end the
+    // request.
+    unsafe {
+        let mut middleware = owned((*request).middleware.cast());
+        let instrument = (*middleware.cast::<Middleware>()).instrument();
+        if let Some(traces) = &instrument.traces {
+            if !traces.look(request as usize) {
+                instrument.shared.fault("exemplar");
+            }
+            if (*request).phase == Phase::Over {
+                traces.forget(request as usize);
+            }
+        }
+        clear(&mut middleware);
+    }
 }
 
 /// The first byte of a stream is on its way. Only streams pay for reading the clock here.

@@ -211,7 +211,7 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         let measured = match instrument.table.known(&scope).and_then(|endpoint| endpoint.known(method)) {
             Some(measured) if middleware.hook.is_null() => measured,
             _ => {
-                kept = endpoint_of(&*request, middleware, &scope);
+                kept = endpoint_of(middleware, &scope);
                 if !(*request).has(TIMED) && kept.known(method).is_none() {
                     instrument.be_eager();
                 }
@@ -311,33 +311,34 @@ fn odd(request: &Request, instrument: &Instrument, measured: &Measured, ending: 
 /// As for [`returned`].
 #[cold]
 #[inline(never)]
-pub unsafe fn endpoint_of(request: &Request, middleware: &Middleware, scope: &Scope) -> Rc<Endpoint> {
+pub unsafe fn endpoint_of(middleware: &Middleware, scope: &Scope) -> Rc<Endpoint> {
     let instrument = middleware.instrument();
-    // SAFETY: the GIL is held.
-    let py = unsafe { Python::assume_attached() };
-    // SAFETY: the hook, if any, and the scope are alive; errors are taken as values.
-    let hooked = unsafe { hooked(py, request, middleware) };
-    match hooked {
-        Ok(Some(name)) => return instrument.table.named(&name),
-        Ok(None) => {}
-        Err(error) => forget(py, error, instrument, "route"),
-    }
-    match instrument.table.find(py, scope) {
-        Ok(endpoint) => endpoint,
-        Err(error) => {
-            forget(py, error, instrument, "template");
-            instrument.table.unmatched()
+    // Attached, so that errors are given back at once and not when PyO3 is next called.
+    Python::attach(|py| {
+        // SAFETY: the hook, if any, and the scope are alive; errors are taken as values.
+        match unsafe { hooked(py, scope, middleware) } {
+            Ok(Some(name)) => return instrument.table.named(&name),
+            Ok(None) => {}
+            Err(error) => forget(py, error, instrument, "route"),
         }
-    }
+        // SAFETY: the scope is alive. The hook may have changed it.
+        let scope = unsafe { scope.again() };
+        match instrument.table.find(py, &scope) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                forget(py, error, instrument, "template");
+                instrument.table.unmatched()
+            }
+        }
+    })
 }
 
-unsafe fn hooked(py: Python<'_>, request: &Request, middleware: &Middleware) -> PyResult<Option<String>> {
+unsafe fn hooked(py: Python<'_>, scope: &Scope, middleware: &Middleware) -> PyResult<Option<String>> {
     if middleware.hook.is_null() {
         return Ok(None);
     }
     // SAFETY: both are alive.
-    let (hook, scope) =
-        unsafe { (Bound::from_borrowed_ptr(py, middleware.hook), Bound::from_borrowed_ptr(py, request.scope)) };
+    let (hook, scope) = unsafe { (Bound::from_borrowed_ptr(py, middleware.hook), scope.object(py)) };
     hook.call1((scope,))?.extract()
 }
 

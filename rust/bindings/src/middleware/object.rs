@@ -121,7 +121,7 @@ unsafe fn by_name(middleware: *mut Middleware, arguments: *const Obj, nargsf: us
             }
             if found[1..].iter().all(|found| !found.is_null()) {
                 let flags = 3 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-                return call(middleware.cast(), found.as_ptr().add(1), flags, null_mut());
+                return call(middleware.cast(), found.as_mut_ptr().add(1), flags, null_mut());
             }
         }
         // No ASGI call; the application says best what is wrong with it.

@@ -1,8 +1,7 @@
 //! What `receive()` returns: the server's awaitable, driven with an eye on the message that comes out.
 
-use super::drive::set_stop_iteration;
+use super::drive::{close_inner, set_stop_iteration, throw_into};
 use super::ffi::{clear, make_type, owned, Global, Obj};
-use super::keys::keys;
 use super::message::{read, Type};
 use super::request::{Phase, Request, COMPLETE, DISCONNECTED};
 use super::socket;
@@ -115,17 +114,14 @@ unsafe extern "C" fn send_method(object: Obj, argument: Obj) -> Obj {
 
 unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Obj {
     let receive: *mut Receive = object.cast();
-    // SAFETY: as for `send`; at most three arguments are copied.
+    // SAFETY: as for `send`; three arguments at the most.
     unsafe {
         if (*receive).inner.is_null() || !(1..=3).contains(&count) {
             ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"cannot reuse already awaited coroutine".as_ptr());
             return null_mut();
         }
         let mut inner = owned((*receive).inner);
-        let mut with_self = [inner, null_mut(), null_mut(), null_mut()];
-        std::ptr::copy_nonoverlapping(arguments.cast_const(), with_self.as_mut_ptr().add(1), count as usize);
-        let result =
-            ffi::PyObject_VectorcallMethod(keys().throw.object, with_self.as_ptr(), count as usize + 1, null_mut());
+        let result = throw_into(inner, arguments, count as usize);
         clear(&mut inner);
         if result.is_null() {
             // A message that came out of a throw is none that anybody waited for.
@@ -141,18 +137,16 @@ unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
     let receive: *mut Receive = object.cast();
     // SAFETY: as for `send`.
     unsafe {
-        let result = if (*receive).inner.is_null() {
-            owned(ffi::Py_None())
-        } else {
+        if !(*receive).inner.is_null() {
             let mut inner = owned((*receive).inner);
-            let result = ffi::PyObject_VectorcallMethod(keys().close.object, &raw const inner, 1, null_mut());
+            let done = close_inner(inner);
             clear(&mut inner);
-            result
-        };
-        if !result.is_null() {
+            if !done {
+                return null_mut();
+            }
             finish(receive);
         }
-        result
+        owned(ffi::Py_None())
     }
 }
 

@@ -221,6 +221,8 @@ unsafe extern "C" fn finalize(object: Obj) {
     // SAFETY: live.
     unsafe {
         if (*request).phase == Phase::Suspended {
+            // Counting may run Python code that finds its way here, through the scope for one.
+            (*request).phase = Phase::Executing;
             finish::abandoned(request);
         }
     }

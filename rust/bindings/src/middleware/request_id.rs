@@ -180,19 +180,24 @@ pub unsafe fn announce(request: *mut Request, message: Obj) -> Obj {
     // SAFETY: every reference made here is returned or given back.
     unsafe {
         let keys = keys();
-        let given = lookup(message, &keys.headers);
+        // Going through strange headers runs Python code, which can change the message and end the request.
+        let mut id = owned((*request).id);
+        let mut given = lookup(message, &keys.headers);
+        ffi::Py_XINCREF(given);
         let mut headers = if given.is_null() { ffi::PyList_New(0) } else { ffi::PySequence_List(given) };
         let mut copy = null_mut();
-        if !headers.is_null() && !has_id(headers) && append(headers, (*request).id) {
+        if !headers.is_null() && !has_id(headers) && append(headers, id) {
             copy = ffi::PyDict_Copy(message);
             if !copy.is_null() && ffi::PyDict_SetItem(copy, keys.headers.object, headers) != 0 {
                 clear(&mut copy);
             }
         }
-        clear(&mut headers);
         if copy.is_null() {
             ffi::PyErr_Clear();
         }
+        clear(&mut headers);
+        clear(&mut given);
+        clear(&mut id);
         copy
     }
 }

@@ -1,10 +1,11 @@
 //! What is counted of a websocket: its acceptance when it happens, messages as they pass, the rest at its end.
 
-use super::ffi::Obj;
+use super::ffi::{clear, owned, Obj};
 use super::finish::{endpoint_of, Ending};
 use super::guard::shield;
 use super::message::{read, Type};
-use super::request::{Request, DISCONNECTED};
+use super::object::Middleware;
+use super::request::{Phase, Request, DISCONNECTED};
 use crate::http_metrics::{Scope, SocketSeries};
 use ferrometer_core::error::Error;
 use std::rc::Rc;
@@ -56,16 +57,18 @@ pub unsafe fn received(request: *mut Request, kind: Type) {
 }
 
 unsafe fn accept(request: *mut Request) {
-    // SAFETY: the request runs, so its middleware and scope are there.
+    // SAFETY: the request runs, so its middleware and scope are there; both are owned meanwhile, for the route's function
+    // may end the request.
     unsafe {
-        let middleware = &*(*request).middleware;
+        let (mut held, mut scope_held) = (owned((*request).middleware.cast()), owned((*request).scope));
+        let middleware = &*held.cast::<Middleware>();
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;
         let series = shield(shared, || {
-            let scope = Scope::new((*request).scope);
+            let scope = Scope::new(scope_held);
             let routed = scope.route_or_endpoint() != 0 || !middleware.hook.is_null();
             routed.then(|| {
-                let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
+                let series = endpoint_of(middleware, &scope).socket(shared)?;
                 series.outcome(shared, "accepted")?;
                 Ok::<_, Error>(series)
             })
@@ -74,9 +77,13 @@ unsafe fn accept(request: *mut Request) {
             shared.fault("series");
         }
         let series = series.flatten().and_then(Result::ok);
-        shared.socket_active.add(1.0);
-        let socket = Socket { accepted: instrument.clock.now(), series, received: 0, sent: 0 };
-        (*request).socket = Some(Box::new(socket));
+        if (*request).phase != Phase::Over && (*request).socket.is_none() {
+            shared.socket_active.add(1.0);
+            let socket = Socket { accepted: instrument.clock.now(), series, received: 0, sent: 0 };
+            (*request).socket = Some(Box::new(socket));
+        }
+        clear(&mut held);
+        clear(&mut scope_held);
     }
 }
 
@@ -102,14 +109,14 @@ pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
         };
         let scope = Scope::new((*request).scope);
         let Some(socket) = socket else {
-            let endpoint = endpoint_of(&*request, middleware, &scope);
+            let endpoint = endpoint_of(middleware, &scope);
             shared.socket_connections.series(&[endpoint.name(), outcome])?.counter().inc();
             return Ok(());
         };
         let series = if let Some(series) = socket.series {
             series
         } else {
-            let series = endpoint_of(&*request, middleware, &scope).socket(shared)?;
+            let series = endpoint_of(middleware, &scope).socket(shared)?;
             series.outcome(shared, "accepted")?;
             series.sent.add_int(socket.sent);
             series.received.add_int(socket.received);
