@@ -1,4 +1,4 @@
-"""Applications that try to break the native code: each program of `hostile/` ends well, in its own interpreter."""
+"""Applications that try to break the native code: each of `hostile/` ends well, in its own interpreter."""
 
 from __future__ import annotations
 
