@@ -1,7 +1,7 @@
 //! Counter and gauge cells: a few aligned words in a slab, written by one thread at a time.
 
 use crate::slab::Zeroed;
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{AtomicU64, Ordering::Relaxed, Own};
 
 /// Doubles hold every integer up to here exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -12,12 +12,18 @@ const MOST: u64 = 1 << 63;
 /// Adds to a word that has one writer: no lock prefix, the cost of a plain `add`.
 #[inline(always)]
 pub(crate) fn bump(word: &AtomicU64, by: u64) {
-    word.store(word.load(Relaxed).wrapping_add(by), Relaxed);
+    word.store(word.own().wrapping_add(by), Relaxed);
 }
 
 #[inline(always)]
 pub(crate) fn load_f64(word: &AtomicU64) -> f64 {
     f64::from_bits(word.load(Relaxed))
+}
+
+/// As [`load_f64`], by the word's only writer.
+#[inline(always)]
+pub(crate) fn own_f64(word: &AtomicU64) -> f64 {
+    f64::from_bits(word.own())
 }
 
 #[inline(always)]
@@ -44,7 +50,7 @@ impl CounterCell {
     /// Adds a whole number.
     #[inline(always)]
     pub fn add_int(&self, amount: u64) {
-        let sum = self.whole.load(Relaxed).saturating_add(amount);
+        let sum = self.whole.own().saturating_add(amount);
         if sum <= MOST {
             self.whole.store(sum, Relaxed);
         } else {
@@ -54,7 +60,7 @@ impl CounterCell {
 
     #[inline]
     fn add_inexactly(&self, amount: f64) {
-        store_f64(&self.fraction, load_f64(&self.fraction) + amount);
+        store_f64(&self.fraction, own_f64(&self.fraction) + amount);
     }
 
     /// Adds a finite, non-negative amount; whole ones stay exact beyond 2^53.
@@ -112,7 +118,7 @@ impl GaugeCell {
     /// Adds to the value; negative amounts subtract.
     #[inline(always)]
     pub fn add(&self, amount: f64) {
-        store_f64(&self.value, load_f64(&self.value) + amount);
+        store_f64(&self.value, own_f64(&self.value) + amount);
     }
 
     /// The value.

@@ -1,12 +1,15 @@
 //! When a memory block that readers may still be looking at can be given back.
 //!
-//! A writer replaces a block (a histogram octave grows wider), *unpublishes* the old one with a
-//! `SeqCst` store, and then retires it. A reader announces itself, then loads pointers. If the writer
-//! sees no reader after its store, every later reader's announcement, and so its load, comes after
-//! that store in the single total order and finds the new block: the old one can go. Otherwise it
-//! waits for a later retirement. Neither side ever waits for the other.
+//! A writer replaces a block (a histogram octave grows wider), publishes the new one's pointer in its
+//! place, and then retires the old one. A reader announces itself, then loads pointers. Between the two
+//! steps each has a `SeqCst` fence, and one of the two fences is first: if the writer's, the reader loads
+//! the new pointer; if the reader's, the writer sees that a reader is about and keeps the old block for
+//! a later retirement. Neither side ever waits for the other.
 
-use crate::sync::{lock, AtomicUsize, Mutex, Ordering::SeqCst};
+use crate::sync::{
+    fence, lock, AtomicUsize, Mutex,
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+};
 
 /// Retired items of one kind, kept while readers are about.
 pub struct Reclaimer<T> {
@@ -30,17 +33,20 @@ impl<T> Reclaimer<T> {
         Reclaimer { readers: AtomicUsize::new(0), retired: Mutex::new(Vec::new()) }
     }
 
-    /// Announces a reader; load pointers (with `SeqCst`) only while the guard lives.
+    /// Announces a reader; load pointers (with `Acquire`) only while the guard lives.
     pub fn read(&self) -> Reading<'_> {
-        self.readers.fetch_add(1, SeqCst);
+        self.readers.fetch_add(1, Relaxed);
+        fence(SeqCst);
         Reading(&self.readers)
     }
 
-    /// Takes an item that was unpublished with a `SeqCst` store, and drops all that no reader can see.
+    /// Takes an item that no pointer leads to any more, and drops all that no reader can see.
     pub fn retire(&self, item: T) {
+        fence(SeqCst);
         let mut retired = lock(&self.retired);
         retired.push(item);
-        if self.readers.load(SeqCst) == 0 {
+        // `Acquire`: what readers did before they left comes before the memory's next use.
+        if self.readers.load(Acquire) == 0 {
             retired.clear();
         }
     }
@@ -54,7 +60,7 @@ impl<T> Default for Reclaimer<T> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
+        self.0.fetch_sub(1, Release);
     }
 }
 
@@ -81,34 +87,67 @@ mod tests {
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
-    use crate::sync::AtomicU64;
-    use loom::{sync::Arc, thread};
+    use loom::{cell::UnsafeCell, sync::Arc, thread};
 
-    /// Every interleaving of one growing writer and two readers: nobody reads a freed block.
-    #[test]
-    fn a_reader_never_sees_a_freed_block() {
-        struct Item(Arc<AtomicU64>);
-        impl Drop for Item {
-            fn drop(&mut self) {
-                self.0.store(1, SeqCst);
-            }
+    /// Memory that was given back or not. The checker complains when it is written and read at once.
+    struct Memory(UnsafeCell<bool>);
+
+    // SAFETY: that it is not is what the checker is for.
+    unsafe impl Sync for Memory {}
+
+    /// Gives its memory back.
+    struct Item(Arc<Memory>);
+
+    impl Drop for Item {
+        fn drop(&mut self) {
+            // SAFETY: exclusive, as the checker sees to.
+            self.0 .0.with_mut(|freed| unsafe { *freed = true });
         }
-        loom::model(|| {
+    }
+
+    impl Memory {
+        fn is_freed(&self) -> bool {
+            // SAFETY: no one writes meanwhile, as the checker sees to.
+            self.0.with(|freed| unsafe { *freed })
+        }
+    }
+
+    /// A writer that replaces twice, beside readers: nobody reads what was freed, and in the end nothing
+    /// is left but what is in use.
+    fn replace_beside(readers: usize) {
+        let mut model = loom::model::Builder::new();
+        // Every interleaving with up to three interruptions: all would take hours.
+        model.preemption_bound = Some(3);
+        model.check(move || {
             let reclaimer = Arc::new(Reclaimer::new());
-            let freed = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
+            let blocks: [_; 3] = std::array::from_fn(|_| Arc::new(Memory(UnsafeCell::new(false))));
             let current = Arc::new(AtomicUsize::new(0));
-            let reader = {
-                let (reclaimer, freed, current) = (reclaimer.clone(), freed.clone(), current.clone());
+            let read = |_| {
+                let (reclaimer, blocks, current) = (reclaimer.clone(), blocks.clone(), current.clone());
                 thread::spawn(move || {
-                    let reading = reclaimer.read();
-                    let seen = current.load(SeqCst);
-                    assert_eq!(freed[seen].load(SeqCst), 0, "block {seen} was freed under a reader");
-                    drop(reading);
+                    let _reading = reclaimer.read();
+                    let seen = current.load(Acquire);
+                    assert!(!blocks[seen].is_freed(), "block {seen} was freed under a reader");
                 })
             };
-            current.store(1, SeqCst);
-            reclaimer.retire(Item(freed[0].clone()));
-            reader.join().unwrap();
+            let readers: Vec<_> = (0..readers).map(read).collect();
+            for next in 1..3 {
+                current.store(next, Release);
+                reclaimer.retire(Item(blocks[next - 1].clone()));
+            }
+            readers.into_iter().for_each(|reader| reader.join().unwrap());
+            reclaimer.retire(Item(Arc::new(Memory(UnsafeCell::new(false)))));
+            assert_eq!(blocks.each_ref().map(|block| block.is_freed()), [true, true, false]);
         });
+    }
+
+    #[test]
+    fn one_reader_never_sees_a_freed_block() {
+        replace_beside(1);
+    }
+
+    #[test]
+    fn two_readers_never_see_a_freed_block() {
+        replace_beside(2);
     }
 }

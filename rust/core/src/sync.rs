@@ -1,7 +1,7 @@
 //! The only door to atomics, so that a model checker can stand behind it.
 //!
 //! Writers hold the GIL: one at a time per process. They use a relaxed load and a relaxed store,
-//! never a locked read-modify-write. Readers (a scrape) run beside them without the GIL.
+//! never a locked read-modify-write ([`Own`]). Readers (a scrape) run beside them without the GIL.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
@@ -27,6 +27,36 @@ pub(crate) fn pause(tries: u32) {
     }
 }
 
+/// A word's only writer's look at what it stored there last.
+pub(crate) trait Own {
+    type Value;
+    fn own(&self) -> Self::Value;
+}
+
+macro_rules! own {
+    ($($atomic:ty: $value:ty,)*) => {$(
+        impl Own for $atomic {
+            type Value = $value;
+
+            #[inline(always)]
+            fn own(&self) -> $value {
+                #[cfg(not(loom))]
+                return self.load(Ordering::Relaxed);
+                // SAFETY: nobody else stores here; the checker sees to it.
+                #[cfg(loom)]
+                return unsafe { self.unsync_load() };
+            }
+        }
+    )*};
+}
+
+own! {
+    AtomicU16: u16,
+    AtomicU32: u32,
+    AtomicU64: u64,
+    AtomicPtr<()>: *mut (),
+}
+
 /// Locks a mutex whose holders never leave its data half-changed, so a panic elsewhere while it was
 /// held says nothing about that data.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,14 +69,14 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A static; the model checker, whose types have no `const` constructors, makes it anew for every
 /// execution.
 macro_rules! global {
-    ($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $value:expr;) => {
+    ($(#[$attribute:meta])* static $name:ident: $type:ty = $value:expr;) => {
         #[cfg(not(loom))]
         $(#[$attribute])*
-        $visibility static $name: $type = $value;
+        pub(crate) static $name: $type = $value;
         #[cfg(loom)]
         loom::lazy_static! {
             $(#[$attribute])*
-            $visibility static ref $name: $type = $value;
+            pub(crate) static ref $name: $type = $value;
         }
     };
 }

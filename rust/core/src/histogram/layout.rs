@@ -2,11 +2,13 @@
 
 use super::grid;
 use crate::error::Error;
-use crate::sync::{lock, Mutex};
+use crate::sync::{global, lock, Mutex};
 use std::sync::{Arc, Weak};
 
-/// Layouts in use, so that families with the same bounds share one 16 KiB table.
-static LAYOUTS: Mutex<Vec<Weak<Layout>>> = Mutex::new(Vec::new());
+global! {
+    /// Layouts in use, so that families with the same bounds share one 16 KiB table.
+    static LAYOUTS: Mutex<Vec<Weak<Layout>>> = Mutex::new(Vec::new());
+}
 
 /// Upper-inclusive bucket bounds, ascending, the last one `+Inf`.
 pub struct Layout {

@@ -9,6 +9,8 @@
 mod bounds;
 pub mod grid;
 mod layout;
+#[cfg(all(test, loom))]
+mod model;
 pub mod native;
 mod octave;
 mod record;

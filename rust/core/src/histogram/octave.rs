@@ -7,12 +7,16 @@
 use super::grid::BINS;
 use crate::reclaim::Reclaimer;
 use crate::slab::{Block, Zeroed};
-use crate::sync::{global, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use crate::sync::{
+    global, AtomicPtr, AtomicU16, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+    Own,
+};
 use std::ptr::{self, NonNull};
 
 global! {
     /// Bins that were replaced by wider ones or given up. Readers hold a [`Reclaimer::read`] guard.
-    pub(super) static REPLACED: Reclaimer<Bins> = Reclaimer::new();
+    static REPLACED: Reclaimer<Bins> = Reclaimer::new();
 }
 
 /// Cells of a block; the model checker gets by with a few.
@@ -39,7 +43,7 @@ macro_rules! cell {
 
             #[inline(always)]
             fn add(&self, count: u64) -> bool {
-                let sum = $integer::try_from(self.get().wrapping_add(count));
+                let sum = $integer::try_from(u64::from(self.own()).wrapping_add(count));
                 sum.map(|sum| self.store(sum, Relaxed)).is_ok()
             }
         }
@@ -78,7 +82,7 @@ impl Tagged {
 }
 
 /// The bins of an octave that no octave points to any more; gives the block back.
-pub(super) struct Bins(Tagged);
+pub(crate) struct Bins(Tagged);
 
 // SAFETY: the block is owned, and its cells are atomics.
 unsafe impl Send for Bins {}
@@ -111,7 +115,7 @@ impl Octave {
     /// Adds to a bin. One writer at a time.
     #[inline(always)]
     pub(super) fn add(&self, bin: usize, count: u64) {
-        let bins = Tagged(self.0.load(Relaxed));
+        let bins = Tagged(self.0.own());
         // SAFETY: the tag tells the width; the block lives, because the caller is the only writer.
         let added = unsafe {
             match bins.width() {
@@ -150,7 +154,7 @@ impl Octave {
 
     /// Publishes other bins, and gives the old ones back when no reader looks at them any more.
     fn replace(&self, with: Tagged) {
-        let old = Tagged(self.0.swap(with.0, SeqCst));
+        let old = Tagged(self.0.swap(with.0, AcqRel));
         if old.width() != 0 {
             REPLACED.retire(Bins(old));
         }
@@ -169,7 +173,7 @@ impl Octave {
             out.iter_mut().zip(cells).for_each(|(out, cell)| *out = out.wrapping_add(cell.get()));
             true
         }
-        let bins = Tagged(self.0.load(SeqCst));
+        let bins = Tagged(self.0.load(Acquire));
         // SAFETY: the tag tells the width; the guard keeps a block that is being replaced alive.
         unsafe {
             match bins.width() {
@@ -190,7 +194,7 @@ impl Octave {
 impl Drop for Octave {
     fn drop(&mut self) {
         // Exclusive access: no reader is about.
-        drop(Bins(Tagged(self.0.load(Relaxed))));
+        drop(Bins(Tagged(self.0.own())));
     }
 }
 

@@ -3,11 +3,12 @@
 use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
-use crate::cell::{bump, load_f64, store_f64};
+use crate::cell::{bump, load_f64, own_f64, store_f64};
 use crate::slab::{Block, Zeroed};
 use crate::sync::{
     fence, lock, pause, AtomicU64, Mutex,
     Ordering::{Acquire, Relaxed, Release},
+    Own,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,11 +99,11 @@ impl Histogram {
     #[inline(always)]
     fn add_to_sum(&self, value: f64, count: u64) {
         let Totals { sum, min, max, .. } = &*self.totals;
-        store_f64(sum, load_f64(sum) + value * count as f64);
-        if value < load_f64(min) {
+        store_f64(sum, own_f64(sum) + value * count as f64);
+        if value < own_f64(min) {
             store_f64(min, value);
         }
-        if value > load_f64(max) {
+        if value > own_f64(max) {
             store_f64(max, value);
         }
     }
@@ -140,7 +141,7 @@ impl Histogram {
             return false;
         }
         let Totals { held, latest, .. } = &*self.totals;
-        let count = held.load(Relaxed);
+        let count = held.own();
         if count == 0 {
             store_f64(latest, value);
             return self.record_many(value, 1);
@@ -148,7 +149,7 @@ impl Histogram {
         // Readers add the held events to the latest sample themselves, so they must not see them on
         // their way from there into the buckets.
         self.change(|| {
-            let before = load_f64(latest);
+            let before = own_f64(latest);
             self.record_many(if before.is_nan() { value } else { before }, count);
             held.store(0, Relaxed);
             store_f64(latest, value);
@@ -161,7 +162,7 @@ impl Histogram {
     pub fn hold(&self) {
         // A reader that sees this event held sees the sample that it is held for: that was stored before.
         let held = &self.totals.held;
-        held.store(held.load(Relaxed).wrapping_add(1), Release);
+        held.store(held.own().wrapping_add(1), Release);
     }
 
     /// Forgets everything recorded.
@@ -182,7 +183,7 @@ impl Histogram {
     /// Makes a change that readers see wholly or not at all.
     fn change<T>(&self, change: impl FnOnce() -> T) -> T {
         let sequence = &self.totals.sequence;
-        let odd = sequence.load(Relaxed) | 1;
+        let odd = sequence.own() | 1;
         sequence.store(odd, Relaxed);
         fence(Release);
         let result = change();
