@@ -25,7 +25,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint docs clean needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model docs clean needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdo
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
+
+model: needs-rust  ## every interleaving of the lock-free parts, under loom
+	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --release --lib --target-dir target/loom model
 
 docs: needs-rust $(VENV)/.dev $(VENV)/.demo  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
