@@ -49,8 +49,9 @@ def overheads(run: Mapping[str, Any]) -> dict[str, float]:
 def draw(run: Mapping[str, Any]) -> str:
     """The picture as SVG."""
     values = overheads(run)
-    low = 10 ** math.floor(math.log10(min(values.values())))
-    high = 10 ** math.ceil(math.log10(max(values.values())))
+    # One decade below the smallest: a logarithmic scale has no zero, and no bar should look like nothing.
+    low = 10 ** (math.floor(math.log10(min(values.values()))) - 1)
+    high = max(values.values())
 
     def x(value: float) -> float:
         return LEFT + PLOT * (math.log10(value / low) / math.log10(high / low))
