@@ -314,11 +314,34 @@ unsafe extern "C" fn observe(
         if nargs == 1 && kwnames.is_null() && ffi::PyFloat_CheckExact(*args) != 0 {
             let value = ffi::PyFloat_AS_DOUBLE(*args);
             // A sampled histogram's address is odd, a missing one's zero.
-            if cell & 1 == 0 && cell != 0 && (*(cell as *const Cells)).record(value) {
-                return none();
+            if cell & 1 == 0 && cell != 0 {
+                if (*(cell as *const Cells)).record_near(value) {
+                    return none();
+                }
+                return observe_far(slf, args, kwnames, cell, value);
             }
         }
         guarded(slf, args, nargs, kwnames, observe_slow)
+    }
+}
+
+/// Zero, extremes, and the first value of an octave: still without PyO3, but behind a tail call, so that
+/// the path of all others saves no register.
+#[cold]
+#[inline(never)]
+unsafe fn observe_far(
+    slf: *mut PyObject,
+    args: *const *mut PyObject,
+    kwnames: *mut PyObject,
+    cell: usize,
+    value: f64,
+) -> *mut PyObject {
+    // SAFETY: the module's first paragraph: `cell` is that of a histogram without sampling.
+    unsafe {
+        if (*(cell as *const Cells)).record(value) {
+            return none();
+        }
+        guarded(slf, args, 1, kwnames, observe_slow)
     }
 }
 

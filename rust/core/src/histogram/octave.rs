@@ -112,6 +112,22 @@ impl Octave {
         Octave(AtomicPtr::new(ptr::null_mut()))
     }
 
+    /// Adds one to a bin, unless its cells must widen first. One writer at a time.
+    #[inline(always)]
+    pub(super) fn inc(&self, bin: usize) -> bool {
+        let bins = Tagged(self.0.own());
+        // SAFETY: as in `add`. The most common widths come first.
+        unsafe {
+            if bins.width() == 1 {
+                bins.cells::<AtomicU16>()[bin].add(1)
+            } else if bins.width() == 2 {
+                bins.cells::<AtomicU32>()[bin].add(1)
+            } else {
+                bins.width() == 3 && bins.cells::<AtomicU64>()[bin].add(1)
+            }
+        }
+    }
+
     /// Adds to a bin. One writer at a time.
     #[inline(always)]
     pub(super) fn add(&self, bin: usize, count: u64) {

@@ -76,11 +76,32 @@ impl Histogram {
     /// Records a value: seconds, bytes, tokens, dollars. NaN is refused by returning `false`.
     #[inline]
     pub fn record(&self, value: f64) -> bool {
-        self.record_many(value, 1)
+        self.record_near(value) || self.record_many(value, 1)
+    }
+
+    /// Records a value of the fast range whose bin has room, as nearly all are; otherwise does nothing and
+    /// returns `false`. It calls nothing, so what it is inlined into saves no registers.
+    #[inline(always)]
+    pub fn record_near(&self, value: f64) -> bool {
+        let key = grid::key(value);
+        let octave = grid::exponent(key).wrapping_sub(grid::FIRST);
+        if octave >= grid::OCTAVES as u64 {
+            return false;
+        }
+        let octave = octave as usize;
+        let bin = grid::bin(key);
+        if !self.octaves[octave].inc(bin) {
+            return false;
+        }
+        let bucket = self.layout.bucket_from_bin(octave * grid::BINS + bin, value);
+        bump(&self.buckets[bucket], 1);
+        self.add_to_sum(value, 1);
+        true
     }
 
     /// Records a value that stands for `count` equal ones.
-    #[inline(always)] // one in nearly all calls, which then has nothing to multiply by
+    #[cold]
+    #[inline(never)]
     pub fn record_many(&self, value: f64, count: u64) -> bool {
         let key = grid::key(value);
         let octave = grid::exponent(key).wrapping_sub(grid::FIRST);
@@ -144,7 +165,7 @@ impl Histogram {
         let count = held.own();
         if count == 0 {
             store_f64(latest, value);
-            return self.record_many(value, 1);
+            return self.record(value);
         }
         // Readers add the held events to the latest sample themselves, so they must not see them on
         // their way from there into the buckets.
