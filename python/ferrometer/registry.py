@@ -236,7 +236,7 @@ class CollectorRegistry:
             for collector in wanted
             if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
         }
-        told = self._in_turn().run(python)
+        told = self._in_turn().run(python) if python else iter(())
         for collector in wanted:
             families = self._in_time(*next(told)) if collector in python else self._collected(collector)
             if isinstance(families, list):
@@ -277,9 +277,11 @@ class CollectorRegistry:
 
     def _in_turn(self) -> Errands[Collector, list[Metric] | bool]:
         if self._errands is None:
-            from ._budget import Errands
+            # Under the lock that a fork waits for: a child would find the import half done for ever.
+            with self._lock:
+                from ._budget import Errands
 
-            self._errands = Errands()
+                self._errands = Errands()
         return self._errands
 
     def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
@@ -342,7 +344,7 @@ class CollectorRegistry:
             elif collector._has_callbacks:
                 errands[collector] = self._ask(self._called, collector)
         families: list[Metric] = []
-        for collector, result in self._in_turn().run(errands):
+        for collector, result in self._in_turn().run(errands) if errands else ():
             told = self._in_time(collector, result)
             if isinstance(told, list):
                 families += told

@@ -89,7 +89,8 @@ class Lease:
             try:
                 return os.open(self._path, flags, 0o600)
             except FileNotFoundError:  # the last holder tidied up, perhaps once more right now
-                self._path.parent.mkdir(mode=0o700, exist_ok=True)
+                with suppress(FileExistsError):  # removed and made again between mkdir's try and its look
+                    self._path.parent.mkdir(mode=0o700, exist_ok=True)
         return None  # others come and go faster than this: they hold it
 
     def _still_there(self, file: int) -> bool:
