@@ -9,6 +9,7 @@
 //! | what a scrape visits and prints | [`registry`], [`encode`] |
 //! | where the memory comes from and goes | `slab`, [`reclaim`] |
 //! | what a fork waits for | [`fork`] |
+//! | how processes see each other's cells | [`segment`], [`mode`] |
 //!
 //! Modules import those above them in `sync, fork, slab, reclaim, cell, histogram, labels, series,
 //! family, registry, encode`, never below.
@@ -22,9 +23,11 @@ pub mod family;
 pub mod fork;
 pub mod histogram;
 pub mod labels;
+pub mod mode;
 pub mod reclaim;
 pub mod registry;
 pub mod sampling;
+pub mod segment;
 pub mod series;
 mod slab;
 mod sync;
