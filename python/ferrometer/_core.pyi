@@ -3,8 +3,10 @@
 Whatever begins with an underscore is between this module and the Python files beside it.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -27,6 +29,9 @@ __all__ = [
     "own_methods",
     "protobuf_family",
     "request_id_var",
+    "share",
+    "shared_directory",
+    "sharing_failure",
     "show_call",
     "write_requests",
 ]
@@ -214,9 +219,12 @@ _TimedSample: TypeAlias = tuple[str, Sequence[tuple[str, str]], float, int | Non
 
 @final
 class Registry:
-    """The native half of ``ferrometer.CollectorRegistry``: the families, and all sample names in use."""
+    """The native half of ``ferrometer.CollectorRegistry``: the families, and all sample names in use.
 
-    def __new__(cls) -> Self: ...
+    Registries of one ``scope`` in several processes show each other's families, too.
+    """
+
+    def __new__(cls, scope: str = "") -> Self: ...
     def reserve(self, names: Sequence[str], description: str) -> None:
         """Takes names for something written in Python. Raises ValueError when one is taken."""
 
@@ -270,6 +278,19 @@ def write_requests(
     """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
     format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
     is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
+
+# Several workers.
+
+def share(directory: str | os.PathLike[str]) -> None:
+    """Records all metrics of this process, and of every process that it forks, into files in a directory that
+    the other workers read. Raises OSError when the directory is not to be had, and ValueError when there is
+    another one already; recording goes on in private memory then."""
+
+def shared_directory() -> Path | None:
+    """The directory that this process shares with others, or None."""
+
+def sharing_failure() -> str | None:
+    """Why this process, the child of one that shares its metrics, could not go on with that; told once."""
 
 # The middleware.
 

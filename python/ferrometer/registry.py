@@ -81,6 +81,9 @@ class CollectorRegistry:
     Takes ferrometer's metrics, and every collector written for ``prometheus_client``. A collector or
     callback that raises is left out of that scrape, counted in ``ferrometer_scrape_errors_total{source}``,
     and logged the first time.
+
+    Where several workers share their metrics, registries of the same ``scope`` show each other's families;
+    one without shows its own families, with the totals of all workers that have them.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class CollectorRegistry:
         auto_describe: bool = False,
         target_info: dict[str, str] | None = None,
         support_collectors_without_names: bool = False,
+        *,
+        scope: str = "",
     ) -> None:
-        self._native = _core.Registry()
+        self._native = _core.Registry(scope)
         self._native.reserve(_OWN, "ferrometer itself")
         self._lock = _LOCK
         self._collectors: dict[Collector, list[str]] = {}
@@ -372,6 +377,6 @@ class CollectorRegistry:
 
 
 #: The registry that metrics join by default.
-REGISTRY = CollectorRegistry(auto_describe=True)
+REGISTRY = CollectorRegistry(auto_describe=True, scope="default")
 REGISTRY._defaults = tuple(f"ferrometer.{what}_collector" for what in ("gc", "platform", "process"))
 __getattr__ = lazily(globals())

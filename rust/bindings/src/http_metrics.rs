@@ -21,6 +21,7 @@ use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::Clock;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_core::sampling::Sampler;
+use ferrometer_core::scrape::Scrape;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -142,7 +143,7 @@ impl HttpMetrics {
     /// success rate is 100 then.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
-        let totals = detached(py, || views::Totals::of(shared));
+        let totals = detached(py, || views::Totals::of(&Scrape::begin(), shared));
         let dict = PyDict::new(py);
         dict.set_item("uptime_seconds", totals.uptime)?;
         dict.set_item("total", totals.total)?;

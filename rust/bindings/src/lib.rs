@@ -28,6 +28,7 @@ mod raw;
 mod registry;
 mod remote_write;
 mod samples;
+mod sharing;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
@@ -49,6 +50,8 @@ mod _core {
 
     #[pymodule_export]
     use super::remote_write::write_requests;
+    #[pymodule_export]
+    use super::sharing::{share, shared_directory, sharing_failure};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

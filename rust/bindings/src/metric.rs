@@ -8,10 +8,12 @@ use crate::label_cache::LabelCache;
 use crate::registry::Registry;
 use crate::samples::{self, ExemplarParts};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
+use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::histogram::{Histogram as Cells, Layout};
 use ferrometer_core::labels::Labels;
+use ferrometer_core::mode::Mode;
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -98,8 +100,8 @@ impl Metric {
         let cell = match &parent.family.definition().kind {
             Kind::Counter => ptr::from_ref::<CounterCell>(series.counter()) as usize,
             // Zero sends `inc` to the slow path, which refuses it.
-            Kind::Gauge if parent.only_set => 0,
-            Kind::Gauge => ptr::from_ref::<GaugeCell>(series.gauge()) as usize,
+            Kind::Gauge(_) if parent.only_set => 0,
+            Kind::Gauge(_) => ptr::from_ref::<GaugeCell>(series.gauge()) as usize,
             Kind::Histogram(_) | Kind::Summary(..) => {
                 ptr::from_ref::<Cells>(series.histogram()) as usize + usize::from(parent.sampler.is_some())
             }
@@ -218,7 +220,11 @@ impl Metric {
         let only_set = kind == "gauge" && detail.extract::<&str>()?.ends_with("mostrecent");
         let kind = match kind {
             "counter" => Kind::Counter,
-            "gauge" => Kind::Gauge,
+            "gauge" => {
+                let mode = detail.extract::<&str>()?;
+                let unknown = || PyValueError::new_err(format!("no gauge has the multiprocess_mode {mode:?}"));
+                Kind::Gauge(Mode::from_name(mode).ok_or_else(unknown)?)
+            }
             "histogram" => Kind::Histogram(Layout::new(&detail.extract::<Vec<f64>>()?).map_err(value_error)?),
             "summary" => Kind::Summary(Layout::new(&[]).map_err(value_error)?, detail.extract::<Vec<f64>>()?.into()),
             "info" => Kind::Info,
@@ -241,7 +247,7 @@ impl Metric {
         let names = definition.labels.iter().map(|label| PyString::intern(py, label).unbind()).collect::<Vec<_>>();
         let family = match registry {
             Some(registry) => registry.get().core.family(definition).map_err(value_error)?,
-            None => Arc::new(Family::new(definition)),
+            None => Family::new(definition, ""),
         };
         let labelled = !names.is_empty();
         let count = names.len();
@@ -361,7 +367,7 @@ impl Metric {
         let series = self.series()?;
         match &self.parent()?.family.definition().kind {
             Kind::Counter => Ok(series.counter().get()),
-            Kind::Gauge | Kind::StateSet(_) => Ok(series.gauge().get()),
+            Kind::Gauge(_) | Kind::StateSet(_) => Ok(series.gauge().get()),
             kind => Err(PyValueError::new_err(format!("a {} has no single value", kind.name()))),
         }
     }
@@ -375,7 +381,7 @@ impl Metric {
                 series.counter().add(value);
                 Ok(())
             }
-            Kind::Gauge => {
+            Kind::Gauge(_) => {
                 series.gauge().set(value);
                 Ok(())
             }
@@ -478,14 +484,14 @@ impl Metric {
         let values = labels.iter().map(|(_, value)| label_text(value)).collect::<PyResult<Vec<_>>>()?;
         let mut text = Vec::new();
         Labels::new(&names).render(&borrowed(&values), &mut text);
-        series.set_info(String::from_utf8_lossy(&text).into_owned());
+        series.info().set(String::from_utf8_lossy(&text).into_owned());
         Ok(())
     }
 
     /// Sets an enum's state by its index.
     #[expect(clippy::cast_precision_loss, reason = "a list of states is short")]
     fn _set_state(&self, index: usize) -> PyResult<()> {
-        self.series()?.gauge().set(index as f64);
+        self.series()?.gauge().set_at(index as f64, now());
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 use crate::gil::GilCell;
 use crate::metric::{child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
+use ferrometer_core::clock::now;
 use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::histogram::Histogram as Cells;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -143,7 +144,7 @@ impl<'py> Arguments<'py> {
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();
-        metric.parent()?.family.exemplars().set(metric.series()?.text(), bucket, Exemplar::now(&pairs, value));
+        metric.parent()?.family.exemplars().set(metric.series()?, bucket, Exemplar::now(&pairs, value));
         Ok(())
     }
 }
@@ -273,7 +274,11 @@ macro_rules! gauge_method {
                     PyTypeError::new_err(concat!($method, "() missing 1 required positional argument: '", $argument, "'"))
                 })?;
                 let apply: fn(&GaugeCell, f64) = $apply;
-                apply(series.gauge(), value);
+                if metric.parent()?.only_set {
+                    series.gauge().set_at(value, now());
+                } else {
+                    apply(series.gauge(), value);
+                }
                 Ok(py.None())
             }
             // SAFETY: the module's first paragraph.

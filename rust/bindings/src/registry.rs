@@ -10,6 +10,7 @@ use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
 use ferrometer_core::registry::{Entry, Registry as Core, Value};
+use ferrometer_core::scrape::Scrape;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::{BTreeSet, HashSet};
@@ -28,9 +29,11 @@ pub struct Registry {
 #[pymethods]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
 impl Registry {
+    /// Registries of one scope in several processes show each other's families, too.
     #[new]
-    fn new() -> Self {
-        Self::default()
+    #[pyo3(signature = (scope=""))]
+    fn new(scope: &str) -> Self {
+        Self { core: Arc::new(Core::with_scope(scope)), ..Self::default() }
     }
 
     /// Takes names for a collector written in Python.
@@ -65,14 +68,15 @@ impl Registry {
             known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();
         let mut families = Vec::new();
         let mut computed = Vec::new();
+        let scrape = Scrape::begin();
         for entry in self.core.entries() {
             match entry {
                 Entry::Family(family) if known.contains(&Arc::as_ptr(&family)) => {}
                 Entry::Family(family) => families.push(samples::of_family(py, &family)?),
-                Entry::Source(source) => source.collect(&mut computed),
+                Entry::Source(source) => source.collect(&scrape, &mut computed),
             }
         }
-        computed.extend(self.core.faults());
+        computed.extend(self.core.faults(&scrape));
         for family in computed {
             families.push(samples::of_computed(py, family)?);
         }

@@ -6,6 +6,7 @@ use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::family::{Family, Kind};
 use ferrometer_core::histogram::Buckets;
 use ferrometer_core::labels::pairs;
+use ferrometer_core::reading::{Here, Reading, Series};
 use ferrometer_core::registry::{Computed, Value};
 use ferrometer_core::series::SeriesRef;
 use pyo3::prelude::*;
@@ -26,7 +27,8 @@ pub fn of_series<'py>(
     family: &Family,
     series: &SeriesRef,
 ) -> PyResult<Vec<(Sample<'py>, Option<ExemplarParts<'py>>)>> {
-    let exemplars = family.exemplars().of(series.text());
+    let series = &Here::new(family, series);
+    let exemplars = series.exemplars();
     let with_exemplar = |(index, sample)| {
         let exemplar = match exemplars.get(index) {
             Some(Some(Exemplar { labels, value, timestamp })) => {
@@ -40,17 +42,17 @@ pub fn of_series<'py>(
     plain(py, family, series)?.into_iter().enumerate().map(with_exemplar).collect()
 }
 
-fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<Vec<Sample<'py>>> {
+fn plain<'py>(py: Python<'py>, family: &dyn Reading, series: &dyn Series) -> PyResult<Vec<Sample<'py>>> {
     let none = || PyDict::new(py);
     let one = |name: &str, value: String| dict(py, [(name.to_owned(), value)]);
     let definition = family.definition();
     let created = exports_created().then(|| ("_created", none(), series.created()));
     Ok(match &definition.kind {
-        Kind::Counter => [("_total", none(), series.counter().get())].into_iter().chain(created).collect(),
-        Kind::Gauge => vec![("", none(), series.gauge().get())],
+        Kind::Counter => [("_total", none(), total(series.counter()))].into_iter().chain(created).collect(),
+        Kind::Gauge(_) => vec![("", none(), series.gauge())],
         Kind::Histogram(layout) => {
             let mut buckets = Buckets::default();
-            series.histogram().read_buckets(&mut buckets);
+            series.buckets(&mut buckets);
             let mut samples = Vec::new();
             let mut cumulative = 0;
             for (&bound, count) in layout.bounds().iter().zip(&buckets.counts) {
@@ -65,7 +67,7 @@ fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<
             samples
         }
         Kind::Summary(_, quantiles) => {
-            let snapshot = series.histogram().snapshot();
+            let snapshot = series.snapshot();
             let mut samples = Vec::new();
             for &quantile in quantiles.iter() {
                 samples.push(("", one("quantile", text(quantile))?, snapshot.quantile(quantile)));
@@ -77,7 +79,7 @@ fn plain<'py>(py: Python<'py>, family: &Family, series: &SeriesRef) -> PyResult<
         }
         Kind::Info => vec![("_info", dict(py, pairs(series.info().unwrap_or_default().as_bytes()))?, 1.0)],
         Kind::StateSet(states) => {
-            let current = series.gauge().get();
+            let current = series.gauge();
             let mut samples = Vec::new();
             for (index, state) in states.iter().enumerate() {
                 let is_current = (current - index as f64).abs() < 0.5;
@@ -95,7 +97,7 @@ pub fn of_family<'py>(py: Python<'py>, family: &Family) -> PyResult<FamilyParts<
     family.for_each(|series| all.push(series.clone()));
     let mut samples = Vec::new();
     for series in all {
-        for (suffix, further, value) in plain(py, family, &series)? {
+        for (suffix, further, value) in plain(py, family, &Here::new(family, &series))? {
             let labels = dict(py, pairs(series.text()))?;
             labels.update(further.as_mapping())?;
             samples.push((suffix.to_owned(), labels, value));
@@ -123,6 +125,10 @@ fn dict(py: Python<'_>, items: impl IntoIterator<Item = (String, String)>) -> Py
         dict.set_item(name, value)?;
     }
     Ok(dict)
+}
+
+fn total((whole, fraction): (u64, f64)) -> f64 {
+    whole as f64 + fraction
 }
 
 fn text(number: f64) -> String {

@@ -1,7 +1,11 @@
 //! Counter and gauge cells: a few aligned words in a slab, written by one thread at a time.
 
 use crate::slab::Zeroed;
-use crate::sync::{AtomicU64, Ordering::Relaxed, Own};
+use crate::sync::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+    Own,
+};
 
 /// Doubles hold every integer up to here exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -35,6 +39,7 @@ pub(crate) fn store_f64(word: &AtomicU64, value: f64) {
 /// for it, beside it.
 ///
 /// Writers must be serialised by the caller (the GIL); readers may be anywhere.
+#[repr(C)]
 pub struct CounterCell {
     whole: AtomicU64,
     fraction: AtomicU64,
@@ -104,8 +109,11 @@ unsafe impl Zeroed for CounterCell {
 }
 
 /// A value that goes up and down.
+#[repr(C)]
 pub struct GaugeCell {
     value: AtomicU64,
+    /// When it was set, in seconds since 1970; kept only where several workers' latest value counts.
+    set_at: AtomicU64,
 }
 
 impl GaugeCell {
@@ -113,6 +121,13 @@ impl GaugeCell {
     #[inline(always)]
     pub fn set(&self, value: f64) {
         store_f64(&self.value, value);
+    }
+
+    /// Replaces the value, at this time in seconds since 1970.
+    pub fn set_at(&self, value: f64, seconds: f64) {
+        // A reader that sees the value sees its time, or a later one.
+        store_f64(&self.set_at, seconds);
+        self.value.store(value.to_bits(), Release);
     }
 
     /// Adds to the value; negative amounts subtract.
@@ -128,11 +143,11 @@ impl GaugeCell {
     }
 }
 
-// SAFETY: an atomic integer.
+// SAFETY: two atomic integers.
 unsafe impl Zeroed for GaugeCell {
     #[cfg(loom)]
     fn zeroed() -> Self {
-        GaugeCell { value: AtomicU64::new(0) }
+        GaugeCell { value: AtomicU64::new(0), set_at: AtomicU64::new(0) }
     }
 }
 

@@ -1,12 +1,20 @@
 //! Exemplars: for a bucket, one event that fell into it, with the labels of its trace.
 //!
 //! They are kept beside the cells, by series and bucket, the latest of each: a family without exemplars
-//! pays nothing, and one with them holds at most one per exposed line.
+//! pays nothing, and one with them holds at most one per exposed line. Other processes read copies.
 
+use crate::cell::store_f64;
 use crate::clock::now;
 use crate::labels::Labels;
-use crate::sync::{lock, Mutex};
+use crate::series::SeriesRef;
+use crate::slab::{place_of, Block, Zeroed};
+use crate::sync::{
+    fence, lock, AtomicU64, Mutex,
+    Ordering::{Relaxed, Release},
+    Own,
+};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// One remembered event.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +38,71 @@ impl Exemplar {
     }
 }
 
-/// The latest of each bucket.
-type ByBucket = Vec<Option<Exemplar>>;
+/// The longest text that other processes see, in bytes.
+const LONGEST: usize = 28 * 8;
+
+/// One exemplar where other processes read it.
+#[repr(C)]
+struct Slot {
+    /// Odd while it is being written.
+    sequence: AtomicU64,
+    value: AtomicU64,
+    timestamp: AtomicU64,
+    length: AtomicU64,
+    text: [AtomicU64; LONGEST / 8],
+}
+
+// SAFETY: atomic integers.
+unsafe impl Zeroed for Slot {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        let zero = || AtomicU64::new(0);
+        Slot { sequence: zero(), value: zero(), timestamp: zero(), length: zero(), text: Zeroed::zeroed() }
+    }
+}
+
+impl Slot {
+    fn write(&self, exemplar: &Exemplar) {
+        let text = exemplar.labels.as_bytes();
+        if text.len() > LONGEST {
+            return;
+        }
+        let odd = self.sequence.own() | 1;
+        self.sequence.store(odd, Relaxed);
+        fence(Release);
+        store_f64(&self.value, exemplar.value);
+        store_f64(&self.timestamp, exemplar.timestamp);
+        self.length.store(text.len() as u64, Relaxed);
+        for (word, bytes) in self.text.iter().zip(text.chunks(8)) {
+            let mut eight = [0; 8];
+            eight[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_le_bytes(eight), Relaxed);
+        }
+        self.sequence.store(odd.wrapping_add(1), Release);
+    }
+}
+
+/// The latest of each bucket, and their copies for other processes.
+#[derive(Default)]
+struct ByBucket {
+    own: Vec<Option<Exemplar>>,
+    shown: Option<Block<[Slot]>>,
+}
+
+impl ByBucket {
+    fn show(&mut self, series: &SeriesRef, buckets: Range<usize>) {
+        if series.places().0 == 0 {
+            return;
+        }
+        let slots = self.shown.get_or_insert_with(|| Block::run(series.exemplars()));
+        for (slot, exemplar) in slots[buckets.clone()].iter().zip(&self.own[buckets]) {
+            if let Some(exemplar) = exemplar {
+                slot.write(exemplar);
+            }
+        }
+        series.head().set_exemplars(place_of(&**slots));
+    }
+}
 
 /// The exemplars of one family.
 #[derive(Default)]
@@ -40,14 +111,15 @@ pub struct Exemplars {
 }
 
 impl Exemplars {
-    /// Replaces the exemplar of a bucket (0 for a counter) of the series with this label text.
-    pub fn set(&self, series: &[u8], bucket: usize, exemplar: Exemplar) {
+    /// Replaces the exemplar of a bucket (0 for a counter) of a series.
+    pub fn set(&self, series: &SeriesRef, bucket: usize, exemplar: Exemplar) {
         let mut all = lock(&self.by_series);
-        let buckets = all.entry(series.into()).or_default();
-        if buckets.len() <= bucket {
-            buckets.resize(bucket + 1, None);
+        let buckets = all.entry(series.text().into()).or_default();
+        if buckets.own.len() <= bucket {
+            buckets.own.resize(bucket + 1, None);
         }
-        buckets[bucket] = Some(exemplar);
+        buckets.own[bucket] = Some(exemplar);
+        buckets.show(series, bucket..bucket + 1);
     }
 
     /// The exemplars of a series by bucket; shorter than the buckets when the last have none.
@@ -56,7 +128,15 @@ impl Exemplars {
         if all.is_empty() {
             Vec::new()
         } else {
-            all.get(series).cloned().unwrap_or_default()
+            all.get(series).map(|buckets| buckets.own.clone()).unwrap_or_default()
+        }
+    }
+
+    /// Writes those of a series where other processes find them: the slab has moved into a file.
+    pub(crate) fn show(&self, series: &SeriesRef) {
+        if let Some(buckets) = lock(&self.by_series).get_mut(series.text()) {
+            let all = 0..buckets.own.len();
+            buckets.show(series, all);
         }
     }
 

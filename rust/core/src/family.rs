@@ -1,108 +1,55 @@
 //! A family: one name, one type, and its series by label values.
 
 use crate::cell::bump;
+pub use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::exemplar::Exemplars;
-use crate::histogram::Layout;
+use crate::head::fresh_generation;
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
-use crate::sync::{lock, AtomicU64, Mutex, Ordering::Relaxed};
+use crate::slab::{place_of, Block, Zeroed};
+use crate::sync::{
+    global, lock, AtomicU32, AtomicU64, Mutex,
+    Ordering::{Relaxed, Release},
+};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
+
+global! {
+    /// All families of this process.
+    static FAMILIES: Mutex<Vec<Weak<Family>>> = Mutex::new(Vec::new());
+}
+
+/// Whom to tell what there is: nobody, unless other processes are to know.
+pub(crate) trait Audience: Send + Sync {
+    /// A family has appeared, with the series that it has.
+    fn family(&self, family: &Family);
+    /// A series has appeared in a family that was told of.
+    fn series(&self, family: &Family, series: &SeriesRef);
+    /// A series is gone.
+    fn gone(&self, series: &SeriesRef);
+}
+
+static AUDIENCE: OnceLock<&dyn Audience> = OnceLock::new();
+
+/// Tells of everything from now on.
+pub(crate) fn tell(audience: &'static dyn Audience) {
+    AUDIENCE.get_or_init(|| audience);
+}
+
+/// The families that there are, in order of creation.
+pub(crate) fn all() -> Vec<Arc<Family>> {
+    let mut families = lock(&FAMILIES);
+    families.retain(|family| family.strong_count() > 0);
+    families.iter().filter_map(Weak::upgrade).collect()
+}
 
 /// The value of every label of the series that stands for all that did not fit.
 pub const OVERFLOW: &str = "__overflow__";
 
 /// How many series of a family are copied under one hold of its lock.
 const CHUNK: usize = 256;
-
-/// What a family's series hold, and how they are exposed.
-#[derive(Clone)]
-pub enum Kind {
-    /// A monotone count.
-    Counter,
-    /// A value that goes up and down.
-    Gauge,
-    /// Classic buckets, and quantiles from narrow bins.
-    Histogram(Arc<Layout>),
-    /// Count, sum, and these quantiles; recorded like a histogram without classic buckets.
-    Summary(Arc<Layout>, Arc<[f64]>),
-    /// Constant labels with the value 1.
-    Info,
-    /// One of these states.
-    StateSet(Arc<[String]>),
-}
-
-impl Kind {
-    /// The type's name, as `prometheus_client` spells it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
-            Kind::Summary(..) => "summary",
-            Kind::Info => "info",
-            Kind::StateSet(_) => "stateset",
-        }
-    }
-
-    /// What the names of a type's samples may end in.
-    pub fn suffixes(&self) -> &'static [&'static str] {
-        match self {
-            Kind::Counter => &["_total", "_created"],
-            Kind::Histogram(_) => &["_bucket", "_sum", "_count", "_created"],
-            Kind::Summary(..) => &["_sum", "_count", "_created"],
-            Kind::Info => &["_info"],
-            Kind::Gauge | Kind::StateSet(_) => &[],
-        }
-    }
-
-    fn same(&self, other: &Kind) -> bool {
-        match (self, other) {
-            (Kind::Histogram(a), Kind::Histogram(b)) => Arc::ptr_eq(a, b),
-            (Kind::Summary(_, a), Kind::Summary(_, b)) => a == b,
-            (Kind::StateSet(a), Kind::StateSet(b)) => a == b,
-            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
-        }
-    }
-}
-
-/// A family's definition.
-#[derive(Clone)]
-pub struct Definition {
-    /// The name without the suffix that its type adds (`_total`, `_info`).
-    pub name: String,
-    /// One line of documentation.
-    pub help: String,
-    /// The unit, empty when none.
-    pub unit: String,
-    /// The type.
-    pub kind: Kind,
-    /// The label names.
-    pub labels: Vec<String>,
-    /// How many series there may be before further ones share the overflow series.
-    pub max_series: usize,
-}
-
-impl Definition {
-    /// Whether two definitions mean the same metric. The help may differ: reloading code that changed
-    /// a sentence is no error.
-    pub fn same(&self, other: &Definition) -> bool {
-        self.name == other.name && self.labels == other.labels && self.kind.same(&other.kind)
-    }
-
-    /// The definition in one line, for errors.
-    pub fn describe(&self) -> String {
-        let bounds = match &self.kind {
-            Kind::Histogram(layout) => format!(", buckets={:?}", layout.bounds()),
-            Kind::Summary(_, quantiles) if !quantiles.is_empty() => format!(", quantiles={quantiles:?}"),
-            Kind::StateSet(states) => format!(", states={states:?}"),
-            _ => String::new(),
-        };
-        format!("{} {}({}){bounds}", self.kind.name(), self.name, self.labels.join(", "))
-    }
-}
 
 /// One name, one type, many series.
 pub struct Family {
@@ -111,10 +58,35 @@ pub struct Family {
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
     exemplars: Exemplars,
+    slot: Block<Slot>,
+    scope: Box<str>,
+    /// How many families of this scope and name there were when this one was made.
+    ordinal: u32,
+    /// The number by which the segment's records know it.
+    pub(crate) id: AtomicU32,
+}
+
+/// What lies in the slab.
+#[repr(C)]
+struct Slot {
+    /// Tells this use of the block from earlier ones; 0 while nobody else is to see the family.
+    generation: AtomicU32,
+    unused: AtomicU32,
     /// Times a label set was folded into the overflow series.
     folded: AtomicU64,
     /// Observations that were NaN.
     refused: AtomicU64,
+    unused_too: AtomicU64,
+}
+
+// SAFETY: atomic integers.
+unsafe impl Zeroed for Slot {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        let zero = || AtomicU64::new(0);
+        let none = || AtomicU32::new(0);
+        Slot { generation: none(), unused: none(), folded: zero(), refused: zero(), unused_too: zero() }
+    }
 }
 
 #[derive(Default)]
@@ -128,17 +100,71 @@ struct Table {
 }
 
 impl Family {
-    /// An empty family.
-    pub fn new(definition: Definition) -> Self {
+    /// An empty family. The scope tells, beside the name, which families of several processes are one.
+    pub fn new(definition: Definition, scope: &str) -> Arc<Self> {
         let names: Vec<&str> = definition.labels.iter().map(String::as_str).collect();
-        Family {
+        let mut families = lock(&FAMILIES);
+        families.retain(|family| family.strong_count() > 0);
+        let alike = |family: &&Weak<Family>| {
+            family.upgrade().is_some_and(|other| {
+                other.is_listed() && other.definition.name == definition.name && *other.scope == *scope
+            })
+        };
+        let ordinal = families.iter().filter(alike).count() as u32;
+        let family = Arc::new(Family {
             labels: Labels::new(&names),
             definition,
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
-            folded: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            slot: Block::new(),
+            scope: scope.into(),
+            ordinal,
+            id: AtomicU32::new(0),
+        });
+        families.push(Arc::downgrade(&family));
+        drop(families);
+        family.list(true);
+        family
+    }
+
+    /// Whose family it is: `default` for the registry that everyone shares.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// How many families of this scope and name there were when this one was made.
+    pub fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    /// Where its block lies in the file; 0 in private memory.
+    pub(crate) fn place(&self) -> u32 {
+        place_of(&*self.slot)
+    }
+
+    /// After a fork, in the child: every word is zero.
+    pub(crate) fn begin_again(&self) {
+        self.slot.generation.store(fresh_generation(), Release);
+        self.exemplars.clear();
+        self.for_each(SeriesRef::begin_again);
+    }
+
+    fn is_listed(&self) -> bool {
+        self.generation() != 0
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.slot.generation.load(Relaxed)
+    }
+
+    /// Shows the family to other processes, or hides it: one that is in no registry any more is no one's.
+    pub(crate) fn list(&self, listed: bool) {
+        self.slot.generation.store(if listed { fresh_generation() } else { 0 }, Release);
+        if listed {
+            if let Some(audience) = AUDIENCE.get() {
+                audience.family(self);
+            }
         }
     }
 
@@ -164,23 +190,35 @@ impl Family {
     /// When there are not as many values as names.
     pub fn series(&self, values: &[&str]) -> Result<SeriesRef, Error> {
         self.check(values.len())?;
+        let series = match self.find_or_insert(values) {
+            Ok(known) => return Ok(known),
+            Err(fresh) => fresh,
+        };
+        if let Some(audience) = AUDIENCE.get() {
+            audience.series(self, &series);
+        }
+        Ok(series)
+    }
+
+    /// The series when it is there, or as an error when it had to be made.
+    fn find_or_insert(&self, values: &[&str]) -> Result<SeriesRef, SeriesRef> {
         let mut table = lock(&self.table);
         let found = table.find(&self.labels, &self.hasher, values);
         if let Ok(series) = found {
             return Ok(series.clone());
         }
         if table.index.len() < self.definition.max_series || values.is_empty() {
-            return Ok(self.insert(&mut table));
+            return Err(self.insert(&mut table));
         }
         let overflow = vec![OVERFLOW; values.len()];
         let overflow = table.find(&self.labels, &self.hasher, &overflow).ok().cloned();
         if overflow.is_some() && table.index.len() <= self.definition.max_series {
             // The overflow series itself takes no place.
             table.render(&self.labels, values);
-            return Ok(self.insert(&mut table));
+            return Err(self.insert(&mut table));
         }
-        bump(&self.folded, 1);
-        Ok(overflow.unwrap_or_else(|| self.insert(&mut table)))
+        bump(&self.slot.folded, 1);
+        overflow.map_or_else(|| Err(self.insert(&mut table)), Ok)
     }
 
     /// Makes the series whose text `find` left in the scratch buffer.
@@ -224,6 +262,7 @@ impl Family {
         };
         // Dropping the cells takes a while, and another lock.
         if let Some(gone) = &gone {
+            hide(gone);
             self.exemplars.remove(gone.text());
         }
         Ok(gone.is_some())
@@ -238,6 +277,7 @@ impl Family {
             self.close_holes(&mut table);
             gone
         };
+        gone.iter().for_each(hide);
         self.exemplars.clear();
         drop(gone);
     }
@@ -284,12 +324,26 @@ impl Family {
 
     /// Counts an observation that was refused because it was NaN.
     pub fn refuse(&self) {
-        bump(&self.refused, 1);
+        bump(&self.slot.refused, 1);
     }
 
     /// How often a label set was folded into the overflow series, and how many NaN were refused.
     pub fn faults(&self) -> (u64, u64) {
-        (self.folded.load(Relaxed), self.refused.load(Relaxed))
+        (self.slot.folded.load(Relaxed), self.slot.refused.load(Relaxed))
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.list(false);
+    }
+}
+
+/// Nobody else sees a series any more.
+fn hide(series: &SeriesRef) {
+    series.head().end();
+    if let Some(audience) = AUDIENCE.get() {
+        audience.gone(series);
     }
 }
 
@@ -333,15 +387,18 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    pub(crate) fn counter(labels: &[&str], max_series: usize) -> Family {
-        Family::new(Definition {
-            name: "x".into(),
-            help: String::new(),
-            unit: String::new(),
-            kind: Kind::Counter,
-            labels: labels.iter().map(|&l| l.into()).collect(),
-            max_series,
-        })
+    pub(crate) fn counter(labels: &[&str], max_series: usize) -> Arc<Family> {
+        Family::new(
+            Definition {
+                name: "x".into(),
+                help: String::new(),
+                unit: String::new(),
+                kind: Kind::Counter,
+                labels: labels.iter().map(|&l| l.into()).collect(),
+                max_series,
+            },
+            "",
+        )
     }
 
     fn values(family: &Family) -> BTreeMap<Vec<String>, u64> {

@@ -10,6 +10,8 @@ use crate::sync::{
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 
+use std::sync::OnceLock;
+
 global! {
     /// Threads at work inside `beside`, or looking whether they may.
     static INSIDE: AtomicUsize = AtomicUsize::new(0);
@@ -69,6 +71,18 @@ extern "C" fn parent() {
 extern "C" fn child() {
     INSIDE.store(0, Relaxed);
     FORKING.store(0, Relaxed);
+    if let Some(work) = IN_CHILD.get() {
+        work();
+    }
+}
+
+/// What the child of a fork does first of all.
+static IN_CHILD: OnceLock<fn()> = OnceLock::new();
+
+/// Makes the child of every fork do this first, while it has one thread; the first such work is the only one.
+pub(crate) fn in_child(work: fn()) {
+    IN_CHILD.get_or_init(|| work);
+    install();
 }
 
 /// Makes the C library run the above at every fork of this process, Python's or not; once.

@@ -16,17 +16,22 @@
 
 pub mod cell;
 pub mod clock;
+pub mod definition;
 pub mod encode;
 pub mod error;
 pub mod exemplar;
 pub mod family;
 pub mod fork;
+mod head;
 pub mod histogram;
+pub mod info;
 pub mod labels;
 pub mod mode;
+pub mod reading;
 pub mod reclaim;
 pub mod registry;
 pub mod sampling;
+pub mod scrape;
 pub mod segment;
 pub mod series;
 mod slab;

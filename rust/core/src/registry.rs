@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::family::{Definition, Family};
 use crate::labels::Labels;
+use crate::reading::Reading;
+use crate::scrape::Scrape;
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,8 +44,8 @@ pub struct Computed {
 
 /// Families that are computed at scrape from cells recorded elsewhere. Never calls Python.
 pub trait Source: Send + Sync {
-    /// Appends the families.
-    fn collect(&self, out: &mut Vec<Computed>);
+    /// Appends the families, as this scrape sees the cells.
+    fn collect(&self, scrape: &Scrape, out: &mut Vec<Computed>);
 
     /// The sample names it will use.
     fn names(&self) -> Vec<String>;
@@ -58,10 +60,19 @@ pub enum Entry {
     Source(Arc<dyn Source>),
 }
 
+/// What a scrape comes by.
+pub enum Visited<'a> {
+    /// A family that is recorded.
+    Family(&'a dyn Reading),
+    /// One that was computed.
+    Computed(&'a Computed),
+}
+
 /// A set of families without two of one name.
 #[derive(Default)]
 pub struct Registry {
     inner: Mutex<Inner>,
+    scope: Box<str>,
 }
 
 #[derive(Default)]
@@ -96,9 +107,14 @@ pub fn names_of(definition: &Definition) -> Vec<String> {
 }
 
 impl Registry {
-    /// An empty registry.
+    /// An empty registry, of whose families no other process knows by itself.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty registry that shows the families of every process that has one of this scope.
+    pub fn with_scope(scope: &str) -> Self {
+        Registry { scope: scope.into(), ..Self::default() }
     }
 
     /// The family of this definition, made when it is not there.
@@ -114,7 +130,7 @@ impl Registry {
         }
         let names = names_of(&definition);
         inner.check(&names, || definition.describe())?;
-        let family = Arc::new(Family::new(definition));
+        let family = Family::new(definition, &self.scope);
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
         Ok(family)
@@ -130,6 +146,7 @@ impl Registry {
         inner.check(&names, || family.definition().describe())?;
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
+        family.list(true);
         Ok(())
     }
 
@@ -173,7 +190,11 @@ impl Registry {
         let before = inner.entries.len();
         inner.entries.retain(|entry| !matches!(entry, Entry::Family(other) if Arc::ptr_eq(other, family)));
         inner.names.retain(|_, owner| !matches!(owner, Owner::Family(other) if Arc::ptr_eq(other, family)));
-        inner.entries.len() < before
+        let removed = inner.entries.len() < before;
+        if removed {
+            family.list(false);
+        }
+        removed
     }
 
     /// What a scrape visits now.
@@ -195,12 +216,12 @@ impl Registry {
     }
 
     /// What the registry has to say about itself, as families; nothing while all is well.
-    pub fn faults(&self) -> Vec<Computed> {
+    pub fn faults(&self, scrape: &Scrape) -> Vec<Computed> {
         let mut folded = Vec::new();
         let mut refused = Vec::new();
         for entry in self.entries() {
             if let Entry::Family(family) = entry {
-                let faults = family.faults();
+                let faults = scrape.reading(&family).faults();
                 folded.push((family.definition().name.clone(), faults.0));
                 refused.push((family.definition().name.clone(), faults.1));
             }
@@ -218,6 +239,26 @@ impl Registry {
         .into_iter()
         .filter_map(|(name, help, rows)| self_metric(name, help, rows))
         .collect()
+    }
+
+    /// Visits everything but the families for which `leave_out` is true, and at last what the registry has
+    /// to say about itself.
+    pub fn visit(&self, scrape: &Scrape, leave_out: &dyn Fn(&Family) -> bool, visit: &mut dyn FnMut(Visited)) {
+        let mut computed = Vec::new();
+        for entry in self.entries() {
+            match entry {
+                Entry::Family(family) => {
+                    if !leave_out(&family) {
+                        visit(Visited::Family(scrape.reading(&family)));
+                    }
+                }
+                Entry::Source(source) => {
+                    source.collect(scrape, &mut computed);
+                    computed.drain(..).for_each(|family| visit(Visited::Computed(&family)));
+                }
+            }
+        }
+        self.faults(scrape).iter().for_each(|family| visit(Visited::Computed(family)));
     }
 
     /// All sample names in use.
@@ -260,6 +301,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::family::Kind;
+    use crate::mode::Mode;
 
     fn definition(name: &str, kind: Kind, labels: &[&str]) -> Definition {
         Definition {
@@ -286,9 +328,9 @@ mod tests {
         let registry = Registry::new();
         registry.family(definition("a", Kind::Counter, &["x"])).unwrap();
         for (other, shows) in [
-            (definition("a", Kind::Gauge, &["x"]), "gauge a(x)"),
+            (definition("a", Kind::Gauge(Mode::All), &["x"]), "gauge a(x)"),
             (definition("a", Kind::Counter, &["y"]), "counter a(y)"),
-            (definition("a_total", Kind::Gauge, &[]), "gauge a_total()"),
+            (definition("a_total", Kind::Gauge(Mode::All), &[]), "gauge a_total()"),
         ] {
             let text = registry.family(other).err().expect("a conflict").to_string();
             assert!(text.contains("counter a(x)") && text.contains(shows), "{text}");
@@ -312,6 +354,6 @@ mod tests {
         assert!(registry.find("a_total").is_some());
         assert!(registry.unregister(&family));
         assert!(!registry.unregister(&family));
-        registry.family(definition("a_total", Kind::Gauge, &[])).unwrap();
+        registry.family(definition("a_total", Kind::Gauge(Mode::All), &[])).unwrap();
     }
 }

@@ -2,21 +2,37 @@
 
 use crate::cell::{CounterCell, GaugeCell};
 use crate::clock::now;
-use crate::family::Kind;
+use crate::definition::Kind;
+use crate::head::Head;
 use crate::histogram::Histogram;
-use crate::slab::Block;
-use crate::sync::{lock, AtomicU64, AtomicUsize, Mutex, Ordering::Relaxed};
+use crate::info::Info;
+use crate::slab::{place_of, Block, Zeroed};
+use crate::sync::AtomicUsize;
 use triomphe::ThinArc;
+
+/// What a series records into, as it lies in the slab.
+#[repr(C)]
+pub(crate) struct Slot<C> {
+    head: Head,
+    cell: C,
+}
+
+// SAFETY: both are made of zero bytes.
+unsafe impl<C: Zeroed> Zeroed for Slot<C> {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Slot { head: Head::zeroed(), cell: C::zeroed() }
+    }
+}
 
 /// What a series records into.
 pub(crate) enum Cells {
-    Counter(Block<CounterCell>),
+    Counter(Block<Slot<CounterCell>>),
     /// The index of a state set's current state, too.
-    Gauge(Block<GaugeCell>),
+    Gauge(Block<Slot<GaugeCell>>),
     /// Also a summary.
     Histogram(Box<Histogram>),
-    /// The rendered text of the constant labels, once they are known.
-    Info(Box<Mutex<Option<String>>>),
+    Info(Box<Info>),
 }
 
 impl Cells {
@@ -24,38 +40,94 @@ impl Cells {
     pub(crate) fn new(kind: &Kind) -> Self {
         match kind {
             Kind::Counter => Cells::Counter(Block::new()),
-            Kind::Gauge | Kind::StateSet(_) => Cells::Gauge(Block::new()),
+            Kind::Gauge(_) | Kind::StateSet(_) => Cells::Gauge(Block::new()),
             Kind::Histogram(layout) | Kind::Summary(layout, _) => {
                 Cells::Histogram(Box::new(Histogram::new(layout.clone())))
             }
-            Kind::Info => Cells::Info(Box::default()),
+            Kind::Info => Cells::Info(Box::new(Info::new())),
         }
     }
 }
 
-struct Head {
+struct Owned {
     /// A word for the binding: the address of the live handle object, or zero. Never followed here.
     handle: AtomicUsize,
-    /// Seconds since 1970 when counting began, as a double's bits.
-    created: AtomicU64,
     cells: Cells,
+}
+
+impl Cells {
+    fn head(&self) -> &Head {
+        match self {
+            Cells::Counter(slot) => &slot.head,
+            Cells::Gauge(slot) => &slot.head,
+            Cells::Histogram(histogram) => histogram.head(),
+            Cells::Info(info) => info.head(),
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Another process may look at the block while it becomes another series'.
+        self.cells.head().end();
+    }
 }
 
 /// A shared reference to a series; one word. The cells' addresses hold as long as it lives.
 #[derive(Clone)]
-pub struct SeriesRef(ThinArc<Head, u8>);
+pub struct SeriesRef(ThinArc<Owned, u8>);
 
 impl SeriesRef {
     /// A series with this rendered label text.
     pub(crate) fn new(cells: Cells, text: &[u8]) -> Self {
-        let head = Head { handle: AtomicUsize::new(0), created: AtomicU64::new(0), cells };
-        let series = SeriesRef(ThinArc::from_header_and_slice(head, text));
-        series.set_created(now());
+        let owned = Owned { handle: AtomicUsize::new(0), cells };
+        let series = SeriesRef(ThinArc::from_header_and_slice(owned, text));
+        series.head().begin(now());
         series
     }
 
-    fn head(&self) -> &Head {
-        &self.0.header.header
+    fn cells(&self) -> &Cells {
+        &self.0.header.header.cells
+    }
+
+    /// What all series begin with in the slab.
+    pub(crate) fn head(&self) -> &Head {
+        self.cells().head()
+    }
+
+    /// Where its block, and a histogram's buckets, lie in the file; 0 in private memory.
+    pub(crate) fn places(&self) -> (u32, u32) {
+        match self.cells() {
+            Cells::Counter(slot) => (place_of(&**slot), 0),
+            Cells::Gauge(slot) => (place_of(&**slot), 0),
+            Cells::Histogram(histogram) => histogram.places(),
+            Cells::Info(info) => (info.place(), 0),
+        }
+    }
+
+    /// How many exemplars it can have: one per bucket.
+    pub(crate) fn exemplars(&self) -> usize {
+        match self.cells() {
+            Cells::Histogram(histogram) => histogram.layout().bounds().len(),
+            _ => 1,
+        }
+    }
+
+    /// After a fork, in the child: every word is zero.
+    pub(crate) fn begin_again(&self) {
+        self.head().begin(now());
+        if let Cells::Histogram(histogram) = self.cells() {
+            histogram.begin();
+        }
+    }
+
+    /// Writes where things lie, for other processes.
+    pub(crate) fn show(&self) {
+        match self.cells() {
+            Cells::Histogram(histogram) => histogram.show(),
+            Cells::Info(info) => info.show(),
+            Cells::Counter(_) | Cells::Gauge(_) => {}
+        }
     }
 
     /// The rendered labels, without braces.
@@ -65,26 +137,26 @@ impl SeriesRef {
 
     /// The binding's word.
     pub fn handle(&self) -> &AtomicUsize {
-        &self.head().handle
+        &self.0.header.header.handle
     }
 
     /// When counting began, in seconds since 1970.
     pub fn created(&self) -> f64 {
-        f64::from_bits(self.head().created.load(Relaxed))
+        self.head().created()
     }
 
     /// Changes when counting began.
     pub fn set_created(&self, seconds: f64) {
-        self.head().created.store(seconds.to_bits(), Relaxed);
+        self.head().set_created(seconds);
     }
 
     /// Back to zero, from now on.
     pub fn reset(&self) {
-        match &self.head().cells {
-            Cells::Counter(cell) => cell.reset(),
-            Cells::Gauge(cell) => cell.set(0.0),
+        match self.cells() {
+            Cells::Counter(slot) => slot.cell.reset(),
+            Cells::Gauge(slot) => slot.cell.set(0.0),
             Cells::Histogram(histogram) => histogram.reset(),
-            Cells::Info(text) => *lock(text) = None,
+            Cells::Info(info) => info.clear(),
         }
         self.set_created(now());
     }
@@ -95,8 +167,8 @@ impl SeriesRef {
     /// When the family is of another kind.
     #[inline]
     pub fn counter(&self) -> &CounterCell {
-        match &self.head().cells {
-            Cells::Counter(cell) => cell,
+        match self.cells() {
+            Cells::Counter(slot) => &slot.cell,
             _ => panic!("the series is no counter"),
         }
     }
@@ -107,8 +179,8 @@ impl SeriesRef {
     /// When the family is of another kind.
     #[inline]
     pub fn gauge(&self) -> &GaugeCell {
-        match &self.head().cells {
-            Cells::Gauge(cell) => cell,
+        match self.cells() {
+            Cells::Gauge(slot) => &slot.cell,
             _ => panic!("the series is no gauge"),
         }
     }
@@ -119,30 +191,19 @@ impl SeriesRef {
     /// When the family is of another kind.
     #[inline]
     pub fn histogram(&self) -> &Histogram {
-        match &self.head().cells {
+        match self.cells() {
             Cells::Histogram(histogram) => histogram,
             _ => panic!("the series is no histogram"),
         }
     }
 
-    /// An info's rendered constant labels.
+    /// The constant labels of an info.
     ///
     /// # Panics
     /// When the family is of another kind.
-    pub fn info(&self) -> Option<String> {
-        match &self.head().cells {
-            Cells::Info(text) => lock(text).clone(),
-            _ => panic!("the series is no info"),
-        }
-    }
-
-    /// Sets an info's rendered constant labels.
-    ///
-    /// # Panics
-    /// When the family is of another kind.
-    pub fn set_info(&self, rendered: String) {
-        match &self.head().cells {
-            Cells::Info(text) => *lock(text) = Some(rendered),
+    pub fn info(&self) -> &Info {
+        match self.cells() {
+            Cells::Info(info) => info,
             _ => panic!("the series is no info"),
         }
     }

@@ -6,16 +6,20 @@ use ferrometer_core::family::{Definition, Family, Kind, OVERFLOW};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
 
-fn family(max_series: usize) -> Family {
-    Family::new(Definition {
-        name: "x".into(),
-        help: String::new(),
-        unit: String::new(),
-        kind: Kind::Counter,
-        labels: vec!["n".into()],
-        max_series,
-    })
+fn family(max_series: usize) -> Arc<Family> {
+    Family::new(
+        Definition {
+            name: "x".into(),
+            help: String::new(),
+            unit: String::new(),
+            kind: Kind::Counter,
+            labels: vec!["n".into()],
+            max_series,
+        },
+        "",
+    )
 }
 
 fn make(family: &Family, n: usize) {

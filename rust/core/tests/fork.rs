@@ -49,7 +49,7 @@ fn write(families: &[Arc<Family>], round: usize) {
         let summary = summaries.series(&value).unwrap();
         (0..10).for_each(|exponent| assert!(summary.histogram().record_many(1e-20 * 10f64.powi(exponent * 4), 40_000)));
         histograms.series(&value).unwrap().histogram().record(0.5);
-        infos.series(&value).unwrap().set_info("a=\"b\"".into());
+        infos.series(&value).unwrap().info().set("a=\"b\"".into());
         let old = [&*format!("{}.{n}", round.wrapping_sub(1))];
         for family in families {
             family.remove(&old).unwrap();

@@ -6,6 +6,7 @@ use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::histogram::Layout;
+use ferrometer_core::mode::Mode;
 use ferrometer_core::registry::Registry;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -30,6 +31,7 @@ pub struct Shared {
     pub request_bytes: Arc<Family>,
     pub response_bytes: Arc<Family>,
     pub in_flight: Held<GaugeCell>,
+    pub requests_in_flight: Arc<Family>,
     pub exceptions: Arc<Family>,
     pub disconnects: Arc<Family>,
     pub cancelled: Arc<Family>,
@@ -76,8 +78,10 @@ impl Shared {
 
     fn new(registry: &Arc<Registry>, buckets: &[f64]) -> Result<Self, Error> {
         let family = |name, help, kind, labels: &[&str]| registry.family(definition(name, help, "", kind, labels));
-        let in_flight = family("http_requests_in_flight", "HTTP requests being served now.", Kind::Gauge, &[])?;
-        let socket_active = family("websocket_connections_active", "Open websockets.", Kind::Gauge, &[])?;
+        let in_flight =
+            family("http_requests_in_flight", "HTTP requests being served now.", Kind::Gauge(Mode::LiveSum), &[])?;
+        let socket_active =
+            family("websocket_connections_active", "Open websockets.", Kind::Gauge(Mode::LiveSum), &[])?;
         let route = ["method", "endpoint"];
         Ok(Self {
             requests: family(
@@ -102,6 +106,7 @@ impl Shared {
             )?,
             response_bytes: family("http_response_body_bytes", "Response bodies sent.", Kind::Counter, &route)?,
             in_flight: Held::gauge(&in_flight, &[])?,
+            requests_in_flight: in_flight,
             exceptions: family(
                 "http_exceptions",
                 "Requests that ended in an unhandled exception; counted with status 500 as well.",

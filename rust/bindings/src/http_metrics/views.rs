@@ -4,6 +4,7 @@ use super::shared::Shared;
 use ferrometer_core::error::Error;
 use ferrometer_core::histogram::Snapshot;
 use ferrometer_core::registry::{Computed, Registry, Sample, Source, Value};
+use ferrometer_core::scrape::Scrape;
 use std::sync::Arc;
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
@@ -20,10 +21,10 @@ pub struct Totals {
 
 impl Totals {
     /// Reads the cells. Requests may go on meanwhile, so `total` may be a few behind the durations.
-    pub fn of(shared: &Shared) -> Self {
+    pub fn of(scrape: &Scrape, shared: &Shared) -> Self {
         let (mut total, mut failed) = (0, 0);
-        shared.requests.for_each(|series| {
-            let (count, _) = series.counter().parts();
+        scrape.reading(&shared.requests).for_each(&mut |series| {
+            let (count, _) = series.counter();
             total += count;
             // The status is the last label, and also last in the text, whose order is that of the names.
             if series.text().rsplitn(2, |&byte| byte == b'=').next().is_some_and(|value| value.starts_with(b"\"5")) {
@@ -31,15 +32,17 @@ impl Totals {
             }
         });
         let mut durations: Option<Snapshot> = None;
-        shared.duration.for_each(|series| {
-            let snapshot = series.histogram().snapshot();
+        scrape.reading(&shared.duration).for_each(&mut |series| {
+            let snapshot = series.snapshot();
             match &mut durations {
                 Some(sum) => sum.merge(&snapshot),
                 None => durations = Some(snapshot),
             }
         });
+        let mut in_flight = 0.0;
+        scrape.reading(&shared.requests_in_flight).for_each(&mut |series| in_flight += series.gauge());
         #[expect(clippy::cast_sign_loss, reason = "clamped to zero before")]
-        let in_flight = shared.in_flight.get().max(0.0) as u64;
+        let in_flight = in_flight.max(0.0) as u64;
         Self { uptime: shared.started.elapsed().as_secs_f64(), total, failed, in_flight, durations }
     }
 
@@ -100,9 +103,9 @@ fn suffix(kind: &str) -> &'static str {
 }
 
 impl Source for Views {
-    fn collect(&self, out: &mut Vec<Computed>) {
+    fn collect(&self, scrape: &Scrape, out: &mut Vec<Computed>) {
         use Value::{Float, Int};
-        let totals = Totals::of(&self.shared);
+        let totals = Totals::of(scrape, &self.shared);
         out.extend([
             self.family(
                 "uptime_seconds",

@@ -10,8 +10,9 @@ use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::native::Native;
 use crate::labels::pairs;
-use crate::registry::{names_of, Entry, Registry};
-use crate::series::SeriesRef;
+use crate::reading::{Reading, Series};
+use crate::registry::{names_of, Registry, Visited};
+use crate::scrape::Scrape;
 use std::collections::BTreeSet;
 
 /// Buckets that a native histogram may have before its resolution is halved.
@@ -28,30 +29,25 @@ pub fn encode(
     out: &mut Vec<u8>,
 ) {
     let wanted = |name: &str| names.is_none_or(|names| names.contains(name));
-    let mut computed = Vec::new();
-    for entry in registry.entries() {
-        match entry {
-            Entry::Family(family) => {
-                if !leave_out(&family) && names_of(family.definition()).iter().any(|name| wanted(name)) {
-                    delimited(out, |message| encode_family(&family, native_buckets, message));
-                }
+    registry.visit(&Scrape::begin(), leave_out, &mut |visited| match visited {
+        Visited::Family(family) => {
+            if names_of(family.definition()).iter().any(|name| wanted(name)) {
+                delimited(out, |message| encode_family(family, native_buckets, message));
             }
-            Entry::Source(source) => source.collect(&mut computed),
         }
-    }
-    computed.extend(registry.faults());
-    for family in computed {
-        if family.samples.iter().any(|sample| wanted(&format!("{}{}", family.name, sample.suffix))) {
-            encode_further(&Further::from(family), out);
+        Visited::Computed(family) => {
+            if family.samples.iter().any(|sample| wanted(&format!("{}{}", family.name, sample.suffix))) {
+                encode_further(&Further::from(family.clone()), out);
+            }
         }
-    }
+    });
 }
 
-fn encode_family(family: &Family, native_buckets: usize, out: &mut Vec<u8>) {
+fn encode_family(family: &dyn Reading, native_buckets: usize, out: &mut Vec<u8>) {
     let definition = family.definition();
     let (suffix, kind) = match &definition.kind {
         Kind::Counter => ("_total", kind::COUNTER),
-        Kind::Gauge | Kind::StateSet(_) => ("", kind::GAUGE),
+        Kind::Gauge(_) | Kind::StateSet(_) => ("", kind::GAUGE),
         Kind::Histogram(_) => ("", kind::HISTOGRAM),
         Kind::Summary(..) => ("", kind::SUMMARY),
         Kind::Info => ("_info", kind::GAUGE),
@@ -59,13 +55,13 @@ fn encode_family(family: &Family, native_buckets: usize, out: &mut Vec<u8>) {
     bytes(1, format!("{}{suffix}", definition.name).as_bytes(), out);
     bytes(2, definition.help.as_bytes(), out);
     number(3, kind, out);
-    family.for_each(|series| encode_series(family, series, native_buckets, out));
+    family.for_each(&mut |series| encode_series(family, series, native_buckets, out));
     if !definition.unit.is_empty() {
         bytes(5, definition.unit.as_bytes(), out);
     }
 }
 
-fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out: &mut Vec<u8>) {
+fn encode_series(family: &dyn Reading, series: &dyn Series, native_buckets: usize, out: &mut Vec<u8>) {
     let definition = family.definition();
     let names = family.labels().names();
     let values = family.labels().values(series.text());
@@ -73,15 +69,15 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
     match &definition.kind {
         Kind::Counter => metric(out, &labels, |out| {
             nested(3, out, |out| {
-                double(1, series.counter().get(), out);
-                write_exemplar(2, family.exemplars().of(series.text()).first(), out);
+                double(1, total(series.counter()), out);
+                write_exemplar(2, series.exemplars().first(), out);
                 timestamp(3, series.created(), out);
             });
         }),
-        Kind::Gauge => metric(out, &labels, |out| gauge(series.gauge().get(), out)),
-        Kind::Histogram(_) => metric(out, &labels, |out| histogram(family, series, native_buckets, out)),
+        Kind::Gauge(_) => metric(out, &labels, |out| gauge(series.gauge(), out)),
+        Kind::Histogram(_) => metric(out, &labels, |out| histogram(series, native_buckets, out)),
         Kind::Summary(_, quantiles) => metric(out, &labels, |out| {
-            let snapshot = series.histogram().snapshot();
+            let snapshot = series.snapshot();
             nested(4, out, |out| {
                 number(1, snapshot.count(), out);
                 double(2, snapshot.buckets.sum, out);
@@ -101,7 +97,7 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
             metric(out, &labels.iter().copied().chain(own).collect::<Vec<_>>(), |out| gauge(1.0, out));
         }
         Kind::StateSet(states) => {
-            let current = series.gauge().get();
+            let current = series.gauge();
             for (index, state) in states.iter().enumerate() {
                 let mut labels = labels.clone();
                 labels.push((&definition.name, state));
@@ -112,12 +108,12 @@ fn encode_series(family: &Family, series: &SeriesRef, native_buckets: usize, out
     }
 }
 
-fn histogram(family: &Family, series: &SeriesRef, native_buckets: usize, out: &mut Vec<u8>) {
-    let snapshot = series.histogram().snapshot();
+fn histogram(series: &dyn Series, native_buckets: usize, out: &mut Vec<u8>) {
+    let snapshot = series.snapshot();
     nested(7, out, |out| {
         number(1, snapshot.count(), out);
         double(2, snapshot.buckets.sum, out);
-        let exemplars = family.exemplars().of(series.text());
+        let exemplars = series.exemplars();
         let mut cumulative = 0;
         for (index, (&bound, count)) in snapshot.layout().bounds().iter().zip(&snapshot.buckets.counts).enumerate() {
             cumulative += count;
@@ -144,6 +140,10 @@ fn histogram(family: &Family, series: &SeriesRef, native_buckets: usize, out: &m
         }
         timestamp(15, series.created(), out);
     });
+}
+
+fn total((whole, fraction): (u64, f64)) -> f64 {
+    whole as f64 + fraction
 }
 
 fn write_exemplar(field: u64, exemplar: Option<&Option<Exemplar>>, out: &mut Vec<u8>) {

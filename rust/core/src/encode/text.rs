@@ -6,8 +6,9 @@ use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
 use crate::histogram::Buckets;
 use crate::labels::{escape, pairs, Labels};
-use crate::registry::{Computed, Entry, Registry};
-use crate::series::SeriesRef;
+use crate::reading::{Reading, Series};
+use crate::registry::{Computed, Registry, Visited};
+use crate::scrape::Scrape;
 
 /// Which of the two text formats.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,21 +33,10 @@ pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -
         head: Vec::new(),
         buckets: Buckets::default(),
     };
-    let mut computed = Vec::new();
-    for entry in registry.entries() {
-        match entry {
-            Entry::Family(family) => {
-                if !leave_out(&family) {
-                    text.family(&family);
-                }
-            }
-            Entry::Source(source) => {
-                source.collect(&mut computed);
-                computed.drain(..).for_each(|family| text.computed(&family));
-            }
-        }
-    }
-    registry.faults().iter().for_each(|family| text.computed(family));
+    registry.visit(&Scrape::begin(), leave_out, &mut |visited| match visited {
+        Visited::Family(family) => text.family(family),
+        Visited::Computed(family) => text.computed(family),
+    });
 }
 
 struct Text<'a> {
@@ -99,14 +89,14 @@ impl Text<'_> {
         }
     }
 
-    fn family(&mut self, family: &Family) {
+    fn family(&mut self, family: &dyn Reading) {
         let definition = family.definition();
         let (_, suffix) = type_and_suffix(definition.kind.name());
         self.family_heading(&definition.name, &definition.help, definition.kind.name(), &definition.unit);
         let name = format!("{}{suffix}", definition.name);
         match &definition.kind {
-            Kind::Counter => family.for_each(|series| {
-                let (whole, fraction) = series.counter().parts();
+            Kind::Counter => family.for_each(&mut |series| {
+                let (whole, fraction) = series.counter();
                 self.start(&name, "", series.text());
                 if fraction == 0.0 {
                     write_count(whole, self.out);
@@ -114,22 +104,22 @@ impl Text<'_> {
                     write_float(whole as f64 + fraction, self.out);
                 }
                 if self.open {
-                    write_exemplar(family.exemplars().of(series.text()).first(), self.out);
+                    write_exemplar(series.exemplars().first(), self.out);
                 }
                 self.out.push(b'\n');
                 self.created_line(&definition.name, series);
             }),
-            Kind::Gauge => family.for_each(|series| {
+            Kind::Gauge(_) => family.for_each(&mut |series| {
                 self.start(&name, "", series.text());
-                write_float(series.gauge().get(), self.out);
+                write_float(series.gauge(), self.out);
                 self.out.push(b'\n');
             }),
             Kind::Histogram(layout) => {
                 let bounds: Vec<Vec<u8>> = layout.bounds().iter().map(|&bound| quoted("le", bound)).collect();
-                family.for_each(|series| self.histogram(family, series, &bounds));
+                family.for_each(&mut |series| self.histogram(family, series, &bounds));
             }
-            Kind::Summary(_, quantiles) => family.for_each(|series| self.summary(family, series, quantiles)),
-            Kind::Info => family.for_each(|series| {
+            Kind::Summary(_, quantiles) => family.for_each(&mut |series| self.summary(family, series, quantiles)),
+            Kind::Info => family.for_each(&mut |series| {
                 let own = series.info().unwrap_or_default();
                 let all: Vec<_> = pairs(series.text()).into_iter().chain(pairs(own.as_bytes())).collect();
                 let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
@@ -139,8 +129,8 @@ impl Text<'_> {
                 self.start(&name, "", &text);
                 self.out.extend_from_slice(b"1.0\n");
             }),
-            Kind::StateSet(states) => family.for_each(|series| {
-                let current = series.gauge().get();
+            Kind::StateSet(states) => family.for_each(&mut |series| {
+                let current = series.gauge();
                 let (before, after) = family.labels().split(series.text(), &definition.name);
                 for (index, state) in states.iter().enumerate() {
                     let mut label = format!("{}=\"", definition.name).into_bytes();
@@ -158,9 +148,9 @@ impl Text<'_> {
         }
     }
 
-    fn histogram(&mut self, family: &Family, series: &SeriesRef, bounds: &[Vec<u8>]) {
+    fn histogram(&mut self, family: &dyn Reading, series: &dyn Series, bounds: &[Vec<u8>]) {
         let definition = family.definition();
-        series.histogram().read_buckets(&mut self.buckets);
+        series.buckets(&mut self.buckets);
         let (before, after) = family.labels().split(series.text(), "le");
         self.head.clear();
         self.head.extend_from_slice(definition.name.as_bytes());
@@ -176,7 +166,7 @@ impl Text<'_> {
         }
         self.head.extend_from_slice(b"} ");
         let (head, tail) = self.head.split_at(end);
-        let exemplars = if self.open { family.exemplars().of(series.text()) } else { Vec::new() };
+        let exemplars = if self.open { series.exemplars() } else { Vec::new() };
         let mut cumulative = 0;
         for (index, (bound, count)) in bounds.iter().zip(&self.buckets.counts).enumerate() {
             cumulative += count;
@@ -193,13 +183,13 @@ impl Text<'_> {
         self.created_line(&definition.name, series);
     }
 
-    fn summary(&mut self, family: &Family, series: &SeriesRef, quantiles: &[f64]) {
+    fn summary(&mut self, family: &dyn Reading, series: &dyn Series, quantiles: &[f64]) {
         let definition = family.definition();
         let (count, sum) = if quantiles.is_empty() {
-            series.histogram().read_buckets(&mut self.buckets);
+            series.buckets(&mut self.buckets);
             (self.buckets.counts.iter().sum(), self.buckets.sum)
         } else {
-            let snapshot = series.histogram().snapshot();
+            let snapshot = series.snapshot();
             let (before, after) = family.labels().split(series.text(), "quantile");
             for &quantile in quantiles {
                 self.start_with(&definition.name, before, &quoted("quantile", quantile), after);
@@ -223,7 +213,7 @@ impl Text<'_> {
         }
     }
 
-    fn created_line(&mut self, name: &str, series: &SeriesRef) {
+    fn created_line(&mut self, name: &str, series: &dyn Series) {
         if !exports_created() {
             return;
         }

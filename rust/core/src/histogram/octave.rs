@@ -6,7 +6,7 @@
 
 use super::grid::BINS;
 use crate::reclaim::Reclaimer;
-use crate::slab::{Block, Zeroed};
+use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
     global, AtomicPtr, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
@@ -71,6 +71,23 @@ impl Tagged {
         self.0.wrapping_byte_sub(C::WIDTH).cast()
     }
 
+    fn place(self) -> u32 {
+        // SAFETY: the tag tells the width; the block lives, because the caller is the only writer.
+        let place = unsafe {
+            match self.width() {
+                0 => return 0,
+                1 => place_of(self.cells::<AtomicU16>()),
+                2 => place_of(self.cells::<AtomicU32>()),
+                _ => place_of(self.cells::<AtomicU64>()),
+            }
+        };
+        if place == 0 {
+            0
+        } else {
+            place << 2 | self.width() as u32
+        }
+    }
+
     /// # Safety
     /// The width is that of `C`, and the block lives.
     #[inline(always)]
@@ -128,28 +145,24 @@ impl Octave {
         }
     }
 
-    /// Adds to a bin. One writer at a time.
+    /// Adds to a bin, unless its cells must widen first. One writer at a time.
     #[inline(always)]
-    pub(super) fn add(&self, bin: usize, count: u64) {
+    pub(super) fn add(&self, bin: usize, count: u64) -> bool {
         let bins = Tagged(self.0.own());
         // SAFETY: the tag tells the width; the block lives, because the caller is the only writer.
-        let added = unsafe {
+        unsafe {
             match bins.width() {
                 1 => bins.cells::<AtomicU16>()[bin].add(count),
                 2 => bins.cells::<AtomicU32>()[bin].add(count),
                 3 => bins.cells::<AtomicU64>()[bin].add(count),
                 _ => false,
             }
-        };
-        if !added {
-            self.widen(bin, count);
         }
     }
 
-    /// Makes the cells wide enough for one more addition (from nothing to 16 bits too), then adds.
-    #[cold]
-    #[inline(never)]
-    fn widen(&self, bin: usize, count: u64) {
+    /// Makes the cells wide enough for one more addition (from nothing to 16 bits too), then adds. The
+    /// place of the new ones is told before the old ones are given back.
+    pub(super) fn widen(&self, bin: usize, count: u64, tell: impl FnOnce(u32)) {
         fn copy<C: Cell>(counts: &[u64; BINS]) -> Tagged {
             let block = Block::<[C; CELLS]>::new();
             block.iter().zip(counts).for_each(|(cell, &count)| assert!(cell.add(count)));
@@ -159,13 +172,21 @@ impl Octave {
         self.read(&mut counts);
         counts[bin] = counts[bin].wrapping_add(count);
         let most = counts.iter().copied().fold(0, u64::max);
-        self.replace(if u16::try_from(most).is_ok() {
+        let wider = if u16::try_from(most).is_ok() {
             copy::<AtomicU16>(&counts)
         } else if u32::try_from(most).is_ok() {
             copy::<AtomicU32>(&counts)
         } else {
             copy::<AtomicU64>(&counts)
-        });
+        };
+        tell(wider.place());
+        self.replace(wider);
+    }
+
+    /// Where the cells lie in the file, in grains, and in the two lowest bits how wide they are; 0 for
+    /// none, and for none that other processes can see.
+    pub(super) fn place(&self) -> u32 {
+        Tagged(self.0.own()).place()
     }
 
     /// Publishes other bins, and gives the old ones back when no reader looks at them any more.
@@ -223,6 +244,12 @@ mod tests {
         Tagged(octave.0.load(Relaxed)).width()
     }
 
+    fn add(octave: &Octave, bin: usize, count: u64) {
+        if !octave.add(bin, count) {
+            octave.widen(bin, count, |_| {});
+        }
+    }
+
     #[test]
     fn cells_widen_at_the_very_count_that_needs_it() {
         let octave = Octave::empty();
@@ -231,26 +258,26 @@ mod tests {
             octave.read(&mut out);
             out
         };
-        octave.add(7, u64::from(u16::MAX));
-        octave.add(127, 1);
+        add(&octave, 7, u64::from(u16::MAX));
+        add(&octave, 127, 1);
         assert_eq!(width(&octave), 1);
-        octave.add(7, 1);
+        add(&octave, 7, 1);
         assert_eq!(width(&octave), 2);
-        octave.add(7, u64::from(u32::MAX) - 65_536);
+        add(&octave, 7, u64::from(u32::MAX) - 65_536);
         assert_eq!((width(&octave), total(&octave)[7]), (2, u64::from(u32::MAX)));
-        octave.add(7, 1);
+        add(&octave, 7, 1);
         assert_eq!(width(&octave), 3);
-        octave.add(7, 1);
+        add(&octave, 7, 1);
         assert_eq!((total(&octave)[7], total(&octave)[127]), ((1 << 32) + 1, 1));
     }
 
     #[test]
     fn cleared_bins_are_empty_and_start_again() {
         let octave = Octave::empty();
-        octave.add(3, 1 << 40);
+        add(&octave, 3, 1 << 40);
         octave.clear();
         assert!(!octave.read(&mut [0; BINS]));
-        octave.add(3, 2);
+        add(&octave, 3, 2);
         let mut out = [0; BINS];
         assert!(octave.read(&mut out));
         assert_eq!((width(&octave), out[3]), (1, 2));
@@ -264,7 +291,7 @@ mod tests {
             let octave = Octave::empty();
             let mut twin = [0; BINS];
             for (bin, count) in script {
-                octave.add(bin, count);
+                add(&octave, bin, count);
                 twin[bin] += count;
             }
             let mut out = [0; BINS];

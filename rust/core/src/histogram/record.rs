@@ -4,9 +4,10 @@ use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
 use crate::cell::{bump, load_f64, own_f64, store_f64};
-use crate::slab::{Block, Zeroed};
+use crate::head::Head;
+use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
-    fence, lock, pause, AtomicU64, Mutex,
+    fence, lock, pause, AtomicU32, AtomicU64, Mutex,
     Ordering::{Acquire, Relaxed, Release},
     Own,
 };
@@ -16,16 +17,52 @@ use std::sync::Arc;
 /// One writer at a time (the GIL); any number of readers beside it.
 pub struct Histogram {
     layout: Arc<Layout>,
-    totals: Block<Totals>,
+    slot: Block<Slot>,
     /// As many as the layout has bounds.
     buckets: Block<[AtomicU64]>,
     octaves: [Octave; grid::OCTAVES],
     /// Octaves outside the fast range, by biased exponent.
-    far: Mutex<BTreeMap<u64, Box<[u64; grid::BINS]>>>,
+    far: Mutex<BTreeMap<u64, Block<Far>>>,
+}
+
+/// What lies in the slab, beside the buckets and bins.
+#[repr(C)]
+struct Slot {
+    head: Head,
+    totals: Totals,
+    /// For other processes: where the bins of each octave lie in the file; see `Octave::place`.
+    octaves: [AtomicU32; grid::OCTAVES],
+}
+
+// SAFETY: atomic integers.
+unsafe impl Zeroed for Slot {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Slot { head: Head::zeroed(), totals: Totals::default(), octaves: Zeroed::zeroed() }
+    }
+}
+
+/// One octave outside the fast range.
+#[repr(C)]
+struct Far {
+    exponent: AtomicU32,
+    /// Where another one lies in the file; 0 for the last.
+    next: AtomicU32,
+    unused: AtomicU64,
+    bins: [AtomicU64; grid::BINS],
+}
+
+// SAFETY: atomic integers.
+unsafe impl Zeroed for Far {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Far { exponent: AtomicU32::new(0), next: AtomicU32::new(0), unused: AtomicU64::new(0), bins: Zeroed::zeroed() }
+    }
 }
 
 /// What there is one of.
 #[derive(Default)]
+#[repr(C)]
 struct Totals {
     sum: AtomicU64,
     min: AtomicU64,
@@ -39,14 +76,9 @@ struct Totals {
     below: AtomicU64,
     zero: AtomicU64,
     above: AtomicU64,
-}
-
-// SAFETY: nine atomic integers.
-unsafe impl Zeroed for Totals {
-    #[cfg(loom)]
-    fn zeroed() -> Self {
-        Totals::default()
-    }
+    /// Where the first octave outside the fast range lies in the file.
+    far: AtomicU32,
+    unused: AtomicU32,
 }
 
 /// What the classic exposition of a series needs.
@@ -63,9 +95,50 @@ impl Histogram {
     pub fn new(layout: Arc<Layout>) -> Self {
         let buckets = Block::run(layout.bounds().len());
         let octaves = std::array::from_fn(|_| Octave::empty());
-        let histogram = Histogram { layout, totals: Block::new(), buckets, octaves, far: Mutex::default() };
-        histogram.reset();
+        let histogram = Histogram { layout, slot: Block::new(), buckets, octaves, far: Mutex::default() };
+        histogram.begin();
         histogram
+    }
+
+    /// Writes the words that are not zero while nothing is recorded.
+    pub(crate) fn begin(&self) {
+        let Totals { min, max, latest, .. } = self.totals();
+        store_f64(min, f64::INFINITY);
+        store_f64(max, f64::NEG_INFINITY);
+        store_f64(latest, f64::NAN);
+    }
+
+    #[inline(always)]
+    fn totals(&self) -> &Totals {
+        &self.slot.totals
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.slot.head
+    }
+
+    /// Where its block and its buckets lie in the file.
+    pub(crate) fn places(&self) -> (u32, u32) {
+        (place_of(&*self.slot), place_of(&*self.buckets))
+    }
+
+    /// Writes where everything lies, for other processes.
+    pub(crate) fn show(&self) {
+        for (octave, place) in self.octaves.iter().zip(&self.slot.octaves) {
+            place.store(octave.place(), Release);
+        }
+        self.link(&lock(&self.far));
+    }
+
+    /// Chains the far octaves for other processes.
+    fn link(&self, far: &BTreeMap<u64, Block<Far>>) {
+        let mut next = 0;
+        for (&exponent, octave) in far {
+            octave.exponent.store(exponent as u32, Relaxed);
+            octave.next.store(next, Relaxed);
+            next = place_of(&**octave);
+        }
+        self.totals().far.store(next, Release);
     }
 
     /// The classic buckets.
@@ -112,14 +185,32 @@ impl Histogram {
         let bin = grid::bin(key);
         let bucket = self.layout.bucket_from_bin(octave * grid::BINS + bin, value);
         bump(&self.buckets[bucket], count);
-        self.octaves[octave].add(bin, count);
+        if !self.octaves[octave].add(bin, count) {
+            self.widen(octave, bin, count);
+        }
         self.add_to_sum(value, count);
         true
     }
 
+    /// Adds to an octave whose cells must be wider first. A change, because other processes know of no
+    /// [`REPLACED`]: whoever read a bin of the old block, which may be in other use by then, reads again.
+    #[cold]
+    #[inline(never)]
+    fn widen(&self, octave: usize, bin: usize, count: u64) {
+        let place = &self.slot.octaves[octave];
+        let widen = || {
+            self.octaves[octave].widen(bin, count, |wider| place.store(wider, Release));
+        };
+        if self.totals().sequence.own().is_multiple_of(2) {
+            self.change(widen);
+        } else {
+            widen();
+        }
+    }
+
     #[inline(always)]
     fn add_to_sum(&self, value: f64, count: u64) {
-        let Totals { sum, min, max, .. } = &*self.totals;
+        let Totals { sum, min, max, .. } = self.totals();
         store_f64(sum, own_f64(sum) + value * count as f64);
         if value < own_f64(min) {
             store_f64(min, value);
@@ -139,15 +230,20 @@ impl Histogram {
         bump(&self.buckets[self.layout.bucket(value)], count);
         let exponent = grid::exponent(grid::key(value));
         if value < 0.0 {
-            bump(&self.totals.below, count);
+            bump(&self.totals().below, count);
         } else if value == f64::INFINITY {
-            bump(&self.totals.above, count);
+            bump(&self.totals().above, count);
         } else if exponent == 0 || value == 0.0 {
             // Subnormals count as zero: no unit makes 2e-308 of anything interesting.
-            bump(&self.totals.zero, count);
+            bump(&self.totals().zero, count);
         } else {
-            lock(&self.far).entry(exponent).or_insert_with(|| Box::new([0; grid::BINS]))
-                [grid::bin(grid::key(value))] += count;
+            let mut far = lock(&self.far);
+            let fresh = !far.contains_key(&exponent);
+            let octave = far.entry(exponent).or_insert_with(Block::new);
+            bump(&octave.bins[grid::bin(grid::key(value))], count);
+            if fresh {
+                self.link(&far);
+            }
         }
         self.add_to_sum(value, count);
         true
@@ -161,7 +257,7 @@ impl Histogram {
         if value.is_nan() {
             return false;
         }
-        let Totals { held, latest, .. } = &*self.totals;
+        let Totals { held, latest, .. } = self.totals();
         let count = held.own();
         if count == 0 {
             store_f64(latest, value);
@@ -182,28 +278,28 @@ impl Histogram {
     #[inline(always)]
     pub fn hold(&self) {
         // A reader that sees this event held sees the sample that it is held for: that was stored before.
-        let held = &self.totals.held;
+        let held = &self.totals().held;
         held.store(held.own().wrapping_add(1), Release);
     }
 
     /// Forgets everything recorded.
     pub fn reset(&self) {
-        let Totals { sum, min, max, held, latest, sequence: _, below, zero, above } = &*self.totals;
+        let Totals { sum, held, below, zero, above, .. } = self.totals();
         self.change(|| {
             for word in self.buckets.iter().chain([sum, held, below, zero, above]) {
                 word.store(0, Relaxed);
             }
-            store_f64(min, f64::INFINITY);
-            store_f64(max, f64::NEG_INFINITY);
-            store_f64(latest, f64::NAN);
+            self.begin();
+            self.slot.octaves.iter().for_each(|place| place.store(0, Relaxed));
             self.octaves.iter().for_each(Octave::clear);
+            self.totals().far.store(0, Relaxed);
             lock(&self.far).clear();
         });
     }
 
     /// Makes a change that readers see wholly or not at all.
     fn change<T>(&self, change: impl FnOnce() -> T) -> T {
-        let sequence = &self.totals.sequence;
+        let sequence = &self.totals().sequence;
         let odd = sequence.own() | 1;
         sequence.store(odd, Relaxed);
         fence(Release);
@@ -215,7 +311,7 @@ impl Histogram {
     /// Runs a read again while a change is going on: a few nanoseconds, or a time slice when the writer
     /// was interrupted in the middle. After ten milliseconds it is dead, and the loss is that one change.
     fn consistent<T>(&self, mut read: impl FnMut() -> T) -> T {
-        let sequence = &self.totals.sequence;
+        let sequence = &self.totals().sequence;
         for tries in 0..200 {
             let before = sequence.load(Acquire);
             let result = read();
@@ -230,15 +326,15 @@ impl Histogram {
 
     /// The value and number of the events that the latest sample stands for and no bucket holds yet.
     fn held(&self) -> Option<(f64, u64)> {
-        let count = self.totals.held.load(Acquire);
-        let latest = load_f64(&self.totals.latest);
+        let count = self.totals().held.load(Acquire);
+        let latest = load_f64(&self.totals().latest);
         (count > 0 && !latest.is_nan()).then_some((latest, count))
     }
 
     fn copy_buckets(&self, out: &mut Buckets) {
         out.counts.clear();
         out.counts.extend(self.buckets.iter().map(|cell| cell.load(Relaxed)));
-        out.sum = load_f64(&self.totals.sum);
+        out.sum = load_f64(&self.totals().sum);
     }
 
     /// The classic buckets, into a buffer that is used again for the next series.
@@ -255,12 +351,14 @@ impl Histogram {
     /// A copy for quantiles and merging.
     pub fn snapshot(&self) -> Snapshot {
         let _reading = REPLACED.read();
-        let Totals { min, max, below, zero, above, .. } = &*self.totals;
+        let Totals { min, max, below, zero, above, .. } = self.totals();
         let mut snapshot = self.consistent(|| {
             let mut snapshot = Snapshot::empty(self.layout.clone());
             self.copy_buckets(&mut snapshot.buckets);
             snapshot.tail = Tail { below: below.load(Relaxed), zero: zero.load(Relaxed), above: above.load(Relaxed) };
-            snapshot.bins = lock(&self.far).clone();
+            for (&exponent, far) in &*lock(&self.far) {
+                snapshot.bins.insert(exponent, Box::new(std::array::from_fn(|bin| far.bins[bin].load(Relaxed))));
+            }
             for (octave, exponent) in self.octaves.iter().zip(grid::FIRST..) {
                 // Most octaves are vacant, and zeros for them would be most of what a snapshot takes.
                 if octave.is_vacant() {

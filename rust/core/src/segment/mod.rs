@@ -2,10 +2,20 @@
 //!
 //! | want to see | read |
 //! |---|---|
-//! | where every word of a file lies | [`format`] |
+//! | where every word of a file lies | [`mod@format`] |
 //! | what the log of a file says | [`record`] |
 //! | what can be wrong with it | [`damage`] |
 
 pub mod damage;
 pub mod format;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod own;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod owner;
 pub mod record;
+pub mod share_error;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod writer;
+#[cfg(any(not(target_os = "linux"), loom))]
+#[path = "nowhere.rs"]
+pub mod writer;

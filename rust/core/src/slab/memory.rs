@@ -1,29 +1,36 @@
 //! The chunks behind the blocks, and the free lists.
 
+use super::chunk::{Backing, Chunk};
 use super::Zeroed;
 use crate::sync::{lock, Mutex};
-use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error, Layout};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::ptr::{self, NonNull};
 
-/// Blocks are multiples of this; also their alignment.
-const GRAIN: usize = 16;
-/// Grains of the largest block that is cut from a chunk: an octave of 64-bit bins. Larger ones, the
-/// cells of histograms with over a hundred buckets, have an allocation each.
-const LARGEST: usize = 64;
-const CHUNK: usize = 256 * 1024 / GRAIN;
+/// Blocks are multiples of this; also their alignment, and the unit of places in a file.
+pub(crate) const GRAIN: usize = 16;
+/// The length of the first chunk in grains. Later ones are an eighth of all that there is, so that there
+/// are few of them; whole ones are as long as pages get.
+const SMALLEST: usize = 128 * 1024 / GRAIN;
+const LARGEST: usize = 4 * 1024 * 1024 / GRAIN;
 
 static SLAB: Mutex<Slab> = Mutex::new(Slab::new());
 
 /// What blocks are made of.
 #[repr(C, align(16))]
-struct Grain([u8; GRAIN]);
+pub(super) struct Grain([u8; GRAIN]);
 
 struct Slab {
     /// The uncut rest of the newest chunk, and its length in grains.
     next: *mut Grain,
     left: usize,
-    /// By size in grains: freed blocks, each of which begins with the address of the one freed before.
-    free: [*mut Grain; LARGEST + 1],
+    /// By size in grains. Not chained through the blocks: a fork leaves those of a child zeroed.
+    free: BTreeMap<usize, Vec<*mut Grain>>,
+    /// In the order of their addresses.
+    chunks: Vec<Chunk>,
+    /// The file that the chunks are mapped onto.
+    file: Option<Backing>,
 }
 
 // SAFETY: the pointers lead to memory that the slab owns.
@@ -31,24 +38,20 @@ unsafe impl Send for Slab {}
 
 impl Slab {
     const fn new() -> Self {
-        Slab { next: ptr::null_mut(), left: 0, free: [ptr::null_mut(); LARGEST + 1] }
+        Slab { next: ptr::null_mut(), left: 0, free: BTreeMap::new(), chunks: Vec::new(), file: None }
     }
 
     fn take(&mut self, grains: usize) -> *mut Grain {
-        let freed = self.free[grains];
-        if !freed.is_null() {
-            // SAFETY: a freed block belongs to the slab, is that long, and begins with a pointer.
-            unsafe {
-                self.free[grains] = freed.cast::<*mut Grain>().read();
-                freed.write_bytes(0, grains);
-            }
+        if let Some(freed) = self.free.get_mut(&grains).and_then(Vec::pop) {
+            // SAFETY: a freed block belongs to the slab and is that long.
+            unsafe { freed.write_bytes(0, grains) };
             return freed;
         }
         if self.left < grains {
             if self.left > 0 {
                 self.give(self.next, self.left);
             }
-            (self.next, self.left) = (allocate(CHUNK), CHUNK);
+            self.grow(grains);
         }
         let block = self.next;
         // SAFETY: that many grains are left.
@@ -58,24 +61,35 @@ impl Slab {
     }
 
     fn give(&mut self, block: *mut Grain, grains: usize) {
-        // SAFETY: the block belongs to the slab again, is aligned, and has room for a pointer.
-        unsafe { block.cast::<*mut Grain>().write(self.free[grains]) };
-        self.free[grains] = block;
+        self.free.entry(grains).or_default().push(block);
     }
-}
 
-fn layout(grains: usize) -> Layout {
-    Layout::from_size_align(grains * GRAIN, GRAIN).expect("a block smaller than the address space")
-}
-
-#[expect(clippy::cast_ptr_alignment, reason = "the layout is a grain's")]
-fn allocate(grains: usize) -> *mut Grain {
-    // SAFETY: no one asks for zero grains.
-    let memory = unsafe { alloc_zeroed(layout(grains)) }.cast::<Grain>();
-    if memory.is_null() {
-        handle_alloc_error(layout(grains));
+    /// Makes a chunk with room for a block.
+    fn grow(&mut self, grains: usize) {
+        let all: usize = self.chunks.iter().map(|chunk| chunk.grains).sum();
+        let length = (all / 8).clamp(SMALLEST, LARGEST).max(grains).next_multiple_of(SMALLEST);
+        let mut chunk = Chunk::new(length);
+        if let Some(file) = &mut self.file {
+            // The disk is full: better unseen by others, which is counted where it shows, than a fault in
+            // the application.
+            if file.place(&mut chunk).and_then(|()| chunk.map(file)).is_err() {
+                chunk.place = 0;
+            }
+        }
+        (self.next, self.left) = (chunk.start, chunk.grains);
+        let position = self.chunks.partition_point(|other| other.start < chunk.start);
+        self.chunks.insert(position, chunk);
     }
-    memory
+
+    fn place_of(&self, address: usize) -> u32 {
+        let after = self.chunks.partition_point(|chunk| chunk.start as usize <= address);
+        let Some(chunk) = after.checked_sub(1).map(|position| &self.chunks[position]) else { return 0 };
+        let within = (address - chunk.start as usize) / GRAIN;
+        if chunk.place == 0 || within >= chunk.grains {
+            return 0;
+        }
+        chunk.place + within as u32
+    }
 }
 
 fn grains(bytes: usize) -> usize {
@@ -84,9 +98,7 @@ fn grains(bytes: usize) -> usize {
 
 fn take<T: Zeroed>(bytes: usize) -> NonNull<T> {
     const { assert!(align_of::<T>() <= GRAIN && !std::mem::needs_drop::<T>()) };
-    let grains = grains(bytes);
-    let block = if grains > LARGEST { allocate(grains) } else { lock(&SLAB).take(grains) };
-    NonNull::new(block.cast()).expect("allocations are not null")
+    NonNull::new(lock(&SLAB).take(grains(bytes)).cast()).expect("chunks do not begin at null")
 }
 
 /// Zeroed memory for one value.
@@ -106,12 +118,47 @@ pub(super) fn run<T: Zeroed>(length: usize) -> NonNull<[T]> {
 pub(super) unsafe fn give<T: ?Sized>(value: NonNull<T>) {
     // SAFETY: the value is still valid.
     let grains = grains(size_of_val(unsafe { value.as_ref() }));
-    let block = value.cast::<Grain>().as_ptr();
-    if grains > LARGEST {
-        // SAFETY: `take` allocated it with this layout.
-        unsafe { dealloc(block.cast(), layout(grains)) };
-    } else {
-        lock(&SLAB).give(block, grains);
+    lock(&SLAB).give(value.cast::<Grain>().as_ptr(), grains);
+}
+
+/// Where in the file, in grains from its start, a block lies; 0 when it is in private memory.
+pub(crate) fn place_of<T: ?Sized>(block: &T) -> u32 {
+    lock(&SLAB).place_of(ptr::from_ref(block).addr())
+}
+
+/// Moves all blocks, and those to come, into a file from this offset on, at the addresses that they have.
+/// Only with the GIL held: whoever writes into a block meanwhile loses what is written.
+///
+/// # Errors
+/// Without room in the file, or in the address space; nothing has changed then.
+pub(crate) fn move_into(file: File, from: u64) -> io::Result<()> {
+    let mut slab = lock(&SLAB);
+    let slab = &mut *slab;
+    let mut file = Backing::new(file, from);
+    let moved = slab.chunks.iter_mut().try_for_each(|chunk| file.place(chunk));
+    let moved = moved.and_then(|()| slab.chunks.iter().try_for_each(|chunk| chunk.map(&file)));
+    if moved.is_err() {
+        slab.chunks.iter_mut().for_each(|chunk| chunk.map_private(true));
+        return moved;
+    }
+    slab.file = Some(file);
+    Ok(())
+}
+
+/// Leaves the file: every block is zero from now on, in private memory. For the child of a fork, whose
+/// parent goes on with the file.
+pub(crate) fn leave_file() {
+    let mut slab = lock(&SLAB);
+    if slab.file.take().is_some() {
+        slab.chunks.iter_mut().for_each(|chunk| chunk.map_private(false));
+    }
+}
+
+/// Takes all blocks back into private memory, as they are.
+pub(crate) fn come_back() {
+    let mut slab = lock(&SLAB);
+    if slab.file.take().is_some() {
+        slab.chunks.iter_mut().for_each(|chunk| chunk.map_private(true));
     }
 }
 
@@ -124,11 +171,11 @@ mod tests {
     fn nothing_is_lost_and_everything_is_zeroed() {
         static OWN: Mutex<Slab> = Mutex::new(Slab::new());
         let mut slab = lock(&OWN);
-        let taken: Vec<*mut Grain> = (0..CHUNK / 3).map(|_| slab.take(3)).collect();
+        let taken: Vec<*mut Grain> = (0..SMALLEST / 3).map(|_| slab.take(3)).collect();
         let rest = slab.next;
-        assert_eq!(slab.left, CHUNK % 3);
-        slab.take(LARGEST);
-        assert_eq!((slab.take(CHUNK % 3), slab.left), (rest, CHUNK - LARGEST));
+        assert_eq!(slab.left, SMALLEST % 3);
+        slab.take(64);
+        assert_eq!((slab.take(SMALLEST % 3), slab.left), (rest, SMALLEST - 64));
         for &block in &taken[..2] {
             // SAFETY: the block is 48 bytes long and ours.
             unsafe { block.write_bytes(0xff, 3) };
@@ -139,10 +186,7 @@ mod tests {
             // SAFETY: as above.
             assert!(unsafe { std::slice::from_raw_parts(block.cast::<u8>(), 3 * GRAIN) }.iter().all(|&byte| byte == 0));
         }
-        assert_eq!(slab.left, CHUNK - LARGEST);
-        // Or else leak checkers complain: only free lists lead to the full chunk.
-        for block in taken {
-            slab.give(block, 3);
-        }
+        assert_eq!(slab.left, SMALLEST - 64);
+        assert!(slab.take(LARGEST + 1).is_aligned());
     }
 }

@@ -1,0 +1,209 @@
+//! The file of this process: made under another name, locked for as long as the process lives, and shown
+//! when it is whole.
+
+use super::format::{header, hex, Content, Header, SUFFIX, TEMPORARY};
+use super::owner::Owner;
+use super::share_error::ShareError;
+use crate::clock::now;
+use crate::sync::{
+    AtomicU64,
+    Ordering::{Relaxed, Release},
+};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+/// The file of this process.
+pub(super) struct Own {
+    directory: PathBuf,
+    /// Its name now.
+    path: PathBuf,
+    uuid: [u8; 16],
+    /// Open, and with it the lock held, for as long as this lives.
+    file: File,
+    /// The header, mapped.
+    header: NonNull<[AtomicU64; header::SIZE / 8]>,
+}
+
+// SAFETY: the header is mapped memory, and its words are atomics.
+unsafe impl Send for Own {}
+
+impl Own {
+    /// Makes the file, which nobody looks at yet.
+    pub(super) fn create(directory: &Path) -> Result<Self, ShareError> {
+        let refuse = |error: &io::Error| refused(directory, error);
+        check(directory)?;
+        let directory = directory.canonicalize().map_err(|error| refuse(&error))?;
+        let owner = Owner::current().map_err(|error| refuse(&error))?;
+        let uuid = random().map_err(|error| refuse(&error))?;
+        let path = directory.join(format!("{TEMPORARY}{}", hex(&uuid)));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)
+            .map_err(|error| refuse(&error))?;
+        let head = Header {
+            uuid,
+            pid: owner.pid,
+            start: owner.start,
+            namespace: owner.namespace,
+            boot: owner.boot,
+            created: now(),
+            content: Content::Process,
+        };
+        let mut bytes = head.encode().to_vec();
+        bytes.resize(header::SIZE, 0);
+        let mapped = file.write_all(&bytes).and_then(|()| hold(&file)).and_then(|()| map(&file));
+        match mapped {
+            Ok(header) => Ok(Own { directory, path, uuid, file, header }),
+            Err(error) => {
+                let _ = fs::remove_file(&path);
+                Err(refuse(&error))
+            }
+        }
+    }
+
+    /// Shows the file.
+    pub(super) fn publish(&mut self) -> Result<(), ShareError> {
+        let path = self.directory.join(format!("{}{SUFFIX}", hex(&self.uuid)));
+        fs::rename(&self.path, &path).map_err(|error| self.refuse(&error))?;
+        self.path = path;
+        Ok(())
+    }
+
+    /// Another handle of the same open file.
+    pub(super) fn file(&self) -> Result<File, ShareError> {
+        self.file.try_clone().map_err(|error| self.refuse(&error))
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The file is not to be: takes it away.
+    pub(super) fn refuse(&self, error: &io::Error) -> ShareError {
+        let _ = fs::remove_file(&self.path);
+        refused(&self.directory, error)
+    }
+
+    /// Whether this is the directory.
+    pub(super) fn check_directory(&self, directory: &Path) -> Result<(), ShareError> {
+        if directory.canonicalize().is_ok_and(|directory| directory == self.directory) {
+            return Ok(());
+        }
+        let text = format!(
+            "this process shares its metrics in {} already, and cannot in {}: a process has one such directory",
+            self.directory.display(),
+            directory.display()
+        );
+        Err(ShareError { text, code: None })
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        // SAFETY: the header stays mapped as long as this lives.
+        unsafe { &self.header.as_ref()[offset / 8] }
+    }
+
+    /// Tells where the log begins.
+    pub(super) fn set_log(&self, rewritten: u32, place: u32) {
+        self.word(header::LOG).store(u64::from(rewritten) << 32 | u64::from(place), Release);
+    }
+
+    /// Counts a record that found no place.
+    pub(super) fn count_fault(&self) {
+        self.word(header::FAULTS).fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, and not used again.
+        unsafe { libc::munmap(self.header.as_ptr().cast(), header::SIZE) };
+    }
+}
+
+fn refused(directory: &Path, error: &io::Error) -> ShareError {
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => "; free some space there, or choose another directory",
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => "; choose a directory that this user can write",
+        _ => "",
+    };
+    let text = format!("metrics cannot be shared in {}: {error}{remedy}", directory.display());
+    ShareError { text, code: error.raw_os_error() }
+}
+
+/// Makes the directory, or makes sure that it is nobody else's.
+fn check(directory: &Path) -> Result<(), ShareError> {
+    let refuse = |text: String| Err(ShareError { text, code: Some(libc::EPERM) });
+    let shown = directory.display();
+    if let Some(parent) = directory.parent() {
+        // A failure shows in the next line.
+        let _ = fs::create_dir_all(parent);
+    }
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(refused(directory, &error)),
+        _ => {}
+    }
+    let about = fs::symlink_metadata(directory).map_err(|error| refused(directory, &error))?;
+    if about.is_symlink() {
+        return refuse(format!(
+            "metrics cannot be shared in {shown}: it is a symbolic link; name the directory itself"
+        ));
+    }
+    if !about.is_dir() {
+        return refuse(format!("metrics cannot be shared in {shown}: it is no directory"));
+    }
+    // SAFETY: asks for a number.
+    let user = unsafe { libc::geteuid() };
+    if about.uid() != user {
+        return refuse(format!(
+            "metrics cannot be shared in {shown}: it belongs to user {}, and this is user {user}; choose another",
+            about.uid()
+        ));
+    }
+    if about.mode() & 0o077 != 0 {
+        return refuse(format!(
+            "metrics cannot be shared in {shown}: others can use it (mode {:o}); chmod 700 it, or choose another",
+            about.mode() & 0o777
+        ));
+    }
+    Ok(())
+}
+
+fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is that long.
+    match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
+        16 => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Locks the file for this open file, which is to say: until this process ends.
+fn hold(file: &File) -> io::Result<()> {
+    // SAFETY: a structure of plain numbers.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open and the structure lives.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn map(file: &File) -> io::Result<NonNull<[AtomicU64; header::SIZE / 8]>> {
+    let (protection, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: new addresses; the file is that long.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), header::SIZE, protection, how, file.as_raw_fd(), 0) };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(NonNull::new(mapped).expect("not at null").cast())
+}

@@ -1,0 +1,267 @@
+//! This process's own segment: a mirror of its families and series for other processes to read.
+//!
+//! The cells need no mirror: the slab's chunks *are* the file. What is written here is where they lie and
+//! what they are called, when a family or series appears; nothing per event.
+
+use super::format::extent;
+use super::own::Own;
+use super::record::{Detail, FamilyRecord, Record, SeriesRecord};
+use super::share_error::ShareError;
+use crate::definition::Kind;
+use crate::family::{self, Audience, Family};
+use crate::fork;
+use crate::series::SeriesRef;
+use crate::slab::{self, place_of, Block};
+use crate::sync::{
+    lock, AtomicU64, Mutex,
+    Ordering::{Relaxed, Release},
+};
+use std::path::{Path, PathBuf};
+
+static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+
+/// Why the child of a fork records into private memory, when it does.
+static FAILURE: Mutex<Option<ShareError>> = Mutex::new(None);
+
+/// Room for records in an extent, in bytes.
+const EXTENT: usize = 8 * 1024 - extent::RECORDS;
+
+/// The log is written anew when so much of it is about what is gone, and at least half.
+const WASTE: usize = 64 * 1024;
+
+/// What the record of a series takes besides its text, about.
+const SERIES: usize = 40;
+
+struct Writer {
+    own: Own,
+    log: Log,
+    families: u32,
+}
+
+/// A chain of extents, and how full the last one is.
+#[derive(Default)]
+struct Log {
+    extents: Vec<Block<[AtomicU64]>>,
+    used: usize,
+    /// Bytes of all records, and of those about series that are gone.
+    written: usize,
+    wasted: usize,
+    /// How often it was begun anew.
+    rewritten: u32,
+    scratch: Vec<u8>,
+}
+
+/// The first word of an extent: the next one, and how many bytes are used.
+fn first_word(next: u32, used: usize) -> u64 {
+    u64::from(next) | (used as u64) << 32
+}
+
+impl Log {
+    /// Appends a record; `false` when the file has no room for it.
+    fn append(&mut self, record: &Record, own: &Own) -> bool {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        record.encode(&mut bytes);
+        let placed = self.make_room(bytes.len(), own);
+        if placed {
+            let last = self.extents.last().expect("room was made");
+            let words = last[(extent::RECORDS + self.used) / 8..].iter();
+            for (word, bytes) in words.zip(bytes.as_chunks().0) {
+                word.store(u64::from_le_bytes(*bytes), Relaxed);
+            }
+            self.used += bytes.len();
+            self.written += bytes.len();
+            // Whoever sees that it is there sees all of it.
+            last[0].store(first_word(0, self.used), Release);
+        }
+        self.scratch = bytes;
+        placed
+    }
+
+    fn make_room(&mut self, bytes: usize, own: &Own) -> bool {
+        let room = self.extents.last().map_or(0, |last| last.len() * 8 - extent::RECORDS);
+        if self.used + bytes <= room {
+            return true;
+        }
+        let size = EXTENT.max(bytes);
+        let fresh = Block::<[AtomicU64]>::run((extent::RECORDS + size) / 8);
+        let place = place_of(&*fresh);
+        if place == 0 {
+            return false;
+        }
+        fresh[1].store(size as u64, Relaxed);
+        match self.extents.last() {
+            Some(last) => last[0].store(first_word(place, self.used), Release),
+            None => own.set_log(self.rewritten, place),
+        }
+        self.extents.push(fresh);
+        self.used = 0;
+        true
+    }
+}
+
+impl Writer {
+    fn append(&mut self, record: &Record) {
+        if !self.log.append(record, &self.own) {
+            self.own.count_fault();
+        }
+    }
+
+    fn family(&mut self, family: &Family) {
+        self.families += 1;
+        family.id.store(self.families, Relaxed);
+        let record = Record::Family(record_of(family));
+        self.append(&record);
+    }
+
+    fn series(&mut self, family: &Family, series: &SeriesRef) {
+        series.show();
+        family.exemplars().show(series);
+        let (block, buckets) = series.places();
+        let histogram = matches!(family.definition().kind, Kind::Histogram(_) | Kind::Summary(..));
+        if block == 0 || (histogram && buckets == 0) {
+            return self.own.count_fault();
+        }
+        self.append(&Record::Series(SeriesRecord {
+            family: family.id.load(Relaxed),
+            generation: series.head().generation(),
+            block,
+            buckets,
+            stamp: 0,
+            text: series.text().to_vec(),
+        }));
+    }
+
+    /// Begins the log anew, without what is gone.
+    fn rewrite(&mut self) {
+        let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), ..Log::default() };
+        let old = std::mem::replace(&mut self.log, fresh);
+        self.everything();
+        // Until here the old one was in use. Whoever is still reading it finds the other in its place.
+        drop(old);
+    }
+
+    /// All there is. Only families that are listed.
+    fn everything(&mut self) {
+        for family in family::all() {
+            if family.generation() != 0 {
+                self.family(&family);
+                family.for_each(|series| self.series(&family, series));
+            }
+        }
+    }
+}
+
+fn record_of(family: &Family) -> FamilyRecord {
+    let definition = family.definition().clone();
+    FamilyRecord {
+        id: family.id.load(Relaxed),
+        block: family.place(),
+        generation: family.generation(),
+        max_series: definition.max_series.min(u32::MAX as usize) as u32,
+        ordinal: family.ordinal(),
+        scope: family.scope().into(),
+        name: definition.name,
+        help: definition.help,
+        unit: definition.unit,
+        labels: definition.labels,
+        detail: match definition.kind {
+            Kind::Counter => Detail::Counter,
+            Kind::Gauge(mode) => Detail::Gauge(mode),
+            Kind::Histogram(layout) => Detail::Histogram(layout.bounds().to_vec()),
+            Kind::Summary(_, quantiles) => Detail::Summary(quantiles.to_vec()),
+            Kind::Info => Detail::Info,
+            Kind::StateSet(states) => Detail::StateSet(states.to_vec()),
+        },
+    }
+}
+
+/// Writes down what families tell.
+struct Mirror;
+
+impl Audience for Mirror {
+    fn family(&self, family: &Family) {
+        if let Some(writer) = &mut *lock(&WRITER) {
+            writer.family(family);
+            family.for_each(|series| writer.series(family, series));
+        }
+    }
+
+    fn series(&self, family: &Family, series: &SeriesRef) {
+        let mut writer = lock(&WRITER);
+        let Some(writer) = &mut *writer else { return };
+        if family.generation() == 0 {
+            return;
+        }
+        if writer.log.wasted >= WASTE && writer.log.wasted * 2 >= writer.log.written {
+            writer.rewrite();
+        } else {
+            writer.series(family, series);
+        }
+    }
+
+    fn gone(&self, series: &SeriesRef) {
+        if let Some(writer) = &mut *lock(&WRITER) {
+            writer.log.wasted += series.text().len() + SERIES;
+        }
+    }
+}
+
+/// Records all metrics of this process, those made before too, into a file of its own in this directory,
+/// made when it is not there; every child that it forks, likewise. Only with the GIL held. A second call
+/// for the same directory changes nothing.
+///
+/// # Errors
+/// When the directory is not one that only this user can write, when it has no room, or when the process
+/// shares with another one already. Recording goes on in private memory then.
+pub fn share(directory: &Path) -> Result<(), ShareError> {
+    fork::in_child(forked);
+    family::tell(&Mirror);
+    let mut writer = lock(&WRITER);
+    if let Some(writer) = &*writer {
+        return writer.own.check_directory(directory);
+    }
+    *writer = Some(begin(directory)?);
+    Ok(())
+}
+
+fn begin(directory: &Path) -> Result<Writer, ShareError> {
+    let own = Own::create(directory)?;
+    slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
+    let mut writer = Writer { own, log: Log::default(), families: 0 };
+    writer.everything();
+    if let Err(error) = writer.own.publish() {
+        // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
+        slab::come_back();
+        return Err(error);
+    }
+    Ok(writer)
+}
+
+/// The directory that this process shares with others.
+pub fn shared_directory() -> Option<PathBuf> {
+    lock(&WRITER).as_ref().map(|writer| writer.own.directory().to_owned())
+}
+
+/// Why this process, the child of one that shares, does not; once.
+pub fn take_failure() -> Option<ShareError> {
+    lock(&FAILURE).take()
+}
+
+/// After a fork, in the child: the file is the parent's. This process begins at zero, in one of its own;
+/// without room for that, in private memory.
+pub(crate) fn forked() {
+    let mut writer = lock(&WRITER);
+    let Some(parents) = writer.take() else { return };
+    let directory = parents.own.directory().to_owned();
+    // The log's blocks are zeroed with the rest; that they are given back makes room for the new ones.
+    drop(parents);
+    slab::leave_file();
+    for family in family::all() {
+        family.begin_again();
+    }
+    match begin(&directory) {
+        Ok(own) => *writer = Some(own),
+        Err(error) => *lock(&FAILURE) = Some(error),
+    }
+}
