@@ -29,6 +29,8 @@ pub(crate) trait Audience: Send + Sync {
     fn series(&self, family: &Family, series: &SeriesRef);
     /// A series is gone.
     fn gone(&self, series: &SeriesRef);
+    /// The series with this text, or all, are to be gone, in other processes too.
+    fn removed(&self, family: &Family, text: Option<&[u8]>);
 }
 
 static AUDIENCE: OnceLock<&dyn Audience> = OnceLock::new();
@@ -241,19 +243,28 @@ impl Family {
         }
     }
 
-    /// Removes the series with these label values. Handles to it go on working, unseen.
+    /// Removes the series with these label values, in all processes that share it. Handles to it go on
+    /// working, unseen. `false` when it is not here.
     ///
     /// # Errors
     /// When there are not as many values as names.
     pub fn remove(&self, values: &[&str]) -> Result<bool, Error> {
         self.check(values.len())?;
+        let mut text = Vec::new();
+        self.labels.render(values, &mut text);
+        let removed = self.remove_here(&text);
+        self.tell_removed(Some(&text));
+        Ok(removed)
+    }
+
+    /// Removes the series with this text, in this process alone; `false` when there is none.
+    pub(crate) fn remove_here(&self, wanted: &[u8]) -> bool {
         let gone = {
             let mut table = lock(&self.table);
-            table.render(&self.labels, values);
-            let Table { series, index, scratch, .. } = &mut *table;
-            let hash = self.hasher.hash_one(&scratch[..]);
-            let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == scratch) else {
-                return Ok(false);
+            let Table { series, index, .. } = &mut *table;
+            let hash = self.hasher.hash_one(wanted);
+            let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == wanted) else {
+                return false;
             };
             let (position, _) = entry.remove();
             let gone = series[position as usize].take();
@@ -265,10 +276,10 @@ impl Family {
             hide(gone);
             self.exemplars.remove(gone.text());
         }
-        Ok(gone.is_some())
+        gone.is_some()
     }
 
-    /// Removes all series.
+    /// Removes all series, in all processes that share them.
     pub fn clear(&self) {
         let gone: Vec<SeriesRef> = {
             let mut table = lock(&self.table);
@@ -280,6 +291,15 @@ impl Family {
         gone.iter().for_each(hide);
         self.exemplars.clear();
         drop(gone);
+        self.tell_removed(None);
+    }
+
+    fn tell_removed(&self, text: Option<&[u8]>) {
+        // What every process has for itself is removed by each for itself, too.
+        let is_own = matches!(self.definition.kind, Kind::Gauge(mode) if mode.is_per_process());
+        if let Some(audience) = AUDIENCE.get().filter(|_| !is_own) {
+            audience.removed(self, text);
+        }
     }
 
     fn close_holes(&self, table: &mut Table) {

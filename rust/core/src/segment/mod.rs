@@ -6,12 +6,16 @@
 //! | what the log of a file says | [`record`] |
 //! | what can be wrong with it | [`damage`] |
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod control;
 pub mod damage;
 pub mod format;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod own;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod owner;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod page;
 pub mod record;
 pub mod share_error;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -3,18 +3,15 @@
 
 use super::format::{header, hex, Content, Header, SUFFIX, TEMPORARY};
 use super::owner::Owner;
+use super::page::Page;
 use super::share_error::ShareError;
 use crate::clock::now;
-use crate::sync::{
-    AtomicU64,
-    Ordering::{Relaxed, Release},
-};
+use crate::sync::Ordering::{Relaxed, Release};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 
 /// The file of this process.
 pub(super) struct Own {
@@ -25,11 +22,8 @@ pub(super) struct Own {
     /// Open, and with it the lock held, for as long as this lives.
     file: File,
     /// The header, mapped.
-    header: NonNull<[AtomicU64; header::SIZE / 8]>,
+    header: Page,
 }
-
-// SAFETY: the header is mapped memory, and its words are atomics.
-unsafe impl Send for Own {}
 
 impl Own {
     /// Makes the file, which nobody looks at yet.
@@ -59,7 +53,7 @@ impl Own {
         };
         let mut bytes = head.encode().to_vec();
         bytes.resize(header::SIZE, 0);
-        let mapped = file.write_all(&bytes).and_then(|()| hold(&file)).and_then(|()| map(&file));
+        let mapped = file.write_all(&bytes).and_then(|()| hold(&file)).and_then(|()| Page::map(&file));
         match mapped {
             Ok(header) => Ok(Own { directory, path, uuid, file, header }),
             Err(error) => {
@@ -105,26 +99,19 @@ impl Own {
         Err(ShareError { text, code: None })
     }
 
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: the header stays mapped as long as this lives.
-        unsafe { &self.header.as_ref()[offset / 8] }
-    }
-
     /// Tells where the log begins.
     pub(super) fn set_log(&self, rewritten: u32, place: u32) {
-        self.word(header::LOG).store(u64::from(rewritten) << 32 | u64::from(place), Release);
+        self.header.word(header::LOG).store(u64::from(rewritten) << 32 | u64::from(place), Release);
+    }
+
+    /// Tells which removals this process has acted upon.
+    pub(super) fn set_acted(&self, epoch: u64) {
+        self.header.word(header::ACTED).store(epoch, Release);
     }
 
     /// Counts a record that found no place.
     pub(super) fn count_fault(&self) {
-        self.word(header::FAULTS).fetch_add(1, Relaxed);
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `map`, and not used again.
-        unsafe { libc::munmap(self.header.as_ptr().cast(), header::SIZE) };
+        self.header.word(header::FAULTS).fetch_add(1, Relaxed);
     }
 }
 
@@ -176,7 +163,8 @@ fn check(directory: &Path) -> Result<(), ShareError> {
     Ok(())
 }
 
-fn random() -> io::Result<[u8; 16]> {
+/// A name that nobody else has.
+pub(super) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     // SAFETY: the buffer is that long.
     match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
@@ -196,14 +184,4 @@ fn hold(file: &File) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-fn map(file: &File) -> io::Result<NonNull<[AtomicU64; header::SIZE / 8]>> {
-    let (protection, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-    // SAFETY: new addresses; the file is that long.
-    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), header::SIZE, protection, how, file.as_raw_fd(), 0) };
-    if mapped == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(NonNull::new(mapped).expect("not at null").cast())
 }

@@ -101,6 +101,14 @@ pub struct Tombstone {
     pub text: Option<Vec<u8>>,
 }
 
+impl Tombstone {
+    /// Whether whatever an older one removes, this one does, too.
+    pub fn covers(&self, older: &Tombstone) -> bool {
+        let same = self.scope == older.scope && self.name == older.name;
+        same && (self.text.is_none() || self.text == older.text)
+    }
+}
+
 impl Detail {
     fn code(&self) -> u8 {
         match self {

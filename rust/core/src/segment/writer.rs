@@ -3,9 +3,10 @@
 //! The cells need no mirror: the slab's chunks *are* the file. What is written here is where they lie and
 //! what they are called, when a family or series appears; nothing per event.
 
+use super::control::Control;
 use super::format::extent;
 use super::own::Own;
-use super::record::{Detail, FamilyRecord, Record, SeriesRecord};
+use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::share_error::ShareError;
 use crate::definition::Kind;
 use crate::family::{self, Audience, Family};
@@ -34,8 +35,11 @@ const SERIES: usize = 40;
 
 struct Writer {
     own: Own,
+    control: Control,
     log: Log,
     families: u32,
+    /// Removals that not everyone has acted upon yet.
+    tombstones: Vec<Tombstone>,
 }
 
 /// A chain of extents, and how full the last one is.
@@ -127,9 +131,24 @@ impl Writer {
             generation: series.head().generation(),
             block,
             buckets,
-            stamp: 0,
+            stamp: self.control.epoch(),
             text: series.text().to_vec(),
         }));
+    }
+
+    /// Removes series in all processes that have them.
+    fn bury(&mut self, family: &Family, text: Option<&[u8]>) {
+        let tombstone = Tombstone {
+            stamp: self.control.next_epoch(),
+            scope: family.scope().into(),
+            name: family.definition().name.clone(),
+            text: text.map(<[u8]>::to_vec),
+        };
+        let before = self.tombstones.len();
+        self.tombstones.retain(|older| !tombstone.covers(older));
+        self.log.wasted += (before - self.tombstones.len()) * SERIES;
+        self.append(&Record::Tombstone(tombstone.clone()));
+        self.tombstones.push(tombstone);
     }
 
     /// Begins the log anew, without what is gone.
@@ -137,6 +156,9 @@ impl Writer {
         let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), ..Log::default() };
         let old = std::mem::replace(&mut self.log, fresh);
         self.everything();
+        for tombstone in self.tombstones.clone() {
+            self.append(&Record::Tombstone(tombstone));
+        }
         // Until here the old one was in use. Whoever is still reading it finds the other in its place.
         drop(old);
     }
@@ -200,6 +222,12 @@ impl Audience for Mirror {
         }
     }
 
+    fn removed(&self, family: &Family, text: Option<&[u8]>) {
+        if let Some(writer) = &mut *lock(&WRITER) {
+            writer.bury(family, text);
+        }
+    }
+
     fn gone(&self, series: &SeriesRef) {
         if let Some(writer) = &mut *lock(&WRITER) {
             writer.log.wasted += series.text().len() + SERIES;
@@ -227,8 +255,13 @@ pub fn share(directory: &Path) -> Result<(), ShareError> {
 
 fn begin(directory: &Path) -> Result<Writer, ShareError> {
     let own = Own::create(directory)?;
+    let control = match Control::open(own.directory()) {
+        Ok(control) => control,
+        Err(error) => return Err(own.refuse(&error)),
+    };
+    own.set_acted(control.epoch());
     slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
-    let mut writer = Writer { own, log: Log::default(), families: 0 };
+    let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new() };
     writer.everything();
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.

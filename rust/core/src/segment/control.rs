@@ -1,0 +1,80 @@
+//! The one word that all processes of a directory write: how many removals there were.
+
+use super::format::{control, hex, CONTROL, CONTROL_MAGIC, ORDER, TEMPORARY, VERSION};
+use super::own::random;
+use super::page::Page;
+use crate::sync::Ordering::SeqCst;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The control file, mapped.
+pub(super) struct Control(Page);
+
+impl Control {
+    /// Opens that of a directory, which is made when it is not there.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(CONTROL);
+        let open = || OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(directory, &path)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        check(&file)?;
+        Page::map(&file).map(Control)
+    }
+
+    /// How many removals there were.
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.word(control::EPOCH).load(SeqCst)
+    }
+
+    /// Counts another one, and returns its number.
+    pub(super) fn next_epoch(&self) -> u64 {
+        self.0.word(control::EPOCH).fetch_add(1, SeqCst).wrapping_add(1)
+    }
+}
+
+/// Makes the file under another name; whoever is first gives it its own.
+fn make(directory: &Path, path: &Path) -> io::Result<()> {
+    let temporary = directory.join(format!("{TEMPORARY}{}", hex(&random()?)));
+    let mut bytes = vec![0; control::SIZE];
+    bytes[control::MAGIC..][..8].copy_from_slice(&CONTROL_MAGIC);
+    bytes[control::VERSION..][..4].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[control::ORDER..][..4].copy_from_slice(&ORDER.to_le_bytes());
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(&bytes));
+    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn check(file: &File) -> io::Result<()> {
+    let about = file.metadata()?;
+    // SAFETY: asks for a number.
+    let user = unsafe { libc::geteuid() };
+    let mut head = [0; 16];
+    let is_ours = about.is_file() && about.uid() == user && about.mode() & 0o777 == 0o600;
+    if is_ours && about.len() == control::SIZE as u64 && file.read_exact_at(&mut head, 0).is_ok() {
+        let expected = [&CONTROL_MAGIC[..], &VERSION.to_le_bytes(), &ORDER.to_le_bytes()].concat();
+        if head == *expected {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other(format!(
+        "its file {CONTROL:?} is of another version or owner, or damaged; give every version of ferrometer a \
+         directory of its own, or remove the directory while nobody uses it"
+    )))
+}
