@@ -588,10 +588,11 @@ pub fn child<'py>(slf: &Bound<'py, Metric>, values: &[&str]) -> PyResult<Bound<'
     let series = series_of(py, &parent.family, values)?;
     let live = series.handle().load(Relaxed);
     if live != 0 {
-        // SAFETY: a handle's address stays in the word exactly as long as the object lives (`Drop`
-        // above clears it); plain metrics have no finaliser that could run in between.
-        let object = unsafe { &*(live as *const Metric) };
-        return Ok(crate::raw::object_of(py, object));
+        // SAFETY: a handle's address stays in the word until the object is taken apart (`Drop` above
+        // clears it, unless a younger one has replaced it).
+        if let Some(object) = crate::raw::object_of(py, unsafe { &*(live as *const Metric) }) {
+            return Ok(object);
+        }
     }
     let kind: Bound<'_, PyType> = slf.get_type();
     let object = crate::raw::new_child(&kind)?;

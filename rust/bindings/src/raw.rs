@@ -41,11 +41,12 @@ unsafe fn metric<'a>(slf: *mut PyObject) -> &'a Metric {
     }
 }
 
-/// The object whose native part this is.
-pub fn object_of<'py>(py: Python<'py>, metric: &Metric) -> Bound<'py, PyAny> {
+/// The object whose native part this is; `None` when nobody refers to it any more. CPython puts off the
+/// deallocation of what is nested deeply, and other objects' finalisers run meanwhile.
+pub fn object_of<'py>(py: Python<'py>, metric: &Metric) -> Option<Bound<'py, PyAny>> {
     let object = (ptr::from_ref(metric) as usize - OFFSET.load(Relaxed)) as *mut PyObject;
     // SAFETY: every `Metric` lives in an object, that many bytes behind its start.
-    unsafe { Bound::from_borrowed_ptr(py, object) }
+    unsafe { (ffi::Py_REFCNT(object) > 0).then(|| Bound::from_borrowed_ptr(py, object)) }
 }
 
 #[inline(always)]
