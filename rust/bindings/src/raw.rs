@@ -144,7 +144,7 @@ impl<'py> Arguments<'py> {
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();
-        metric.parent()?.family.exemplars().set(metric.series()?.text(), bucket, Exemplar::now(&pairs, value));
+        metric.parent()?.family.keep_exemplar(metric.series()?, bucket, Exemplar::now(&pairs, value));
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cell::bump;
 use crate::error::Error;
-use crate::exemplar::Exemplars;
+use crate::exemplar::{Exemplar, Exemplars};
 use crate::histogram::Layout;
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
@@ -155,6 +155,20 @@ impl Family {
     /// The exemplars of its series.
     pub fn exemplars(&self) -> &Exemplars {
         &self.exemplars
+    }
+
+    /// Keeps an exemplar for a bucket (0 for a counter) of a series, unless that has been removed: nobody
+    /// would see it, and a series that is made anew with the same labels would have it.
+    pub fn keep_exemplar(&self, series: &SeriesRef, bucket: usize, exemplar: Exemplar) {
+        let table = lock(&self.table);
+        if table.holds(&self.hasher, series) {
+            self.exemplars.set(series.text(), bucket, exemplar);
+        }
+    }
+
+    /// Whether a series is one of this family's and has not been removed.
+    pub fn holds(&self, series: &SeriesRef) -> bool {
+        lock(&self.table).holds(&self.hasher, series)
     }
 
     /// The series with these label values, made when it is not there; the overflow series when the
@@ -320,6 +334,13 @@ impl Table {
         let hash = hasher.hash_one(&scratch[..]);
         let position = index.find(hash, |&position| text(series, position) == scratch).ok_or(Missing)?;
         series[*position as usize].as_ref().ok_or(Missing)
+    }
+
+    fn holds(&self, hasher: &DefaultHashBuilder, series: &SeriesRef) -> bool {
+        let found = self.index.find(hasher.hash_one(series.text()), |&position| {
+            self.series[position as usize].as_ref().is_some_and(|known| std::ptr::eq(known.handle(), series.handle()))
+        });
+        found.is_some()
     }
 }
 
