@@ -244,14 +244,14 @@ impl Metric {
             None => Arc::new(Family::new(definition)),
         };
         let labelled = !names.is_empty();
-        let count = names.len();
         let callbacks = GilCell::new(Vec::new());
         let parent = Arc::new(Parent { family, names, sampler, plain, only_set, meta, callbacks });
         if labelled {
             let children = if plain { None } else { Some(PyDict::new(py).unbind()) };
+            let cache = Box::new(LabelCache::new(parent.family.clone(), children));
             // SAFETY: the GIL is held; the old values are empty, so nothing is dropped.
             unsafe {
-                metric.cache.with(|cache| *cache = Some(Box::new(LabelCache::new(count, children))));
+                metric.cache.with(|place| *place = Some(cache));
                 metric.parent.with(|p| *p = Some(parent));
             }
         } else {
@@ -300,6 +300,12 @@ impl Metric {
             Some(series) => PyTuple::new(py, parent.family.labels().values(series.text())),
             None => Ok(PyTuple::empty(py)),
         }
+    }
+
+    /// Whether the series of this child has been removed, by whichever object of the same family.
+    #[getter]
+    fn _is_removed(&self) -> PyResult<bool> {
+        Ok(!self.parent()?.family.holds(self.series()?))
     }
 
     /// Removes the series with these label values.

@@ -111,6 +111,8 @@ pub struct Family {
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
     exemplars: Exemplars,
+    /// Times series were removed.
+    removals: AtomicU64,
     /// Times a label set was folded into the overflow series.
     folded: AtomicU64,
     /// Observations that were NaN.
@@ -137,6 +139,7 @@ impl Family {
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
+            removals: AtomicU64::new(0),
             folded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -169,6 +172,12 @@ impl Family {
     /// Whether a series is one of this family's and has not been removed.
     pub fn holds(&self, series: &SeriesRef) -> bool {
         lock(&self.table).holds(&self.hasher, series)
+    }
+
+    /// How often series were removed. Who remembers some by other keys looks whether it is still the same.
+    #[inline(always)]
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Relaxed)
     }
 
     /// The series with these label values, made when it is not there; the overflow series when the
@@ -233,6 +242,7 @@ impl Family {
             };
             let (position, _) = entry.remove();
             let gone = series[position as usize].take();
+            bump(&self.removals, 1);
             self.close_holes(&mut table);
             gone
         };
@@ -249,6 +259,7 @@ impl Family {
             let mut table = lock(&self.table);
             table.index.clear();
             let gone = table.series.iter_mut().filter_map(Option::take).collect();
+            bump(&self.removals, 1);
             self.close_holes(&mut table);
             gone
         };
