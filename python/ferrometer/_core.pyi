@@ -110,6 +110,10 @@ class Metric:
         """The children that a user's subclass made, by label values."""
 
     @property
+    def _is_removed(self) -> bool:
+        """Whether the series of this child has been removed, by whichever object of the same family."""
+
+    @property
     def _has_callbacks(self) -> bool:
         """Whether a value is to be asked for at scrapes."""
 

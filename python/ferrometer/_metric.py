@@ -180,7 +180,7 @@ class MetricWrapperBase(_Native):
         """The child of a user's subclass, made by its own constructor as prometheus_client does."""
         children = self._subclass_children
         child: MetricWrapperBase | None = children.get(labelvalues)
-        if child is None:
+        if child is None or child._is_removed:
             meta = self._meta
             outer, _making.parent = getattr(_making, "parent", None), self
             try:
@@ -197,7 +197,10 @@ class MetricWrapperBase(_Native):
             finally:
                 _making.parent = outer
             # Under the values that it got: past `max_series`, all share one child.
-            child = children.setdefault(child._labelvalues, child)
+            known: MetricWrapperBase = children.setdefault(child._labelvalues, child)
+            if known._is_removed:
+                children[child._labelvalues] = known = child
+            return known
         return child
 
     def _is_parent(self) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from ferrometer import Counter, Histogram, generate_latest
+from ferrometer import CollectorRegistry, Counter, Histogram, generate_latest
 from ferrometer.exposition import generate_openmetrics
 from tests.metrics.twin import Pair, Twins, masked
 
@@ -171,3 +171,23 @@ class _Foreign:
         from prometheus_client.core import GaugeMetricFamily
 
         yield GaugeMetricFamily("foreign", "ends in # EOF", value=1)
+
+
+def test_a_removed_childs_handle_leaves_no_exemplar() -> None:
+    """Neither behind, nor for the series that is made anew with the same labels."""
+    registry = CollectorRegistry()
+    counter = Counter("c", "h", ["l"], registry=registry)
+    histogram = Histogram("h", "h", ["l"], registry=registry)
+    old, old_latency = counter.labels("x"), histogram.labels("x")
+    old.inc(exemplar={"trace_id": "a"})
+    counter.remove("x")
+    histogram.clear()
+    old.inc(exemplar={"trace_id": "b"})
+    old_latency.observe(1, exemplar={"trace_id": "c"})
+    new = counter.labels("x")
+    new.inc()
+    histogram.labels("x").observe(1)
+    old.inc(exemplar={"trace_id": "d"})
+    assert b"trace_id" not in generate_openmetrics(registry)
+    new.inc(exemplar={"trace_id": "e"})
+    assert generate_openmetrics(registry).count(b"trace_id") == 1

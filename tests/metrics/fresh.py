@@ -25,9 +25,15 @@ def kilobytes():
 """
 
 
-def python(code: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs code after the prelude; its failure is the caller's."""
-    command = [sys.executable, "-X", "faulthandler", "-c", PRELUDE + dedent(code), *arguments]
+def python(
+    code: str, *arguments: str, check: bool = True, dev: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs code after the prelude; its failure is the caller's.
+
+    In development mode freed memory is overwritten, so that whoever still reads it shows.
+    """
+    options = ["-X", "dev" if dev else "faulthandler"]
+    command = [sys.executable, *options, "-c", PRELUDE + dedent(code), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if check:
         assert done.returncode == 0, done.stderr

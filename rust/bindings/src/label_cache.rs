@@ -2,23 +2,40 @@
 //!
 //! A program passes the same string objects again and again: literals, enum values, attributes. The
 //! cache is keyed by their addresses, which it keeps valid by owning a reference, so a hit compares a
-//! few pointers and hashes no text. It is direct-mapped and bounded; a miss falls back to the text.
+//! few pointers and hashes no text. It is bounded; a miss falls back to the text.
+//!
+//! What it knows is void once the family has lost a series, to whomever: the child may be that one's.
 
+use ferrometer_core::family::Family;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 use std::ptr;
+use std::sync::Arc;
 
-/// Entries at the most; 32 KiB for a family with three labels.
-const MOST: usize = 1024;
+/// Entries at the most; half a mebibyte for a family of thousands of series with three labels.
+const MOST: usize = 16_384;
+
+/// So many entries in a row can hold a child, from the one that its labels lead to.
+const ROW: usize = 4;
+
+const MULTIPLIER: usize = 0x9e37_79b9_7f4a_7c15;
+
+type Object = *mut ffi::PyObject;
 
 /// Addresses of label values, each with the child that they lead to.
 pub struct LabelCache {
-    labels: usize,
-    /// Per entry: the child, then its label values. Null or owned references.
-    slots: Vec<*mut ffi::PyObject>,
+    /// Per entry: the child, then its label values. Null or owned references. In a row, entries are
+    /// taken from the first on, and given up only all together.
+    slots: Vec<Object>,
+    /// Entries that can be the first of a row, less one; there are `ROW - 1` more.
     mask: usize,
+    labels: usize,
+    family: Arc<Family>,
+    /// The family's `removals` when this was empty.
+    removals: u64,
+    used: usize,
     /// The children that a user's subclass made, which live as long as their series.
     children: Option<Py<PyDict>>,
 }
@@ -27,8 +44,10 @@ pub struct LabelCache {
 unsafe impl Send for LabelCache {}
 
 impl LabelCache {
-    pub fn new(labels: usize, children: Option<Py<PyDict>>) -> Self {
-        let mut cache = LabelCache { labels, slots: Vec::new(), mask: 0, children };
+    pub fn new(family: Arc<Family>, children: Option<Py<PyDict>>) -> Self {
+        let labels = family.labels().names().len();
+        let removals = family.removals();
+        let mut cache = LabelCache { slots: Vec::new(), mask: 0, labels, family, removals, used: 0, children };
         cache.resize(8);
         cache
     }
@@ -56,7 +75,7 @@ impl LabelCache {
     }
 
     fn resize(&mut self, entries: usize) {
-        self.slots = vec![ptr::null_mut(); entries * (self.labels + 1)];
+        self.slots = vec![ptr::null_mut(); (entries + ROW - 1) * (self.labels + 1)];
         self.mask = entries - 1;
     }
 
@@ -66,14 +85,61 @@ impl LabelCache {
         self.labels == count.cast_unsigned()
     }
 
+    /// Whether nothing of what it knows may be void.
     #[inline(always)]
-    fn slot(&self, key: &[*mut ffi::PyObject]) -> usize {
+    pub fn is_current(&self) -> bool {
+        self.removals == self.family.removals()
+    }
+
+    /// The first entry of the row for these objects.
+    ///
+    /// # Safety
+    /// `key` heads `labels` pointers, and that is the cache's number of labels. Likewise below.
+    #[inline(always)]
+    unsafe fn row(&self, key: *const Object, labels: usize) -> *const Object {
         let mut hash = 0usize;
-        for &value in key {
-            // Objects are 16 bytes apart at least; a multiplication spreads the rest.
-            hash = (hash.rotate_left(5) ^ (value as usize >> 4)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for label in 0..labels {
+            // SAFETY: by contract.
+            hash = (hash ^ unsafe { *key.add(label) } as usize).wrapping_mul(MULTIPLIER);
         }
-        (hash >> 40 & self.mask) * (self.labels + 1)
+        // SAFETY: a masked index is that of an entry.
+        unsafe { self.slots.as_ptr().add((hash >> 40 & self.mask) * (labels + 1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn is_at(entry: *const Object, key: *const Object, labels: usize) -> bool {
+        // SAFETY: an entry is `labels + 1` pointers long.
+        (0..labels).all(|label| unsafe { *entry.add(1 + label) == *key.add(label) })
+    }
+
+    #[inline(always)]
+    unsafe fn look(&self, key: *const Object, labels: usize) -> Object {
+        // SAFETY: by contract.
+        unsafe {
+            let entry = self.row(key, labels);
+            if Self::is_at(entry, key, labels) {
+                *entry
+            } else if (*entry).is_null() {
+                ptr::null_mut()
+            } else {
+                Self::look_further(entry, key, labels)
+            }
+        }
+    }
+
+    /// The other entries of a row.
+    #[inline(never)]
+    unsafe fn look_further(mut entry: *const Object, key: *const Object, labels: usize) -> Object {
+        for _ in 1..ROW {
+            // SAFETY: a row has that many entries.
+            unsafe {
+                entry = entry.add(labels + 1);
+                if Self::is_at(entry, key, labels) {
+                    return *entry;
+                }
+            }
+        }
+        ptr::null_mut()
     }
 
     /// The child for these very objects, borrowed, or null.
@@ -81,35 +147,45 @@ impl LabelCache {
     /// # Safety
     /// `key` heads as many pointers as there are labels.
     #[inline(always)]
-    pub unsafe fn find(&self, key: *const *mut ffi::PyObject) -> *mut ffi::PyObject {
-        // SAFETY: by contract.
-        let key = unsafe { std::slice::from_raw_parts(key, self.labels) };
-        let slot = self.slot(key);
-        // SAFETY: `slot` heads `labels + 1` pointers: it is a masked index times that many.
-        let entry = unsafe { self.slots.get_unchecked(slot..=slot + self.labels) };
-        if entry[1..].iter().zip(key).all(|(a, b)| ptr::eq(*a, *b)) {
-            entry[0]
-        } else {
-            ptr::null_mut()
+    pub unsafe fn find(&self, key: *const Object) -> Object {
+        // SAFETY: by contract. With the number known, nothing is left of the loops.
+        unsafe {
+            match self.labels {
+                1 => self.look(key, 1),
+                2 => self.look(key, 2),
+                3 => self.look(key, 3),
+                labels => self.look(key, labels),
+            }
         }
     }
 
-    /// Remembers a child; returns the references that it replaced, for the caller to drop once the
-    /// cache is no longer borrowed.
+    /// Remembers a child that was looked up when the family had seen so many `removals`; returns the
+    /// references that it replaced, for the caller to drop once the cache is no longer borrowed.
     ///
     /// # Safety
     /// The GIL is held; the pointers are live objects, as many values as labels.
     #[must_use]
-    pub unsafe fn insert(&mut self, key: &[*mut ffi::PyObject], child: *mut ffi::PyObject, series: usize) -> Evicted {
+    pub unsafe fn insert(&mut self, key: &[Object], child: Object, removals: u64) -> Evicted {
+        if removals != self.removals || !self.is_current() {
+            // Python code that ran meanwhile has removed series: perhaps this one.
+            return Evicted(Vec::new());
+        }
         let mut evicted = Evicted(Vec::new());
-        // Grow with the family, so that small families stay small; four times as many entries as series,
-        // so that few of them want the same one.
+        // Grow with the family, so that small families stay small; more than twice as many entries as
+        // series, so that few rows are full.
+        let series = self.family.len();
         if series * 2 > self.mask + 1 && self.mask + 1 < MOST {
             evicted = self.take_all();
             self.resize((series * 4).next_power_of_two().min(MOST));
         }
-        let slot = self.slot(key);
-        for (place, &object) in self.slots[slot..].iter_mut().zip([child].iter().chain(key)) {
+        let size = self.labels + 1;
+        // SAFETY: by contract.
+        let row = unsafe { self.row(key.as_ptr(), self.labels).offset_from_unsigned(self.slots.as_ptr()) };
+        let free = (0..ROW).find(|entry| self.slots[row + entry * size].is_null());
+        // Which one has to go is as good as any other, but not always the same one.
+        let place = row + free.unwrap_or(self.used % ROW) * size;
+        self.used += 1;
+        for (place, &object) in self.slots[place..].iter_mut().zip([child].iter().chain(key)) {
             // SAFETY: `object` is live by contract.
             unsafe { ffi::Py_INCREF(object) };
             if !place.is_null() {
@@ -120,9 +196,19 @@ impl LabelCache {
         evicted
     }
 
+    /// Forgets everything if some of it may be void.
+    #[must_use]
+    pub fn refresh(&mut self) -> Option<Evicted> {
+        (!self.is_current()).then(|| self.take_all())
+    }
+
     /// Forgets everything.
     #[must_use]
     pub fn take_all(&mut self) -> Evicted {
+        self.removals = self.family.removals();
+        if std::mem::take(&mut self.used) == 0 {
+            return Evicted(Vec::new());
+        }
         let all = self.slots.iter_mut().map(|place| std::mem::replace(place, ptr::null_mut()));
         Evicted(all.filter(|object| !object.is_null()).collect())
     }
@@ -135,7 +221,7 @@ impl Drop for LabelCache {
 }
 
 /// References on their way out. Dropping them can run Python code.
-pub struct Evicted(Vec<*mut ffi::PyObject>);
+pub struct Evicted(Vec<Object>);
 
 impl Drop for Evicted {
     fn drop(&mut self) {

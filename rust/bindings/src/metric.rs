@@ -250,14 +250,14 @@ impl Metric {
             None => Family::new(definition, ""),
         };
         let labelled = !names.is_empty();
-        let count = names.len();
         let callbacks = GilCell::new(Vec::new());
         let parent = Arc::new(Parent { family, names, sampler, plain, only_set, meta, callbacks });
         if labelled {
             let children = if plain { None } else { Some(PyDict::new(py).unbind()) };
+            let cache = Box::new(LabelCache::new(parent.family.clone(), children));
             // SAFETY: the GIL is held; the old values are empty, so nothing is dropped.
             unsafe {
-                metric.cache.with(|cache| *cache = Some(Box::new(LabelCache::new(count, children))));
+                metric.cache.with(|place| *place = Some(cache));
                 metric.parent.with(|p| *p = Some(parent));
             }
         } else {
@@ -306,6 +306,12 @@ impl Metric {
             Some(series) => PyTuple::new(py, parent.family.labels().values(series.text())),
             None => Ok(PyTuple::empty(py)),
         }
+    }
+
+    /// Whether the series of this child has been removed, by whichever object of the same family.
+    #[getter]
+    fn _is_removed(&self) -> PyResult<bool> {
+        Ok(self.series()?.is_removed())
     }
 
     /// Removes the series with these label values.
@@ -594,10 +600,11 @@ pub fn child<'py>(slf: &Bound<'py, Metric>, values: &[&str]) -> PyResult<Bound<'
     let series = series_of(py, &parent.family, values)?;
     let live = series.handle().load(Relaxed);
     if live != 0 {
-        // SAFETY: a handle's address stays in the word exactly as long as the object lives (`Drop`
-        // above clears it); plain metrics have no finaliser that could run in between.
-        let object = unsafe { &*(live as *const Metric) };
-        return Ok(crate::raw::object_of(py, object));
+        // SAFETY: a handle's address stays in the word until the object is taken apart (`Drop` above
+        // clears it, unless a younger one has replaced it).
+        if let Some(object) = crate::raw::object_of(py, unsafe { &*(live as *const Metric) }) {
+            return Ok(object);
+        }
     }
     let kind: Bound<'_, PyType> = slf.get_type();
     let object = crate::raw::new_child(&kind)?;

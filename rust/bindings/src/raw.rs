@@ -42,11 +42,12 @@ unsafe fn metric<'a>(slf: *mut PyObject) -> &'a Metric {
     }
 }
 
-/// The object whose native part this is.
-pub fn object_of<'py>(py: Python<'py>, metric: &Metric) -> Bound<'py, PyAny> {
+/// The object whose native part this is; `None` when nobody refers to it any more. CPython puts off the
+/// deallocation of what is nested deeply, and other objects' finalisers run meanwhile.
+pub fn object_of<'py>(py: Python<'py>, metric: &Metric) -> Option<Bound<'py, PyAny>> {
     let object = (ptr::from_ref(metric) as usize - OFFSET.load(Relaxed)) as *mut PyObject;
     // SAFETY: every `Metric` lives in an object, that many bytes behind its start.
-    unsafe { Bound::from_borrowed_ptr(py, object) }
+    unsafe { (ffi::Py_REFCNT(object) > 0).then(|| Bound::from_borrowed_ptr(py, object)) }
 }
 
 #[inline(always)]
@@ -144,7 +145,7 @@ impl<'py> Arguments<'py> {
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();
-        metric.parent()?.family.exemplars().set(metric.series()?, bucket, Exemplar::now(&pairs, value));
+        metric.parent()?.family.keep_exemplar(metric.series()?, bucket, Exemplar::now(&pairs, value));
         Ok(())
     }
 }
@@ -396,7 +397,7 @@ unsafe extern "C" fn labels(
         let family = metric(slf);
         if kwnames.is_null() {
             if let Some(cache) = family.cache.peek() {
-                if cache.fits(nargs) {
+                if cache.fits(nargs) && cache.is_current() {
                     let found = cache.find(args);
                     if !found.is_null() {
                         ffi::Py_INCREF(found);
@@ -421,7 +422,7 @@ unsafe fn labels_slow(
     let metric = family.get();
     let parent = metric.parent()?;
     // SAFETY: the GIL is held and the cache is set once.
-    let Some(cache) = (unsafe { metric.cache.peek() }) else {
+    if unsafe { metric.cache.peek() }.is_none() {
         return Err(if parent.names.is_empty() {
             PyValueError::new_err(format!("No label names were set when constructing {}", family.str()?))
         } else {
@@ -432,7 +433,9 @@ unsafe fn labels_slow(
                 String::from_utf8_lossy(values)
             ))
         });
-    };
+    }
+    // SAFETY: the GIL is held; what is evicted is dropped after the borrow.
+    drop(unsafe { metric.cache.with(|cache| cache.as_mut().and_then(|cache| cache.refresh())) });
     let nargs = usize::try_from(nargs).unwrap_or(0);
     let mut key: Vec<*mut PyObject> = Vec::with_capacity(parent.names.len());
     if kwnames.is_null() {
@@ -456,8 +459,16 @@ unsafe fn labels_slow(
             // SAFETY: `place` is below the number of keyword arguments.
             key.push(unsafe { *args.add(place) });
         }
-        // SAFETY: as in the fast path; `key` has one object per label.
-        let found = unsafe { cache.find(key.as_ptr()) };
+        // SAFETY: as in the fast path; `key` has one object per label. Comparing the names may have run
+        // Python code, so the cache is looked at from here on.
+        let found = unsafe {
+            metric
+                .cache
+                .peek()
+                .as_ref()
+                .filter(|cache| cache.is_current())
+                .map_or(ptr::null_mut(), |cache| cache.find(key.as_ptr()))
+        };
         if !found.is_null() {
             // SAFETY: the cache owns a reference to it.
             return Ok(unsafe { Bound::from_borrowed_ptr(py, found) }.unbind());
@@ -466,16 +477,17 @@ unsafe fn labels_slow(
     // SAFETY: the caller's frame keeps its arguments alive.
     let values: Vec<Bound<'_, PyAny>> =
         key.iter().map(|&object| unsafe { Bound::from_borrowed_ptr(py, object) }).collect();
+    let removals = parent.family.removals();
     let made = with_texts(&values, |texts| child(&family, texts))?;
     // What nobody else refers to will not be passed again; a label that is no string is looked at
     // each time, because its text may change.
     let lasting = values.iter().all(|value| value.is_exact_instance_of::<PyString>() && is_shared(value));
     if lasting {
-        let series = parent.family.len();
         // SAFETY: the GIL is held; all pointers are live; nothing in `insert` runs Python, and what it
         // replaced is dropped after the borrow.
-        let evicted =
-            unsafe { metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), series))) };
+        let evicted = unsafe {
+            metric.cache.with(|cache| cache.as_mut().map(|cache| cache.insert(&key, made.as_ptr(), removals)))
+        };
         drop(evicted);
     }
     Ok(made.unbind())

@@ -3,7 +3,7 @@
 use crate::cell::bump;
 pub use crate::definition::{Definition, Kind};
 use crate::error::Error;
-use crate::exemplar::Exemplars;
+use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::fresh_generation;
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
@@ -60,6 +60,8 @@ pub struct Family {
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
     exemplars: Exemplars,
+    /// Times series were removed.
+    removals: AtomicU64,
     slot: Block<Slot>,
     scope: Box<str>,
     /// How many families of this scope and name there were when this one was made.
@@ -119,6 +121,7 @@ impl Family {
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
+            removals: AtomicU64::new(0),
             slot: Block::new(),
             scope: scope.into(),
             ordinal,
@@ -183,6 +186,21 @@ impl Family {
     /// The exemplars of its series.
     pub fn exemplars(&self) -> &Exemplars {
         &self.exemplars
+    }
+
+    /// Keeps an exemplar for a bucket (0 for a counter) of a series, unless that has been removed: nobody
+    /// would see it, and a series that is made anew with the same labels would have it.
+    pub fn keep_exemplar(&self, series: &SeriesRef, bucket: usize, exemplar: Exemplar) {
+        let _nothing_is_removed_meanwhile = lock(&self.table);
+        if !series.is_removed() {
+            self.exemplars.set(series, bucket, exemplar);
+        }
+    }
+
+    /// How often series were removed. Who remembers some by other keys looks whether it is still the same.
+    #[inline(always)]
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Relaxed)
     }
 
     /// The series with these label values, made when it is not there; the overflow series when the
@@ -268,12 +286,13 @@ impl Family {
             };
             let (position, _) = entry.remove();
             let gone = series[position as usize].take();
+            gone.iter().for_each(hide);
+            self.removals.fetch_add(1, Relaxed);
             self.close_holes(&mut table);
             gone
         };
         // Dropping the cells takes a while, and another lock.
         if let Some(gone) = &gone {
-            hide(gone);
             self.exemplars.remove(gone.text());
         }
         gone.is_some()
@@ -284,11 +303,12 @@ impl Family {
         let gone: Vec<SeriesRef> = {
             let mut table = lock(&self.table);
             table.index.clear();
-            let gone = table.series.iter_mut().filter_map(Option::take).collect();
+            let gone: Vec<SeriesRef> = table.series.iter_mut().filter_map(Option::take).collect();
+            gone.iter().for_each(hide);
+            self.removals.fetch_add(1, Relaxed);
             self.close_holes(&mut table);
             gone
         };
-        gone.iter().for_each(hide);
         self.exemplars.clear();
         drop(gone);
         self.tell_removed(None);
@@ -450,6 +470,26 @@ mod tests {
         old.counter().inc();
         assert_eq!(family.series(&["x"]).unwrap().counter().parts().0, 0);
         assert!(family.remove(&[]).is_err());
+    }
+
+    #[test]
+    fn a_removed_series_has_no_exemplars() {
+        let family = counter(&["a"], 100);
+        let exemplar = || Exemplar::now(&[("trace_id".into(), "t".into())], 1.0);
+        let old = family.series(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!(family.exemplars().of(old.text()).len(), 1);
+        assert!(!old.is_removed());
+        family.remove(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!(family.exemplars().of(old.text()), []);
+        let new = family.series(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!((family.exemplars().of(new.text()), old.is_removed(), new.is_removed()), (vec![], true, false));
+        family.keep_exemplar(&new, 0, exemplar());
+        family.clear();
+        family.keep_exemplar(&new, 0, exemplar());
+        assert_eq!((family.exemplars().of(new.text()), family.removals()), (vec![], 2));
     }
 
     proptest! {

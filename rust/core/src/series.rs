@@ -140,6 +140,11 @@ impl SeriesRef {
         &self.0.header.header.handle
     }
 
+    /// Whether it was removed from its family, and nobody sees it any more.
+    pub fn is_removed(&self) -> bool {
+        self.head().generation() == 0
+    }
+
     /// When counting began, in seconds since 1970.
     pub fn created(&self) -> f64 {
         self.head().created()

@@ -45,7 +45,7 @@ impl Held<Histogram> {
     #[cold]
     pub fn keep_exemplar(&self, family: &Family, value: f64, trace_id: String) {
         let exemplar = Exemplar::now(&[("trace_id".to_owned(), trace_id)], value);
-        family.exemplars().set(&self.series, self.layout().bucket(value), exemplar);
+        family.keep_exemplar(&self.series, self.layout().bucket(value), exemplar);
     }
 }
 

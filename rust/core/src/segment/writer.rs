@@ -14,12 +14,15 @@ use crate::fork;
 use crate::series::SeriesRef;
 use crate::slab::{self, place_of, Block};
 use crate::sync::{
-    lock, AtomicU64, Mutex,
+    lock, AtomicU64, AtomicUsize, Mutex,
     Ordering::{Relaxed, Release},
 };
 use std::path::{Path, PathBuf};
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+
+/// Bytes of the log, about, that tell of what is gone.
+static WASTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Why the child of a fork records into private memory, when it does.
 static FAILURE: Mutex<Option<ShareError>> = Mutex::new(None);
@@ -47,9 +50,8 @@ struct Writer {
 struct Log {
     extents: Vec<Block<[AtomicU64]>>,
     used: usize,
-    /// Bytes of all records, and of those about series that are gone.
+    /// Bytes of all records.
     written: usize,
-    wasted: usize,
     /// How often it was begun anew.
     rewritten: u32,
     scratch: Vec<u8>,
@@ -146,13 +148,14 @@ impl Writer {
         };
         let before = self.tombstones.len();
         self.tombstones.retain(|older| !tombstone.covers(older));
-        self.log.wasted += (before - self.tombstones.len()) * SERIES;
+        WASTED.fetch_add((before - self.tombstones.len()) * SERIES, Relaxed);
         self.append(&Record::Tombstone(tombstone.clone()));
         self.tombstones.push(tombstone);
     }
 
     /// Begins the log anew, without what is gone.
     fn rewrite(&mut self) {
+        WASTED.store(0, Relaxed);
         let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), ..Log::default() };
         let old = std::mem::replace(&mut self.log, fresh);
         self.everything();
@@ -215,7 +218,8 @@ impl Audience for Mirror {
         if family.generation() == 0 {
             return;
         }
-        if writer.log.wasted >= WASTE && writer.log.wasted * 2 >= writer.log.written {
+        let wasted = WASTED.load(Relaxed);
+        if wasted >= WASTE && wasted * 2 >= writer.log.written {
             writer.rewrite();
         } else {
             writer.series(family, series);
@@ -229,9 +233,8 @@ impl Audience for Mirror {
     }
 
     fn gone(&self, series: &SeriesRef) {
-        if let Some(writer) = &mut *lock(&WRITER) {
-            writer.log.wasted += series.text().len() + SERIES;
-        }
+        // Whoever removes holds the family's lock, and whoever writes waits for that: no lock here.
+        WASTED.fetch_add(series.text().len() + SERIES, Relaxed);
     }
 }
 

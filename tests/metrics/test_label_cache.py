@@ -1,0 +1,140 @@
+"""What `labels()` remembers: nearly all that is used again, never too much, and nothing that is gone."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+import pytest
+
+from ferrometer import CollectorRegistry, Counter, Gauge
+from tests.metrics.fresh import python
+from tests.metrics.reading import value
+
+MOST = 16_384 + 3
+
+
+class Own(Counter):
+    """Makes its own children."""
+
+
+def remembered(children: int, labels: int = 1, max_series: int = 100_000) -> int:
+    """How many of so many children are found without their text, when all were used in turn."""
+    names = [f"l{number}" for number in range(labels)]
+    family = Gauge("g", "h", ["path", *names], registry=None, max_series=max_series)
+    shared = ["".join(["a shared", f" value {number}"]) for number in range(labels)]
+    paths = [f"/v1/models/{number}/infer" for number in range(children)]
+    before = sys.getrefcount(shared[0])
+    for _ in range(3):
+        for path in paths:
+            family.labels(path, *shared).set(1)
+    return sys.getrefcount(shared[0]) - before
+
+
+@pytest.mark.parametrize("labels", [1, 2, 3, 4])
+@pytest.mark.parametrize("children", [1, 7, 100, 1000, 5000])
+def test_nearly_all_children_are_remembered(children: int, labels: int) -> None:
+    assert remembered(children, labels) >= children * 0.97
+
+
+def test_the_cache_is_bounded() -> None:
+    assert MOST * 0.9 < remembered(60_000) <= MOST
+    assert remembered(60_000, max_series=10) <= 64 + 3, "it grows with the family, not with the calls"
+
+
+@pytest.mark.parametrize("kinds", [(Counter, Own), (Own, Counter), (Own, Own)])
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_removal_through_another_object(
+    registry: CollectorRegistry, kinds: tuple[type[Counter], type[Counter]], cleared: bool
+) -> None:
+    """Two objects of one definition share its series, and so what became of them."""
+    one, two = (kind("c", "h", ["l"], registry=registry) for kind in kinds)
+    assert one is not two
+    label = "".join(["a", "b"])
+    stale = one.labels(label)
+    stale.inc(5)
+    assert one.labels(l=label) is stale
+    assert value(registry, "c_total", l="ab") == 5
+    if cleared:
+        two.clear()
+    else:
+        two.remove("ab")
+    assert value(registry, "c_total", l="ab") is None
+    fresh = one.labels(l=label)
+    assert fresh is not stale
+    assert one.labels(label) is fresh
+    fresh.inc(2)
+    two.labels(label).inc()
+    stale.inc(100)
+    assert value(registry, "c_total", l="ab") == 3
+    two.labels("other").inc()
+    two.remove("other")
+    assert one.labels(label) is fresh, "the others stay what they are"
+    assert one.labels(l=label) is fresh
+
+
+def test_room_made_through_another_object(registry: CollectorRegistry) -> None:
+    """What shared the overflow series has one of its own as soon as there is room and it is used again."""
+    one = Counter("c", "h", ["l"], registry=registry, max_series=2)
+    two: Counter = Own("c", "h", ["l"], registry=registry, max_series=2)
+    late = "".join(["la", "te"])
+    for label in ("a", "b", late, late):
+        one.labels(label).inc()
+    assert value(registry, "c_total", l="__overflow__") == 2
+    two.remove("a")
+    two.remove("b")
+    one.labels(late).inc()
+    assert value(registry, "c_total", l="late") == 1
+
+
+def test_a_child_removed_while_it_is_made() -> None:
+    """`time.time`, which says when counting began, and finalisers run in the middle of `labels()`."""
+    python(
+        """
+        import time
+
+        label = "".join(["a", "b"])
+        family = Counter("c", "h", ["l"], registry=registry)
+        real, meddling = time.time, False
+
+        def meddle():
+            if meddling:
+                family.remove(label)
+            return real()
+
+        time.time = meddle
+        for _ in range(100):
+            meddling = True
+            family.labels(label).inc()  # the series is gone before it is returned
+            meddling = False
+            family.labels(label).inc()
+            assert registry.get_sample_value("c_total", {"l": "ab"}) == 1
+            family.remove(label)
+        """,
+        dev=True,
+    )
+
+
+def test_keyword_names_that_come_back(registry: CollectorRegistry) -> None:
+    """A keyword may be a string of its own making, whose comparison uses the same family."""
+    family = Counter("c", "h", ["a", "b"], registry=registry)
+    values = [f"value {number}" for number in range(500)]
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            for text in values:
+                family.labels(text, text).inc()
+            family.clear()
+            gc.collect()
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names: dict[str, Any] = {Name("b"): values[0], Name("a"): values[1]}
+    for _ in range(5):
+        family.labels(**names).inc()
+    assert value(registry, "c_total", a=values[1], b=values[0]) == 1
+    assert len(family._metrics) == 1

@@ -1,0 +1,74 @@
+"""Python code that comes back in the middle of something: finalisers, patched clocks, collections."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.metrics.fresh import python
+
+
+@pytest.mark.parametrize("container", ["list", "tuple", "dict", "object", "exception"])
+def test_a_child_whose_deallocation_is_put_off_is_not_given_out(container: str) -> None:
+    """CPython puts off what is nested deeply; a finaliser that runs meanwhile asks for the same child."""
+    done = python(
+        """
+        import random
+
+        counter = Counter("c", "h", ["l"], registry=registry)
+        gauge = Gauge("g", "h", ["l"], registry=registry)
+        asked = []
+
+        def fresh(text):  # a string that nobody else holds, so that no cache keeps the child
+            return "".join(text)
+
+        class Asking:
+            def __del__(self):
+                asked.append((counter.labels(fresh("ab")), gauge.labels(fresh("ab"))))
+
+        class Node:
+            def __init__(self, inner):
+                self.inner = inner
+
+        def around(inner):
+            match sys.argv[1]:
+                case "list":
+                    return [inner]
+                case "tuple":
+                    return (inner,)
+                case "dict":
+                    return {"inner": inner}
+                case "object":
+                    return Node(inner)
+                case _:
+                    return ValueError(inner)
+
+        expected = 0
+        for depth in (1, 30, 48, 49, 50, 51, 52, 60, 99, 100, 101, 150, 200, 300, 500, 1000):
+            for order in range(3):
+                child, other, asking = counter.labels(fresh("ab")), gauge.labels(fresh("ab")), Asking()
+                child.inc()
+                other.set(depth)
+                inner = [[asking, child, other], [child, asking, other], [child, other, asking]][order]
+                del child, other, asking
+                for _ in range(depth):
+                    inner = around(inner)
+                del inner
+                gc.collect()
+                junk = [bytearray(size) for size in range(16, 400, 8) for _ in range(20)]
+                assert len(asked) == 1, (depth, order)
+                (child, other), = asked
+                asked.clear()
+                assert child is counter.labels("ab") and other is gauge.labels("ab")
+                child.inc()
+                other.inc()
+                expected += 2
+                assert child._value.get() == expected
+                assert registry.get_sample_value("g", {"l": "ab"}) == depth + 1
+                counter.remove("x"), gauge.remove("x")  # empties the cache
+                del child, other, junk
+        print("ok")
+        """,
+        container,
+        dev=True,
+    )
+    assert "ok" in done.stdout
