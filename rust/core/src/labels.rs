@@ -52,6 +52,15 @@ impl Labels {
         values
     }
 
+    /// Whether a text that came from elsewhere is one that [`render`](Self::render) can have made.
+    pub(crate) fn accepts(&self, text: &[u8]) -> bool {
+        let rest = self.parts.iter().try_fold(text, |rest, (before, _)| {
+            let value = rest.strip_prefix(before.as_bytes())?;
+            value.get(end_of_foreign_value(value)? + 1..)
+        });
+        rest.is_some_and(<[u8]>::is_empty) && std::str::from_utf8(text).is_ok()
+    }
+
     /// Cuts a text where a further label named `name` belongs, as its neighbours' two texts.
     pub fn split<'a>(&self, text: &'a [u8], name: &str) -> (&'a [u8], &'a [u8]) {
         let mut end = 0;
@@ -80,6 +89,32 @@ pub fn pairs(text: &[u8]) -> Vec<(String, String)> {
     pairs
 }
 
+/// Whether a text that came from elsewhere is rendered labels of any names, so that [`pairs`] can take it apart.
+pub(crate) fn is_rendered(text: &[u8]) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let Some(equals) = rest.iter().position(|&byte| byte == b'=') else { return false };
+        let (name, value) = rest.split_at(equals);
+        let Some(value) = value.strip_prefix(b"=\"") else { return false };
+        let Some(end) = end_of_foreign_value(value) else { return false };
+        if !is_plain(name) {
+            return false;
+        }
+        rest = match &value[end + 1..] {
+            [] => break,
+            [b',', next @ ..] if !next.is_empty() => next,
+            _ => return false,
+        };
+    }
+    std::str::from_utf8(text).is_ok()
+}
+
+/// Whether a name that came from elsewhere can stand in an exposition without being taken for anything else.
+pub(crate) fn is_plain(name: &[u8]) -> bool {
+    let special = |byte: &u8| byte.is_ascii_control() || b" \"\\,={}#".contains(byte);
+    !name.is_empty() && !name.iter().any(special)
+}
+
 /// Appends a label value with `\`, `"` and line feeds escaped.
 pub fn escape(value: &str, out: &mut Vec<u8>) {
     let special = |byte: u8| matches!(byte, b'\\' | b'"' | b'\n');
@@ -101,6 +136,20 @@ fn end_of_value(text: &[u8]) -> usize {
         at += if text[at] == b'\\' { 2 } else { 1 };
     }
     at
+}
+
+/// As [`end_of_value`] of a text that may have no end, or line feeds.
+fn end_of_foreign_value(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *text.get(at)? {
+            b'"' => return Some(at),
+            b'\n' => return None,
+            b'\\' if *text.get(at + 1)? == b'\n' => return None,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
 }
 
 fn unescape(text: &[u8]) -> String {
@@ -136,6 +185,10 @@ mod tests {
             let mut text = Vec::new();
             labels.render(&values, &mut text);
             prop_assert_eq!(labels.values(&text), values.clone());
+            prop_assert!(labels.accepts(&text) && is_rendered(&text));
+            for end in 0..text.len() {
+                prop_assert!(!labels.accepts(&text[..end]));
+            }
             let mut expected: Vec<_> = names.iter().zip(&values).map(|(n, v)| (n.to_string(), v.to_string())).collect();
             expected.sort();
             prop_assert_eq!(pairs(&text), expected);
@@ -146,6 +199,40 @@ mod tests {
             prop_assert_eq!(before.is_empty(), smaller == 0);
             prop_assert_eq!(after.is_empty(), smaller == names.len());
         }
+    }
+
+    proptest! {
+        /// Whatever is accepted can be taken apart.
+        #[test]
+        fn foreign_text_is_taken_apart_or_refused(text in "[ab=\"\\\\,\n]{0,12}") {
+            let labels = Labels::new(&["a", "b"]);
+            if labels.accepts(text.as_bytes()) {
+                prop_assert_eq!(labels.values(text.as_bytes()).len(), 2);
+                labels.split(text.as_bytes(), "aa");
+                prop_assert!(is_rendered(text.as_bytes()));
+            }
+            if is_rendered(text.as_bytes()) {
+                prop_assert_eq!(pairs(text.as_bytes()).is_empty(), text.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_text_is_refused_where_it_goes_wrong() {
+        let labels = Labels::new(&["a"]);
+        for text in
+            ["", "a", "a=", "a=\"", "a=\"x", "a=\"x\\", "a=\"x\\\"", "b=\"x\"", "a=\"x\",", "a=\"x\ny\"", "a=\"x\"\n"]
+        {
+            assert!(!labels.accepts(text.as_bytes()), "{text:?}");
+            assert!(text.is_empty() || text.starts_with('b') || !is_rendered(text.as_bytes()), "{text:?}");
+        }
+        assert!(!labels.accepts(b"a=\"\xff\"") && !is_rendered(b"a=\"\xff\""));
+        assert!(
+            is_rendered(b"")
+                && is_rendered(b"a=\"x\",b=\"\"")
+                && !is_rendered(b"a\nb=\"x\"")
+                && !is_rendered(b"=\"x\"")
+        );
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Snapshot {
     }
 
     /// Adds `count` equal values.
-    pub(super) fn add(&mut self, value: f64, count: u64) {
+    pub(crate) fn add(&mut self, value: f64, count: u64) {
         self.buckets.counts[self.layout.bucket(value)] += count;
         self.buckets.sum += value * count as f64;
         self.min = self.min.min(value);
@@ -76,7 +76,7 @@ impl Snapshot {
 
     /// Widens minimum and maximum to what the bins say: a value recorded during the copy may be in its
     /// bin and not yet in them. Nothing changes when they are those of the values in the bins.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let Tail { below, zero, above } = self.tail;
         let bins = self.bins.iter().flat_map(|(&exponent, bins)| {
             bins.iter()

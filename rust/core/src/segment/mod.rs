@@ -5,19 +5,48 @@
 //! | where every word of a file lies | [`mod@format`] |
 //! | what the log of a file says | [`record`] |
 //! | what can be wrong with it | [`damage`] |
+//! | how this process's own comes about | [`writer`] |
+//! | all processes' as one | `view`, `merged` |
+//! | what becomes of the dead | `fold` |
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod control;
 pub mod damage;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod entry;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod fold;
 pub mod format;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod image;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod index;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod inspect;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod liveness;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod map;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod members;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod merged;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod own;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod owner;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod page;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod reader;
 pub mod record;
 pub mod share_error;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod tombstones;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]

@@ -1,0 +1,251 @@
+//! One segment as others see it: its log, read as it grows.
+
+use super::damage::Damage;
+use super::format::{extent, header, hex, Content, Header, GRAIN, SUFFIX};
+use super::liveness::{is_alive, Place};
+use super::map::{Identity, Map};
+use super::record::Record;
+use crate::sync::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed},
+};
+use std::path::Path;
+
+/// How often a log that was rewritten meanwhile is read again.
+const TRIES: usize = 5;
+
+/// How many histograms in the middle of a change one look waits for.
+const PATIENCE: u32 = 3;
+
+/// A segment.
+pub(super) struct Segment {
+    map: Map,
+    header: Header,
+    alive: bool,
+    /// The header's word about the log when it was read last.
+    log: u64,
+    cursor: Cursor,
+    /// What of it could not be read, and how many times that was so.
+    damage: Option<Damage>,
+    damages: u64,
+    /// Histograms that were in the middle of a change all the while, since the last look.
+    stuck: AtomicU32,
+}
+
+/// How far the log was read.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    /// The extent; 0 before the first.
+    extent: usize,
+    /// Bytes of its records.
+    read: usize,
+    /// Bytes of all extents come by, which are never more than the file has.
+    passed: usize,
+}
+
+/// What a look at a log came by.
+pub(super) struct News {
+    /// Whether everything that was read before counts no more.
+    pub(super) anew: bool,
+    /// What is new.
+    pub(super) records: Vec<Record>,
+}
+
+impl Segment {
+    /// Opens a file; nothing when it is not there any more.
+    pub(super) fn open(path: &Path, user: u32, place: Option<&Place>) -> Result<Option<Self>, Damage> {
+        let Some(map) = Map::open(path, user)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        if map.copy(0, header::FIXED, &mut bytes).is_none() || map.length() < header::SIZE {
+            bytes.truncate(map.length());
+            Header::parse(&bytes)?;
+            return Err(Damage::Truncated);
+        }
+        let header = Header::parse(&bytes)?;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_named = name.strip_suffix(SUFFIX).is_some_and(|name| name == hex(&header.uuid));
+        // A copy under another name would count everything twice.
+        if (header.content == Content::Process) != is_named {
+            return Err(Damage::Content);
+        }
+        let alive = header.content == Content::Process && is_alive(map.file(), &header, place);
+        Ok(Some(Segment {
+            map,
+            header,
+            alive,
+            log: 0,
+            cursor: Cursor::default(),
+            damage: None,
+            damages: 0,
+            stuck: AtomicU32::new(0),
+        }))
+    }
+
+    /// Whose it is.
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Its words.
+    #[inline]
+    pub(super) fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// Which file it is.
+    pub(super) fn identity(&self) -> Identity {
+        self.map.identity()
+    }
+
+    /// Whether its owner lived at the last look.
+    #[inline]
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive
+    }
+
+    /// Whether it is that of the dead.
+    pub(super) fn is_graveyard(&self) -> bool {
+        self.header.content == Content::Graveyard
+    }
+
+    /// What is wrong with it, if anything.
+    pub(super) fn damage(&self) -> Option<Damage> {
+        self.damage
+    }
+
+    /// How often something was.
+    pub(super) fn damages(&self) -> u64 {
+        self.damages
+    }
+
+    /// The removal epoch that its owner has acted upon.
+    pub(super) fn acted(&self) -> u64 {
+        self.word(header::ACTED)
+    }
+
+    /// Records that its owner had no place for.
+    pub(super) fn faults(&self) -> u64 {
+        self.word(header::FAULTS)
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.map.word::<AtomicU64>(at).map_or(0, |word| word.load(Acquire))
+    }
+
+    /// Notes that something of it makes no sense.
+    pub(super) fn spoil(&mut self, damage: Damage) {
+        self.damage.get_or_insert(damage);
+        self.damages += 1;
+    }
+
+    /// Whether to wait for a change to end: its owner lives, and did not let us wait in vain lately.
+    pub(super) fn is_worth_waiting(&self) -> bool {
+        self.alive && self.stuck.load(Relaxed) < PATIENCE
+    }
+
+    /// A change did not end.
+    pub(super) fn waited_in_vain(&self) {
+        self.stuck.fetch_add(1, Relaxed);
+    }
+
+    /// Looks whether the owner lives and how long the file is. True when the owner has just died.
+    pub(super) fn look(&mut self, place: Option<&Place>) -> bool {
+        self.stuck.store(0, Relaxed);
+        if let Err(damage) = self.map.refresh() {
+            self.spoil(damage);
+        }
+        let lived = self.alive;
+        // The dead stay dead.
+        self.alive = lived && is_alive(self.map.file(), &self.header, place);
+        lived && !self.alive
+    }
+
+    /// Forgets how far the log was read.
+    pub(super) fn rewind(&mut self) {
+        self.log = 0;
+        self.cursor = Cursor::default();
+        (self.damage, self.damages) = (None, 0);
+    }
+
+    /// What the log says that was not read before.
+    pub(super) fn news(&mut self) -> News {
+        let mut news = News { anew: false, records: Vec::new() };
+        for _ in 0..TRIES {
+            let log = self.word(header::LOG);
+            if log != self.log {
+                news.anew = self.log != 0;
+                self.rewind();
+                self.log = log;
+                news.records.clear();
+            }
+            let (mut cursor, mut damages) = (self.cursor, Vec::new());
+            let before = news.records.len();
+            self.read_on(&mut cursor, &mut news.records, &mut damages);
+            if self.word(header::LOG) == log {
+                self.cursor = cursor;
+                for damage in damages {
+                    self.spoil(damage);
+                }
+                return news;
+            }
+            // What looked like records may have been anything else by then.
+            news.records.truncate(before);
+        }
+        // It is written anew all the time; the next look may have more luck.
+        news
+    }
+
+    fn read_on(&self, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+        if cursor.extent == 0 {
+            // The upper half counts how often the log was rewritten.
+            cursor.extent = (self.log as u32) as usize * GRAIN;
+            if cursor.extent == 0 {
+                return;
+            }
+        }
+        let mut bytes = Vec::new();
+        loop {
+            // One word, so that they belong together: an extent that has a next one grows no more.
+            let Some(first) = self.map.word::<AtomicU64>(cursor.extent + extent::NEXT) else {
+                return damages.push(Damage::Offset);
+            };
+            let first = first.load(Acquire);
+            let (next, used) = ((first as u32) as usize * GRAIN, (first >> 32) as usize);
+            if used > cursor.read {
+                let start = cursor.extent + extent::RECORDS + cursor.read;
+                if self.map.copy(start, used - cursor.read, &mut bytes).is_none() {
+                    damages.push(Damage::Offset);
+                } else {
+                    records(&bytes, out, damages);
+                }
+                cursor.read = used;
+            }
+            if next == 0 {
+                return;
+            }
+            cursor.passed = cursor.passed.saturating_add(extent::RECORDS + used);
+            if cursor.passed > self.map.length() {
+                // A chain that bites its tail.
+                return damages.push(Damage::Offset);
+            }
+            (cursor.extent, cursor.read) = (next, 0);
+        }
+    }
+}
+
+/// Reads the records that some bytes consist of. One that is damaged is skipped, as far as its length says.
+fn records(mut bytes: &[u8], out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    while !bytes.is_empty() {
+        let length = match Record::parse(bytes) {
+            Ok((record, length)) => {
+                out.push(record);
+                length
+            }
+            Err(damage) => {
+                damages.push(damage);
+                Record::length(bytes).unwrap_or(bytes.len())
+            }
+        };
+        bytes = &bytes[length..];
+    }
+}
