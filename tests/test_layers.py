@@ -52,7 +52,7 @@ CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell", "head"}),
     frozenset({"histogram", "labels", "sampling"}),
-    frozenset({"definition", "info"}),
+    frozenset({"computed", "definition", "info"}),
     frozenset({"series"}),
     frozenset({"exemplar"}),
     frozenset({"family"}),

@@ -10,11 +10,22 @@ use std::path::PathBuf;
 /// another one already; recording goes on in private memory then.
 #[pyfunction]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
-pub fn share(directory: PathBuf) -> PyResult<()> {
+pub fn share(py: Python<'_>, directory: PathBuf) -> PyResult<()> {
+    let before = writer::shared_directory();
     writer::share(&directory).map_err(|error| match error.code {
         Some(code) => PyOSError::new_err((code, error.text)),
         None => PyValueError::new_err(error.text),
-    })
+    })?;
+    if before.is_none() {
+        // The interpreter drops all metrics at its end, and that is no reason for their totals to vanish.
+        py.import("atexit")?.call_method1("register", (wrap_pyfunction!(leave_sharing, py)?,))?;
+    }
+    Ok(())
+}
+
+#[pyfunction]
+fn leave_sharing() {
+    writer::leave();
 }
 
 /// The directory that this process shares with others, or None.

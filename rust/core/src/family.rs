@@ -4,7 +4,7 @@ use crate::cell::bump;
 pub use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
-use crate::head::fresh_generation;
+use crate::head::{fresh_generation, is_leaving};
 use crate::labels::Labels;
 use crate::series::{Cells, SeriesRef};
 use crate::slab::{place_of, Block, Zeroed};
@@ -14,6 +14,7 @@ use crate::sync::{
 };
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock, Weak};
 
 global! {
@@ -62,7 +63,7 @@ pub struct Family {
     exemplars: Exemplars,
     /// Times series were removed.
     removals: AtomicU64,
-    slot: Block<Slot>,
+    slot: ManuallyDrop<Block<Slot>>,
     scope: Box<str>,
     /// How many families of this scope and name there were when this one was made.
     ordinal: u32,
@@ -122,7 +123,7 @@ impl Family {
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
             removals: AtomicU64::new(0),
-            slot: Block::new(),
+            slot: ManuallyDrop::new(Block::new()),
             scope: scope.into(),
             ordinal,
             id: AtomicU32::new(0),
@@ -145,7 +146,7 @@ impl Family {
 
     /// Where its block lies in the file; 0 in private memory.
     pub(crate) fn place(&self) -> u32 {
-        place_of(&*self.slot)
+        place_of(&**self.slot)
     }
 
     /// After a fork, in the child: every word is zero.
@@ -298,6 +299,15 @@ impl Family {
         gone.is_some()
     }
 
+    /// The generation of the series with this text; 0 when there is none.
+    pub(crate) fn generation_of(&self, wanted: &[u8]) -> u32 {
+        let table = lock(&self.table);
+        let hash = self.hasher.hash_one(wanted);
+        let position = table.index.find(hash, |&position| text(&table.series, position) == wanted);
+        let series = position.and_then(|&position| table.series[position as usize].as_ref());
+        series.map_or(0, |series| series.head().generation())
+    }
+
     /// Removes all series, in all processes that share them.
     pub fn clear(&self) {
         let gone: Vec<SeriesRef> = {
@@ -375,7 +385,12 @@ impl Family {
 
 impl Drop for Family {
     fn drop(&mut self) {
+        if is_leaving() {
+            return;
+        }
         self.list(false);
+        // SAFETY: not used again.
+        unsafe { ManuallyDrop::drop(&mut self.slot) };
     }
 }
 

@@ -2,13 +2,27 @@
 
 use crate::slab::Zeroed;
 use crate::sync::{
-    global, AtomicU32, AtomicU64,
+    global, AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Relaxed, Release},
 };
 
 global! {
     /// The latest generation given out.
     static LATEST: AtomicU32 = AtomicU32::new(0);
+}
+
+global! {
+    /// Whether this process is about to end, and takes nothing with it.
+    static LEAVING: AtomicBool = AtomicBool::new(false);
+}
+
+/// This process ends in good order: what is dropped from now on was not removed, and its totals stay.
+pub(crate) fn leave() {
+    LEAVING.store(true, Relaxed);
+}
+
+pub(crate) fn is_leaving() -> bool {
+    LEAVING.load(Relaxed)
 }
 
 /// A generation that no block has had for a very long time.

@@ -16,6 +16,7 @@
 
 pub mod cell;
 pub mod clock;
+pub mod computed;
 pub mod definition;
 pub mod encode;
 pub mod error;

@@ -1,46 +1,13 @@
 //! The families and sources of one registry, in the order of their registration.
 
+pub use crate::computed::{Computed, Sample, Value};
 use crate::error::Error;
 use crate::family::{Definition, Family};
-use crate::labels::Labels;
 use crate::reading::Reading;
 use crate::scrape::Scrape;
 use crate::sync::{lock, Mutex};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// A value as it is printed: whole counts never pass through a double.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// A count.
-    Int(u64),
-    /// Anything else.
-    Float(f64),
-}
-
-/// One line of an exposition.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// What follows the family's name, `_total` or nothing.
-    pub suffix: String,
-    /// Rendered labels, without braces.
-    pub labels: String,
-    /// The value.
-    pub value: Value,
-}
-
-/// A family whose samples were computed for one scrape.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Computed {
-    /// The name without its type's suffix.
-    pub name: String,
-    /// One line of documentation.
-    pub help: String,
-    /// `counter`, `gauge`, `histogram`, `summary`, `info`, `stateset`, `gaugehistogram` or `unknown`.
-    pub kind: String,
-    /// The samples, in the order to print.
-    pub samples: Vec<Sample>,
-}
 
 /// Families that are computed at scrape from cells recorded elsewhere. Never calls Python.
 pub trait Source: Send + Sync {
@@ -227,7 +194,7 @@ impl Registry {
             }
         }
         let failed = lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect();
-        [
+        let own = [
             (
                 "ferrometer_series_overflow",
                 "Label sets beyond a family's max_series, counted in its overflow series",
@@ -235,21 +202,21 @@ impl Registry {
             ),
             ("ferrometer_observations_refused", "Observations that were NaN and counted nowhere else", refused),
             ("ferrometer_scrape_errors", "Callbacks and collectors that raised during a scrape", failed),
-        ]
-        .into_iter()
-        .filter_map(|(name, help, rows)| self_metric(name, help, rows))
-        .collect()
+        ];
+        let own =
+            own.into_iter().filter_map(|(name, help, rows)| Computed::about("counter", [name, help, "source"], rows));
+        own.chain(scrape.faults()).collect()
     }
 
-    /// Visits everything but the families for which `leave_out` is true, and at last what the registry has
-    /// to say about itself.
+    /// Visits everything but the families for which `leave_out` is true, then what other processes have in
+    /// registries of this scope and this one has not, and at last what the registry has to say about itself.
     pub fn visit(&self, scrape: &Scrape, leave_out: &dyn Fn(&Family) -> bool, visit: &mut dyn FnMut(Visited)) {
         let mut computed = Vec::new();
         for entry in self.entries() {
             match entry {
                 Entry::Family(family) => {
                     if !leave_out(&family) {
-                        visit(Visited::Family(scrape.reading(&family)));
+                        visit(Visited::Family(&*scrape.reading(&family)));
                     }
                 }
                 Entry::Source(source) => {
@@ -258,6 +225,9 @@ impl Registry {
                 }
             }
         }
+        scrape.families(&self.scope, &|name| lock(&self.inner).names.contains_key(name), &mut |family| {
+            visit(Visited::Family(family));
+        });
         self.faults(scrape).iter().for_each(|family| visit(Visited::Computed(family)));
     }
 
@@ -265,21 +235,6 @@ impl Registry {
     pub fn names(&self) -> Vec<String> {
         lock(&self.inner).names.keys().cloned().collect()
     }
-}
-
-fn self_metric(name: &str, help: &str, rows: Vec<(String, u64)>) -> Option<Computed> {
-    let samples: Vec<Sample> = rows
-        .into_iter()
-        .filter(|&(_, count)| count > 0)
-        .map(|(source, count)| {
-            let mut labels = Vec::new();
-            Labels::new(&["source"]).render(&[&source], &mut labels);
-            let labels = String::from_utf8_lossy(&labels).into_owned();
-            Sample { suffix: "_total".into(), labels, value: Value::Int(count) }
-        })
-        .collect();
-    let computed = Computed { name: name.into(), help: help.into(), kind: "counter".into(), samples };
-    (!computed.samples.is_empty()).then_some(computed)
 }
 
 impl Inner {

@@ -3,11 +3,12 @@
 use crate::cell::{CounterCell, GaugeCell};
 use crate::clock::now;
 use crate::definition::Kind;
-use crate::head::Head;
+use crate::head::{is_leaving, Head};
 use crate::histogram::Histogram;
 use crate::info::Info;
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::AtomicUsize;
+use std::mem::ManuallyDrop;
 use triomphe::ThinArc;
 
 /// What a series records into, as it lies in the slab.
@@ -52,7 +53,7 @@ impl Cells {
 struct Owned {
     /// A word for the binding: the address of the live handle object, or zero. Never followed here.
     handle: AtomicUsize,
-    cells: Cells,
+    cells: ManuallyDrop<Cells>,
 }
 
 impl Cells {
@@ -68,8 +69,13 @@ impl Cells {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        if is_leaving() {
+            return;
+        }
         // Another process may look at the block while it becomes another series'.
         self.cells.head().end();
+        // SAFETY: not used again.
+        unsafe { ManuallyDrop::drop(&mut self.cells) };
     }
 }
 
@@ -80,7 +86,7 @@ pub struct SeriesRef(ThinArc<Owned, u8>);
 impl SeriesRef {
     /// A series with this rendered label text.
     pub(crate) fn new(cells: Cells, text: &[u8]) -> Self {
-        let owned = Owned { handle: AtomicUsize::new(0), cells };
+        let owned = Owned { handle: AtomicUsize::new(0), cells: ManuallyDrop::new(cells) };
         let series = SeriesRef(ThinArc::from_header_and_slice(owned, text));
         series.head().begin(now());
         series

@@ -1,10 +1,10 @@
 //! The one word that all processes of a directory write: how many removals there were.
 
-use super::format::{control, hex, CONTROL, CONTROL_MAGIC, ORDER, TEMPORARY, VERSION};
-use super::own::random;
+use super::format::{control, CONTROL, CONTROL_MAGIC, ORDER, VERSION};
 use super::page::Page;
+use super::unnamed::Unnamed;
 use crate::sync::Ordering::SeqCst;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -39,23 +39,15 @@ impl Control {
     }
 }
 
-/// Makes the file under another name; whoever is first gives it its own.
+/// Makes the file; whoever is first gives it its name.
 fn make(directory: &Path, path: &Path) -> io::Result<()> {
-    let temporary = directory.join(format!("{TEMPORARY}{}", hex(&random()?)));
     let mut bytes = vec![0; control::SIZE];
     bytes[control::MAGIC..][..8].copy_from_slice(&CONTROL_MAGIC);
     bytes[control::VERSION..][..4].copy_from_slice(&VERSION.to_le_bytes());
     bytes[control::ORDER..][..4].copy_from_slice(&ORDER.to_le_bytes());
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(&bytes));
-    let linked = written.and_then(|()| fs::hard_link(&temporary, path));
-    let _ = fs::remove_file(&temporary);
-    match linked {
+    let mut unnamed = Unnamed::create(directory)?;
+    unnamed.file.write_all(&bytes)?;
+    match unnamed.publish(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

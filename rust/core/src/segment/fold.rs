@@ -83,7 +83,7 @@ pub fn fold_by_steps(directory: &Path, go_on: &mut dyn FnMut(Step) -> bool) -> i
     }
     let fold = Fold::new(&view, dead, acted);
     let bytes = fold.image().ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    write(directory, &fold.uuid, &bytes, &mut step)?;
+    write(directory, &bytes, &mut step)?;
     let dead: Vec<[u8; 16]> = fold.dead.iter().map(|&(_, uuid)| uuid).collect();
     unlink(directory, &dead, &mut step)?;
     Ok(Folded::Done(dead.len()))
@@ -243,13 +243,10 @@ fn take_lock(directory: &Path) -> io::Result<Option<File>> {
 }
 
 /// Writes the new graveyard under another name, then gives it its own.
-fn write(
-    directory: &Path,
-    uuid: &[u8; 16],
-    bytes: &[u8],
-    step: &mut dyn FnMut(Step) -> io::Result<()>,
-) -> io::Result<()> {
-    let path = directory.join(format!("{TEMPORARY}{}", hex(uuid)));
+fn write(directory: &Path, bytes: &[u8], step: &mut dyn FnMut(Step) -> io::Result<()>) -> io::Result<()> {
+    // Always the same name, for there is one folder at a time; so a killed one leaves one file behind at most.
+    let path = directory.join(format!("{TEMPORARY}{GRAVEYARD}"));
+    let _ = fs::remove_file(&path);
     let written = (|| {
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;

@@ -58,6 +58,8 @@ pub mod header {
     pub const LOG: usize = 128;
     /// u64: the removal epoch that the owner has acted upon.
     pub const ACTED: usize = 136;
+    /// u64: while the owner writes down a removal, a number that this one's epoch is not below; else 0.
+    pub const REMOVING: usize = 152;
     /// u64: records that found no place.
     pub const FAULTS: usize = 144;
     /// How much the header takes.

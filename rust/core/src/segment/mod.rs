@@ -10,6 +10,8 @@
 //! | what becomes of the dead | `fold` |
 
 #[cfg(all(target_os = "linux", not(loom)))]
+mod about;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod control;
@@ -33,6 +35,8 @@ mod map;
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
+#[cfg(any(not(target_os = "linux"), loom))]
+mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod own;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -44,11 +48,14 @@ mod reader;
 pub mod record;
 pub mod share_error;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod shared;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod tombstones;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod unnamed;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]
-#[path = "nowhere.rs"]
-pub mod writer;
+pub use nowhere::{shared, view, writer};

@@ -1,23 +1,68 @@
-//! Where there are no segments.
+//! Where there are no segments: nobody shares, and there is nothing to see.
 
-use super::share_error::ShareError;
-use std::path::{Path, PathBuf};
+/// This process's own segment.
+pub mod writer {
+    use crate::segment::share_error::ShareError;
+    use std::path::{Path, PathBuf};
 
-/// Refuses.
-///
-/// # Errors
-/// Always: it takes Linux.
-pub fn share(directory: &Path) -> Result<(), ShareError> {
-    let text = format!("metrics cannot be shared in {}: that takes Linux", directory.display());
-    Err(ShareError { text, code: None })
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always: it takes Linux.
+    pub fn share(directory: &Path) -> Result<(), ShareError> {
+        let text = format!("metrics cannot be shared in {}: that takes Linux", directory.display());
+        Err(ShareError { text, code: None })
+    }
+
+    /// Nothing to do.
+    pub fn leave() {}
+
+    /// None.
+    pub fn shared_directory() -> Option<PathBuf> {
+        None
+    }
+
+    /// Nothing.
+    pub fn take_failure() -> Option<ShareError> {
+        None
+    }
 }
 
-/// None.
-pub fn shared_directory() -> Option<PathBuf> {
-    None
+/// All segments of a directory.
+pub mod view {
+    use crate::computed::Computed;
+    use crate::definition::Definition;
+    use crate::family::Family;
+
+    /// There is none.
+    pub enum View {}
+
+    impl View {
+        /// The family that a process means.
+        pub fn find(&self, _: &str, _: &Definition, _: u32) -> Option<&Family> {
+            match *self {}
+        }
+
+        /// The families of a scope.
+        pub fn families(&self, _: &str) -> std::slice::Iter<'_, &Family> {
+            match *self {}
+        }
+
+        /// What there is to say about the directory itself.
+        pub fn about(&self) -> Vec<Computed> {
+            match *self {}
+        }
+    }
 }
 
-/// Nothing.
-pub fn take_failure() -> Option<ShareError> {
-    None
+/// The view of the directory that this process shares.
+pub mod shared {
+    use super::view::View;
+
+    /// There is none.
+    pub type Shared = Box<View>;
+
+    pub(crate) fn look() -> Option<Shared> {
+        None
+    }
 }

@@ -1,88 +1,72 @@
 //! The file of this process: made under another name, locked for as long as the process lives, and shown
 //! when it is whole.
 
-use super::format::{header, hex, Content, Header, SUFFIX, TEMPORARY};
+use super::format::{header, hex, Content, Header, SUFFIX};
 use super::owner::Owner;
 use super::page::Page;
 use super::share_error::ShareError;
+use super::unnamed::Unnamed;
 use crate::clock::now;
-use crate::sync::Ordering::{Relaxed, Release};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use crate::sync::Ordering::{Relaxed, Release, SeqCst};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The file of this process.
 pub(super) struct Own {
     directory: PathBuf,
-    /// Its name now.
-    path: PathBuf,
     uuid: [u8; 16],
     /// Open, and with it the lock held, for as long as this lives.
-    file: File,
-    /// The header, mapped.
+    unnamed: Unnamed,
     header: Page,
 }
 
 impl Own {
-    /// Makes the file, which nobody looks at yet.
+    /// Makes the file, which nobody can look at yet.
     pub(super) fn create(directory: &Path) -> Result<Self, ShareError> {
-        let refuse = |error: &io::Error| refused(directory, error);
         check(directory)?;
-        let directory = directory.canonicalize().map_err(|error| refuse(&error))?;
-        let owner = Owner::current().map_err(|error| refuse(&error))?;
-        let uuid = random().map_err(|error| refuse(&error))?;
-        let path = directory.join(format!("{TEMPORARY}{}", hex(&uuid)));
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&path)
-            .map_err(|error| refuse(&error))?;
-        let head = Header {
-            uuid,
-            pid: owner.pid,
-            start: owner.start,
-            namespace: owner.namespace,
-            boot: owner.boot,
-            created: now(),
-            content: Content::Process,
-        };
-        let mut bytes = head.encode().to_vec();
-        bytes.resize(header::SIZE, 0);
-        let mapped = file.write_all(&bytes).and_then(|()| hold(&file)).and_then(|()| Page::map(&file));
-        match mapped {
-            Ok(header) => Ok(Own { directory, path, uuid, file, header }),
-            Err(error) => {
-                let _ = fs::remove_file(&path);
-                Err(refuse(&error))
-            }
-        }
+        let made = directory.canonicalize().and_then(|directory| {
+            let owner = Owner::current()?;
+            let uuid = random()?;
+            let mut unnamed = Unnamed::create(&directory)?;
+            let head = Header {
+                uuid,
+                pid: owner.pid,
+                start: owner.start,
+                namespace: owner.namespace,
+                boot: owner.boot,
+                created: now(),
+                content: Content::Process,
+            };
+            let mut bytes = head.encode().to_vec();
+            bytes.resize(header::SIZE, 0);
+            unnamed.file.write_all(&bytes)?;
+            hold(&unnamed.file)?;
+            let header = Page::map(&unnamed.file)?;
+            Ok(Own { directory, uuid, unnamed, header })
+        });
+        made.map_err(|error| refused(directory, &error))
     }
 
     /// Shows the file.
     pub(super) fn publish(&mut self) -> Result<(), ShareError> {
         let path = self.directory.join(format!("{}{SUFFIX}", hex(&self.uuid)));
-        fs::rename(&self.path, &path).map_err(|error| self.refuse(&error))?;
-        self.path = path;
-        Ok(())
+        self.unnamed.publish(&path).map_err(|error| self.refuse(&error))
     }
 
     /// Another handle of the same open file.
     pub(super) fn file(&self) -> Result<File, ShareError> {
-        self.file.try_clone().map_err(|error| self.refuse(&error))
+        self.unnamed.file.try_clone().map_err(|error| self.refuse(&error))
     }
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The file is not to be: takes it away.
+    /// The file is not to be.
     pub(super) fn refuse(&self, error: &io::Error) -> ShareError {
-        let _ = fs::remove_file(&self.path);
         refused(&self.directory, error)
     }
 
@@ -107,6 +91,11 @@ impl Own {
     /// Tells which removals this process has acted upon.
     pub(super) fn set_acted(&self, epoch: u64) {
         self.header.word(header::ACTED).store(epoch, Release);
+    }
+
+    /// Tells that a removal is being written down, whose epoch is not below this; 0 when it is.
+    pub(super) fn set_removing(&self, epoch: u64) {
+        self.header.word(header::REMOVING).store(epoch, SeqCst);
     }
 
     /// Counts a record that found no place.

@@ -7,7 +7,7 @@ use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
     AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed},
+    Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
 
@@ -116,6 +116,17 @@ impl Segment {
     /// How often something was.
     pub(super) fn damages(&self) -> u64 {
         self.damages
+    }
+
+    /// The removal epoch up to which its owner has written all of its own removals down.
+    pub(super) fn removed(&self) -> u64 {
+        let removing = self.map.word::<AtomicU64>(header::REMOVING).map_or(0, |word| word.load(SeqCst));
+        // A dead one writes no more.
+        if removing == 0 || !self.alive {
+            u64::MAX
+        } else {
+            removing - 1
+        }
     }
 
     /// The removal epoch that its owner has acted upon.

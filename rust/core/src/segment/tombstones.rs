@@ -7,6 +7,8 @@ use hashbrown::HashMap;
 #[derive(Default)]
 pub(super) struct Tombstones {
     by_family: HashMap<(Box<str>, Box<str>), Removed>,
+    /// How many there were, ever.
+    news: u64,
 }
 
 #[derive(Default)]
@@ -44,7 +46,13 @@ impl Tombstones {
         };
         let is_news = tombstone.stamp > *known;
         *known = tombstone.stamp.max(*known);
+        self.news += u64::from(is_news);
         is_news
+    }
+
+    /// How many removals were added, ever.
+    pub(super) fn news(&self) -> u64 {
+        self.news
     }
 
     /// The removals of a family.

@@ -8,8 +8,9 @@ use super::map::{identity, Identity, Map};
 use super::members::Member;
 use super::merged::MergedFamily;
 use super::reader::Segment;
+use super::tombstones::Fallen;
 use crate::family::Definition;
-use crate::sync::{AtomicU64, Ordering::Acquire};
+use crate::sync::{AtomicU64, Ordering::SeqCst};
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,6 +50,8 @@ pub struct View {
     is_for_fold: bool,
     /// Whether segments came or went since the processes got their names.
     regrouped: bool,
+    /// The removal epoch up to which all removals are known.
+    known: u64,
 }
 
 impl View {
@@ -84,7 +87,18 @@ impl View {
             unreadable: BTreeMap::new(),
             is_for_fold: false,
             regrouped: false,
+            known: 0,
         })
+    }
+
+    /// Which directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The removals of a family.
+    pub(super) fn removals(&self, scope: &str, name: &str) -> Fallen<'_> {
+        self.index.tombstones.of(scope, name)
     }
 
     /// Looks at the directory again: new segments, new records, deaths. Whatever is wrong with a file is
@@ -93,10 +107,11 @@ impl View {
         self.look_again();
     }
 
-    /// As [`refresh`](Self::refresh). Returns the removal epoch that all the living had acted upon before
-    /// their logs were read: whatever was removed up to then is known; that of all when none lives.
+    /// As [`refresh`](Self::refresh). Returns the removal epoch up to which all removals are known, and all the
+    /// living had acted upon them before their logs were read.
     pub(super) fn look_again(&mut self) -> u64 {
         self.look_at_control();
+        // Counted first, and written down afterwards: between the two, its owner says so.
         let epoch = self.epoch();
         for _ in 0..TRIES {
             let graveyard = identity(&self.graveyard());
@@ -117,12 +132,19 @@ impl View {
         if changed {
             self.index.unsettle();
         }
-        let acted = self.acted().unwrap_or(epoch);
+        let written = self.index.members.iter().map(|(_, member)| member.segment.removed());
+        self.known = written.fold(epoch, u64::min);
+        let acted = self.acted().unwrap_or(u64::MAX).min(self.known);
         self.read();
         self.index.sweep();
         self.index.settle();
-        self.forget_removals();
+        self.index.tombstones.forget(self.settled());
         acted
+    }
+
+    /// The removal epoch up to which all removals are known, and how many are, ever.
+    pub(super) fn known_removals(&self) -> (u64, u64) {
+        (self.known, self.index.tombstones.news())
     }
 
     /// The families of this scope.
@@ -201,7 +223,7 @@ impl View {
     /// How many removals there were.
     pub(super) fn epoch(&self) -> u64 {
         let word = self.control.as_ref().and_then(|map| map.word::<AtomicU64>(control::EPOCH));
-        word.map_or(0, |word| word.load(Acquire))
+        word.map_or(0, |word| word.load(SeqCst))
     }
 
     /// The removal epoch that all the living have acted upon; nothing when none lives.
@@ -346,12 +368,10 @@ impl View {
         }
     }
 
-    /// Forgets removals that everyone has acted upon: whatever comes now was made after them.
-    fn forget_removals(&mut self) {
-        let all = self.index.members.iter().map(|(_, member)| member.segment.acted());
-        if let Some(least) = all.min() {
-            self.index.tombstones.forget(least);
-        }
+    /// The removal epoch that everyone has acted upon, the graveyard included: whatever comes now was made after
+    /// those removals.
+    pub(super) fn settled(&self) -> u64 {
+        self.index.members.iter().map(|(_, member)| member.segment.acted()).min().unwrap_or(0)
     }
 
     /// The view of a folder: of the living, it has only definitions and removals.

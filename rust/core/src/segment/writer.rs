@@ -8,16 +8,20 @@ use super::format::extent;
 use super::own::Own;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::share_error::ShareError;
+use super::view::View;
 use crate::definition::Kind;
 use crate::family::{self, Audience, Family};
 use crate::fork;
+use crate::head;
 use crate::series::SeriesRef;
 use crate::slab::{self, place_of, Block};
 use crate::sync::{
     lock, AtomicU64, AtomicUsize, Mutex,
     Ordering::{Relaxed, Release},
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
@@ -41,8 +45,10 @@ struct Writer {
     control: Control,
     log: Log,
     families: u32,
-    /// Removals that not everyone has acted upon yet.
+    /// Removals of this process that not everyone has acted upon yet.
     tombstones: Vec<Tombstone>,
+    /// How many removals, by whomever, this process has acted upon.
+    news: u64,
 }
 
 /// A chain of extents, and how full the last one is.
@@ -82,6 +88,22 @@ impl Log {
         }
         self.scratch = bytes;
         placed
+    }
+
+    /// Reads it again.
+    fn for_each(&self, mut visit: impl FnMut(Record)) {
+        let mut bytes = Vec::new();
+        for extent in &self.extents {
+            bytes.clear();
+            let used = (extent[0].load(Relaxed) >> 32) as usize;
+            let words = &extent[extent::RECORDS / 8..][..used / 8];
+            bytes.extend(words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()));
+            let mut rest = &bytes[..];
+            while let Ok((record, length)) = Record::parse(rest) {
+                visit(record);
+                rest = &rest[length..];
+            }
+        }
     }
 
     fn make_room(&mut self, bytes: usize, own: &Own) -> bool {
@@ -140,6 +162,7 @@ impl Writer {
 
     /// Removes series in all processes that have them.
     fn bury(&mut self, family: &Family, text: Option<&[u8]>) {
+        self.own.set_removing(self.control.epoch() + 1);
         let tombstone = Tombstone {
             stamp: self.control.next_epoch(),
             scope: family.scope().into(),
@@ -150,7 +173,25 @@ impl Writer {
         self.tombstones.retain(|older| !tombstone.covers(older));
         WASTED.fetch_add((before - self.tombstones.len()) * SERIES, Relaxed);
         self.append(&Record::Tombstone(tombstone.clone()));
+        self.own.set_removing(0);
         self.tombstones.push(tombstone);
+    }
+
+    /// The series of this process that somebody has removed, and that are still here.
+    fn doomed(&self, view: &View) -> Vec<(Arc<Family>, Vec<u8>)> {
+        let families = family::all();
+        let by_id: HashMap<u32, &Arc<Family>> =
+            families.iter().map(|family| (family.id.load(Relaxed), family)).collect();
+        let mut doomed = Vec::new();
+        self.log.for_each(|record| {
+            let Record::Series(series) = record else { return };
+            let Some(&family) = by_id.get(&series.family) else { return };
+            let removals = view.removals(family.scope(), &family.definition().name);
+            if removals.hides(&series.text, series.stamp) && family.generation_of(&series.text) == series.generation {
+                doomed.push((family.clone(), series.text));
+            }
+        });
+        doomed
     }
 
     /// Begins the log anew, without what is gone.
@@ -264,7 +305,7 @@ fn begin(directory: &Path) -> Result<Writer, ShareError> {
     };
     own.set_acted(control.epoch());
     slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
-    let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new() };
+    let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new(), news: 0 };
     writer.everything();
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
@@ -274,9 +315,34 @@ fn begin(directory: &Path) -> Result<Writer, ShareError> {
     Ok(writer)
 }
 
+/// This process ends in good order. Its totals stay where they are, although from now on everything that
+/// records them is given back.
+pub fn leave() {
+    head::leave();
+}
+
 /// The directory that this process shares with others.
 pub fn shared_directory() -> Option<PathBuf> {
     lock(&WRITER).as_ref().map(|writer| writer.own.directory().to_owned())
+}
+
+/// Acts upon what other processes removed since this was last done, and forgets own removals that everyone
+/// has acted upon.
+pub(crate) fn catch_up(view: &View) {
+    let mut writer = lock(&WRITER);
+    let Some(writer) = &mut *writer else { return };
+    let (epoch, news) = view.known_removals();
+    if news != writer.news {
+        for (family, text) in writer.doomed(view) {
+            family.remove_here(&text);
+        }
+        writer.news = news;
+    }
+    writer.own.set_acted(epoch);
+    let settled = view.settled();
+    let before = writer.tombstones.len();
+    writer.tombstones.retain(|tombstone| tombstone.stamp > settled);
+    WASTED.fetch_add((before - writer.tombstones.len()) * SERIES, Relaxed);
 }
 
 /// Why this process, the child of one that shares, does not; once.

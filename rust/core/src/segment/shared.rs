@@ -1,0 +1,37 @@
+//! The view of the directory that this process shares, kept from one scrape to the next.
+
+use super::fold::fold;
+use super::view::View;
+use super::writer;
+use crate::sync::{lock, Mutex, MutexGuard};
+use std::ops::Deref;
+
+static VIEW: Mutex<Option<View>> = Mutex::new(None);
+
+/// The view, while somebody looks at it.
+pub struct Shared(MutexGuard<'static, Option<View>>);
+
+impl Deref for Shared {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        self.0.as_ref().expect("made before it was given out")
+    }
+}
+
+/// Looks at all processes; nothing when this one shares with none. Who died is folded into the graveyard, and
+/// what others removed is removed here, too.
+pub(crate) fn look() -> Option<Shared> {
+    let directory = writer::shared_directory()?;
+    let mut view = lock(&VIEW);
+    if view.as_ref().is_none_or(|view| view.directory() != directory) {
+        *view = View::open(&directory).ok();
+    }
+    let known = view.as_mut()?;
+    known.refresh();
+    writer::catch_up(known);
+    if known.is_fold_due() && fold(&directory).is_ok() {
+        known.refresh();
+    }
+    Some(Shared(view))
+}
