@@ -1,0 +1,235 @@
+//! The registry of this very process as a source.
+
+use crate::exposition::{Exposition, Format};
+use crate::names::restrict;
+use crate::numbers::{Numbers, Requests};
+use ferrometer_core::clock::Clock;
+use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::family::Family;
+use ferrometer_core::histogram::Snapshot;
+use ferrometer_core::labels::pairs;
+use ferrometer_core::registry::{names_of, Registry};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+
+/// The native families of a registry, and its sources. Collectors written in Python are not in it, nor
+/// families with names that the text formats cannot write plainly.
+pub struct Local {
+    /// What `/metrics` shows.
+    pub registry: Arc<Registry>,
+    /// Where the JSON's numbers that are not about requests are, and what their names begin with.
+    pub figures: (Arc<Registry>, String),
+}
+
+impl Exposition for Local {
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>) {
+        Clock::get().calibrate();
+        let unasked = |family: &Family| {
+            names.is_some_and(|names| !names_of(family.definition()).iter().any(|name| names.contains(name)))
+        };
+        let leave_out = |family: &Family| unasked(family) || !is_plain(family);
+        let format = match format {
+            Format::Protobuf => {
+                return protobuf::encode(&self.registry, &leave_out, names, protobuf::NATIVE_BUCKETS, out);
+            }
+            Format::Text => text::Format::Prometheus,
+            Format::OpenMetrics => text::Format::OpenMetrics,
+        };
+        match names {
+            None => text::encode(&self.registry, format, &leave_out, out),
+            Some(names) => {
+                let mut whole = Vec::new();
+                text::encode(&self.registry, format, &leave_out, &mut whole);
+                restrict(&whole, names, out);
+            }
+        }
+        if format == text::Format::OpenMetrics {
+            out.extend_from_slice(text::END);
+        }
+    }
+
+    fn numbers(&self) -> Numbers {
+        Clock::get().calibrate();
+        let mut numbers = Numbers::default();
+        let (registry, prefix) = &self.figures;
+        numbers.read(prefix, |name| value(registry, name));
+        numbers.requests = self.requests();
+        numbers.uptime_seconds = self.uptime();
+        numbers
+    }
+}
+
+impl Local {
+    /// Of the families that the middleware records. Requests may go on meanwhile, so the total may be a few
+    /// behind the durations.
+    fn requests(&self) -> Requests {
+        let (mut total, mut failed) = (0, 0);
+        self.each("http_requests", |family| {
+            family.for_each(|series| {
+                let (count, _) = series.counter().parts();
+                total += count;
+                if status(series.text()).is_some_and(|status| status.starts_with('5')) {
+                    failed += count;
+                }
+            });
+        });
+        let mut durations: Option<Snapshot> = None;
+        self.each("http_request_duration_seconds", |family| {
+            family.for_each(|series| {
+                let snapshot = series.histogram().snapshot();
+                match &mut durations {
+                    Some(sum) => sum.merge(&snapshot),
+                    None => durations = Some(snapshot),
+                }
+            });
+        });
+        let mut requests = Requests { total, failed, ..Requests::default() };
+        if total > 0 {
+            requests.success_rate = 100.0 * (total - failed) as f64 / total as f64;
+        }
+        if let Some(durations) = durations.filter(|durations| durations.count() > 0) {
+            let [p50, p95, p99] = QUANTILES.map(|q| durations.quantile(q) * 1e3);
+            requests.milliseconds = [p50, p95, p99, durations.buckets.sum / durations.count() as f64 * 1e3];
+        }
+        #[expect(clippy::cast_sign_loss, reason = "clamped to zero before")]
+        let in_flight = value(&self.registry, IN_FLIGHT).unwrap_or(0.0).max(0.0) as u64;
+        Requests { in_flight, ..requests }
+    }
+
+    /// Since the middleware was made, whose gauge is as old.
+    fn uptime(&self) -> f64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let mut created = now;
+        self.each(IN_FLIGHT, |family| family.for_each(|series| created = series.created()));
+        (now - created).max(0.0)
+    }
+
+    /// The middleware's family of this name; an application's own that is called alike is not meant.
+    fn each(&self, name: &str, read: impl FnOnce(&Family)) {
+        let kind = match name {
+            "http_requests" => "counter",
+            IN_FLIGHT => "gauge",
+            _ => "histogram",
+        };
+        if let Some(family) = self.registry.find(name).filter(|family| family.definition().kind.name() == kind) {
+            read(&family);
+        }
+    }
+}
+
+const IN_FLIGHT: &str = "http_requests_in_flight";
+
+/// The value of the only series of a counter or gauge without labels.
+fn value(registry: &Registry, name: &str) -> Option<f64> {
+    let family = registry.find(name).filter(|family| family.definition().name == name)?;
+    if !family.definition().labels.is_empty() {
+        return None;
+    }
+    let mut value = None;
+    match family.definition().kind.name() {
+        "counter" => family.for_each(|series| value = Some(series.counter().get())),
+        "gauge" => family.for_each(|series| value = Some(series.gauge().get())),
+        _ => {}
+    }
+    value
+}
+
+/// The value of the label `status`.
+fn status(labels: &[u8]) -> Option<String> {
+    pairs(labels).into_iter().find(|(name, _)| name == "status").map(|(_, value)| value)
+}
+
+/// Whether the text formats write its names without quotes and escapes.
+fn is_plain(family: &Family) -> bool {
+    let definition = family.definition();
+    let plain = is_name(&definition.name) && definition.labels.iter().all(|label| is_label(label));
+    match definition.kind.name() {
+        // Its name is a label, too.
+        "stateset" => plain && is_label(&definition.name),
+        "info" if plain => {
+            let mut all = true;
+            family.for_each(|series| {
+                let own = series.info().unwrap_or_default();
+                all &= pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
+            });
+            all
+        }
+        _ => plain,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    is_label(&name.replace(':', "_"))
+}
+
+fn is_label(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrometer_core::family::{Definition, Kind};
+
+    fn counter(registry: &Registry, name: &str, labels: &[&str], values: &[&str]) {
+        let definition = Definition {
+            name: name.into(),
+            help: "Help".into(),
+            unit: String::new(),
+            kind: Kind::Counter,
+            labels: labels.iter().map(|&label| label.into()).collect(),
+            max_series: 10,
+        };
+        registry.family(definition).unwrap().series(values).unwrap().counter().inc();
+    }
+
+    fn told(local: &Local, format: Format, names: &[&str]) -> String {
+        let names: BTreeSet<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut out = Vec::new();
+        local.write(format, Some(&names).filter(|names| !names.is_empty()), &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn odd_names_are_left_out_of_every_format() {
+        let registry = Arc::new(Registry::new());
+        counter(&registry, "plain:a", &["l"], &["ö"]);
+        counter(&registry, "odd.name", &[], &[]);
+        counter(&registry, "odd_label", &["a.b"], &["c"]);
+        let local = Local { figures: (registry.clone(), String::new()), registry };
+        for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+            let told = told(&local, format, &[]);
+            assert!(told.contains("plain:a") && !told.contains("odd"), "{told}");
+        }
+    }
+
+    #[test]
+    fn names_restrict_every_format() {
+        let registry = Arc::new(Registry::new());
+        counter(&registry, "a", &["l"], &["x"]);
+        counter(&registry, "b", &[], &[]);
+        let local = Local { figures: (registry.clone(), String::new()), registry };
+        let text = "# HELP a_total Help\n# TYPE a_total counter\na_total{l=\"x\"} 1.0\n";
+        assert_eq!(told(&local, Format::Text, &["a_total"]), text);
+        let open = told(&local, Format::OpenMetrics, &["b_total"]);
+        assert_eq!(open, "# HELP b Help\n# TYPE b counter\nb_total 1.0\n# EOF\n");
+        let protobuf = told(&local, Format::Protobuf, &["a_total"]);
+        assert!(protobuf.contains("a_total") && !protobuf.contains("b_total"), "{protobuf}");
+    }
+
+    #[test]
+    fn requests_are_counted_by_status() {
+        let registry = Arc::new(Registry::new());
+        for status in ["200", "500", "404", "503"] {
+            counter(&registry, "http_requests", &["method", "endpoint", "status"], &["GET", "/status=\"5\"", status]);
+        }
+        let local = Local { figures: (registry.clone(), String::new()), registry };
+        let Requests { total, failed, success_rate, .. } = local.numbers().requests;
+        assert_eq!((total, failed), (4, 2));
+        assert!((success_rate - 50.0).abs() < 1e-9);
+    }
+}
