@@ -37,7 +37,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"metrics"}),
     frozenset({"gpu_stats"}),
     frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
-    frozenset({"endpoints"}),
+    frozenset({"endpoints", "serving"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
     frozenset({"startup"}),

@@ -20,6 +20,7 @@ __all__ = [
     "Info",
     "Metric",
     "MetricsMiddleware",
+    "MetricsServer",
     "Registry",
     "Summary",
     "__version__",
@@ -282,6 +283,43 @@ def write_requests(
     """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
     format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
     is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
+
+@final
+class MetricsServer:
+    """A thread that serves a registry on a port of its own and never takes the GIL.
+
+    Raises OSError when it cannot listen there, ValueError for a malformed network.
+    """
+
+    def __new__(
+        cls,
+        registry: Registry,
+        host: str,
+        port: int,
+        *,
+        tokens: Sequence[bytes] | None = None,
+        user: tuple[bytes, bytes] | None = None,
+        networks: Sequence[tuple[str, int]] | None = None,
+        figures: Registry | None = None,
+        prefix: str = "",
+    ) -> Self:
+        """Secrets are SHA-256 digests; networks an address and the length of its prefix. The JSON's numbers
+        that are not about requests are in ``figures``, their names begin with ``prefix``."""
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: not once it is stopped, nor in a forked child."""
+
+    def stop(self) -> None:
+        """Ends the thread and waits for it; the GIL is released meanwhile."""
 
 # Several workers.
 

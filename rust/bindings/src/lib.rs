@@ -7,6 +7,7 @@
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
+//! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
@@ -28,6 +29,7 @@ mod raw;
 mod registry;
 mod remote_write;
 mod samples;
+mod server;
 mod sharing;
 
 use pyo3::exceptions::PyImportError;
@@ -52,6 +54,8 @@ mod _core {
     use super::remote_write::write_requests;
     #[pymodule_export]
     use super::sharing::{share, shared_directory, sharing_failure};
+    #[pymodule_export]
+    use super::server::MetricsServer;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -30,10 +30,8 @@ pub fn choose(accept: Option<&str>) -> Choice {
             let pairs = parameters.iter().rev().filter_map(|pair| pair.split_once('='));
             pairs.into_iter().find(|&(known, _)| known == name).map_or("", |(_, value)| value)
         };
-        let quality = match parameters.iter().any(|pair| pair.starts_with("q=")) {
-            true => parameter("q").trim().parse().unwrap_or(f64::NAN),
-            false => 1.0,
-        };
+        let given = parameters.iter().any(|pair| pair.starts_with("q="));
+        let quality = if given { parameter("q").trim().parse().unwrap_or(f64::NAN) } else { 1.0 };
         let sensible = best.0 < quality && quality <= 1.0; // NaN is neither
         if let (true, Some(choice)) = (sensible, offer(&media, &parameter)) {
             best = (quality, choice);

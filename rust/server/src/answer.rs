@@ -111,8 +111,7 @@ impl Answers {
 
     fn response(&self, told: Told, head: bool) -> Response<Whole> {
         let length = HeaderValue::from(told.body.len());
-        let mut response =
-            Response::new(if head { Whole::empty() } else { Whole::new(told.body, &self.unsent) });
+        let mut response = Response::new(if head { Whole::empty() } else { Whole::new(told.body, &self.unsent) });
         response.headers_mut().extend(told.headers);
         response.headers_mut().insert(CONTENT_LENGTH, length); // also of a HEAD
         response

@@ -47,7 +47,6 @@ pub struct Numbers {
 impl Numbers {
     /// Takes what is not about requests from metrics without labels of these names; `value` knows them.
     pub fn read(&mut self, prefix: &str, value: impl Fn(&str) -> Option<f64>) {
-        let Numbers { uptime_seconds: _, requests: _, .. } = self;
         for (name, place) in [
             ("gpu_instances_active", &mut self.gpu_instances_active),
             ("gpu_cost", &mut self.gpu_cost_total),

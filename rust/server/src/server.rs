@@ -180,10 +180,12 @@ async fn next(
             return Poll::Ready(Event::Stop);
         }
         let mut address = None;
-        let come = Kept::poll(|| listener.poll_accept(context).map_ok(|(stream, from)| {
-            address = Some(from);
-            stream
-        }));
+        let come = Kept::poll(|| {
+            listener.poll_accept(context).map_ok(|(stream, from)| {
+                address = Some(from);
+                stream
+            })
+        });
         match (come, address) {
             (Poll::Ready(Ok(stream)), Some(address)) => return Poll::Ready(Event::Come(stream, address)),
             (Poll::Ready(_), _) => return Poll::Ready(Event::Failed),

@@ -1,0 +1,164 @@
+"""``serve_metrics()``: a port of its own, served by a native thread that never takes the GIL.
+
+Requests to the application and scrapes do not wait for each other: a scrape is answered while Python code
+computes, and no Python code runs for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TypeAlias
+
+from . import _core
+from .access import Access, Network
+from .registry import REGISTRY, CollectorRegistry
+from .stats import SYSTEM_SECONDS, ServiceStats
+from .system import Every
+
+Auth: TypeAlias = "str | Sequence[str]"
+
+# A server goes on until it is stopped, whether or not anybody keeps it.
+_serving: set[MetricsServer] = set()
+
+
+def serve_metrics(
+    port: int = 9090,
+    addr: str = "127.0.0.1",
+    *,
+    registry: CollectorRegistry = REGISTRY,
+    auth: Auth | None = None,
+    allow: str | Iterable[str | Network] | None = None,
+    stats: ServiceStats | None = None,
+    refresh: float | None = SYSTEM_SECONDS,
+) -> MetricsServer:
+    """Serves a registry on a port of its own, until ``stop()`` or the end of the process.
+
+    ``/metrics`` answers as the application's own endpoint does: text, OpenMetrics or protobuf, gzip,
+    ``name[]``. ``/stats``, ``/polling`` and ``/monitor`` tell the numbers, without the health, and ``/live``
+    says that the process is there. HEAD works everywhere.
+
+    The thread never takes the GIL, so collectors written in Python are not shown (``process_*``, ``python_*``
+    and whatever was given to ``registry.register``), nor are ``target_info`` and metrics whose names need
+    quotes. Ferrometer's own background collectors write to metrics and are shown. Functions of
+    ``set_function`` run in the background, every ``refresh`` seconds, and scrapes tell what they told last;
+    ``None`` leaves that to the scrapes of the application's own endpoint.
+
+    A fork closes the port in the child; the parent goes on. A child may serve on a port of its own.
+
+    :param port: 0 takes any free one; see ``MetricsServer.port``.
+    :param addr: the address to listen on. Only this machine reaches the default; ``"0.0.0.0"`` and ``"::"``
+        are all addresses, and then ``auth`` or ``allow`` should be given.
+    :param auth: a bearer token, a list of them, or a tuple ``(user, password)``. Not a callable, which
+        would be Python code.
+    :param allow: networks such as ``["10.0.0.0/8", "127.0.0.1"]``; None is everybody.
+    :param stats: whose GPU, database, cache and system numbers the JSON tells: ``instrument(app).stats``.
+    :param refresh: seconds, greater than 0.
+
+    Raises OSError when the port is taken or may not be used, ValueError and TypeError for wrong arguments.
+    """
+    native = getattr(registry, "_native", None)
+    if not isinstance(native, _core.Registry):
+        raise TypeError(
+            f"registry must be a ferrometer.CollectorRegistry, not {type(registry).__name__};"
+            f" for others there is ferrometer.start_http_server"
+        )
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port must be an int, not {type(port).__name__}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, not {port}")
+    if refresh is not None and not refresh > 0:
+        raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
+    rules = Access(auth, allow).rules()
+    figures, prefix = stats.figures() if stats is not None else (registry, "")
+    core = _core.MetricsServer(
+        native,
+        addr,
+        port,
+        tokens=rules.tokens,
+        user=rules.user,
+        networks=rules.networks,
+        figures=figures._native,
+        prefix=prefix,
+    )
+    return MetricsServer(core, _Readings(registry, stats, refresh))
+
+
+class MetricsServer:
+    """What ``serve_metrics()`` started; leaving a ``with`` block stops it."""
+
+    __slots__ = ("__weakref__", "_core", "_readings")
+
+    def __init__(self, core: _core.MetricsServer, readings: _Readings) -> None:
+        self._core = core
+        self._readings = readings
+        _serving.add(self)
+        readings.start()
+
+    @property
+    def port(self) -> int:
+        """The port, also where 0 was asked for."""
+        return self._core.port
+
+    @property
+    def url(self) -> str:
+        """The address for a browser on this machine, without a path: ``http://127.0.0.1:9090``."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._core.host, self._core.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: not after ``stop()``, nor in a forked child."""
+        return self._core.running
+
+    def stop(self) -> None:
+        """Closes the port and waits for the thread to end; half a second for answers on their way.
+
+        Nothing happens the second time, nor in a forked child.
+        """
+        self._readings.stop()
+        self._core.stop()
+        _serving.discard(self)
+
+    def __enter__(self) -> MetricsServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<MetricsServer {self.url}{'' if self.running else ', stopped'}>"
+
+
+class _Readings:
+    """What only Python can tell, told to the metrics again and again."""
+
+    def __init__(
+        self, registry: CollectorRegistry, stats: ServiceStats | None, seconds: float | None
+    ) -> None:
+        self._registry = registry
+        self._stats = stats
+        self._background = Every(seconds, self.read) if seconds is not None else None
+
+    def start(self) -> None:
+        if self._background is not None:
+            self.read()  # nothing is to be zero until the first time has come
+            self._background.start()
+
+    def stop(self) -> None:
+        if self._background is not None:
+            self._background.stop()
+
+    def read(self) -> None:
+        if self._stats is not None:
+            self._stats.system.read()
+        self._registry._refresh()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for server in list(_serving):
+        server.stop()
