@@ -104,7 +104,7 @@ class MetricsServer:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, without a path: ``http://127.0.0.1:9090``."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._core.host, self._core.host)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._core.host, self._core.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property

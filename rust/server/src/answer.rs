@@ -74,7 +74,7 @@ impl Answers {
         if let Some(challenge) = self.access.challenge(request.headers()).filter(|_| guarded) {
             return with(refusal(StatusCode::UNAUTHORIZED), WWW_AUTHENTICATE, challenge);
         }
-        if self.unsent.bytes() > MOST_UNSENT {
+        if guarded && self.unsent.bytes() > MOST_UNSENT {
             return with(refusal(StatusCode::SERVICE_UNAVAILABLE), RETRY_AFTER, "1");
         }
         let told = match path {
@@ -130,6 +130,7 @@ fn json(body: String) -> Told {
 fn refusal(status: StatusCode) -> Response<Whole> {
     let mut response = Response::new(Whole::empty());
     *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0")); // also of a HEAD
     response
 }
 
