@@ -93,6 +93,7 @@ for n in range(FORKS):
         print(f"the child of fork {n} ended with {status}", flush=True)
         os._exit(1)
 print("done", flush=True)
+sys.stdin.readline()
 """
 
 
@@ -120,4 +121,5 @@ def test_forks_while_it_is_scraped() -> None:
             for scraper in scrapers:
                 scraper.join()
         assert failed == []
+        program.tell()
         assert program.wait() == 0

@@ -53,9 +53,9 @@ mod _core {
     #[pymodule_export]
     use super::remote_write::write_requests;
     #[pymodule_export]
-    use super::sharing::{share, shared_directory, sharing_failure};
-    #[pymodule_export]
     use super::server::MetricsServer;
+    #[pymodule_export]
+    use super::sharing::{share, shared_directory, sharing_failure};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

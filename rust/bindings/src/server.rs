@@ -74,10 +74,10 @@ impl MetricsServer {
 }
 
 impl MetricsServer {
-    fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, _kept: Kept) -> PyResult<Self> {
+    fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, kept: Kept) -> PyResult<Self> {
         let (host, port) = (options.host.clone(), options.port);
         let server = py.detach(|| Server::start(options, source)).map_err(|error| refused(&error, &host, port))?;
-        Ok(MetricsServer { address: server.address(), server: Mutex::new(Some(server)), _kept })
+        Ok(MetricsServer { address: server.address(), server: Mutex::new(Some(server)), _kept: kept })
     }
 }
 

@@ -6,7 +6,7 @@
 //! | which path answers what | [`answer`] |
 //! | who may read | [`access`] |
 //! | which format, and of which samples | [`accept`], [`names`] |
-//! | the numbers as JSON | [`numbers`] |
+//! | the numbers as JSON, and where they are from | [`numbers`], [`requests`], [`look`] |
 //! | the thread, its start and end, slow clients | [`server`], [`connections`], [`io`] |
 //! | what a fork does with the sockets | [`kept`] |
 //!
@@ -25,8 +25,10 @@ pub mod exposition;
 pub mod io;
 pub mod kept;
 pub mod local;
+pub mod look;
 pub mod names;
 pub mod numbers;
+pub mod requests;
 pub mod server;
 
 pub use access::{Access, Network, Secrets};

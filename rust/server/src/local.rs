@@ -2,18 +2,18 @@
 
 use crate::exposition::{Exposition, Format};
 use crate::names::restrict;
-use crate::numbers::{Numbers, Requests};
+use crate::numbers::Numbers;
+use crate::requests::{Requests, IN_FLIGHT};
 use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::histogram::Snapshot;
 use ferrometer_core::labels::pairs;
+use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{names_of, Registry};
+use ferrometer_core::scrape::Scrape;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// The native families of a registry, and its sources. Collectors written in Python are not in it, nor
 /// families with names that the text formats cannot write plainly.
@@ -53,93 +53,34 @@ impl Exposition for Local {
 
     fn numbers(&self) -> Numbers {
         Clock::get().calibrate();
-        let mut numbers = Numbers::default();
-        let (registry, prefix) = &self.figures;
-        numbers.read(prefix, |name| value(registry, name));
-        numbers.requests = self.requests();
-        numbers.uptime_seconds = self.uptime();
+        let scrape = Scrape::begin();
+        let (figures, prefix) = &self.figures;
+        let mut numbers = Numbers {
+            uptime_seconds: self.uptime(),
+            requests: Requests::read(&|name, read| look(&self.registry, &scrape, name, read)),
+            ..Numbers::default()
+        };
+        numbers.read(prefix, &|name, read| look(figures, &scrape, name, read));
         numbers
     }
 }
 
 impl Local {
-    /// Of the families that the middleware records. Requests may go on meanwhile, so the total may be a few
-    /// behind the durations.
-    fn requests(&self) -> Requests {
-        let (mut total, mut failed) = (0, 0);
-        self.each("http_requests", |family| {
-            family.for_each(|series| {
-                let (count, _) = series.counter().parts();
-                total += count;
-                if status(series.text()).is_some_and(|status| status.starts_with('5')) {
-                    failed += count;
-                }
-            });
-        });
-        let mut durations: Option<Snapshot> = None;
-        self.each("http_request_duration_seconds", |family| {
-            family.for_each(|series| {
-                let snapshot = series.histogram().snapshot();
-                match &mut durations {
-                    Some(sum) => sum.merge(&snapshot),
-                    None => durations = Some(snapshot),
-                }
-            });
-        });
-        let mut requests = Requests { total, failed, ..Requests::default() };
-        if total > 0 {
-            requests.success_rate = 100.0 * (total - failed) as f64 / total as f64;
-        }
-        if let Some(durations) = durations.filter(|durations| durations.count() > 0) {
-            let [p50, p95, p99] = QUANTILES.map(|q| durations.quantile(q) * 1e3);
-            requests.milliseconds = [p50, p95, p99, durations.buckets.sum / durations.count() as f64 * 1e3];
-        }
-        #[expect(clippy::cast_sign_loss, reason = "clamped to zero before")]
-        let in_flight = value(&self.registry, IN_FLIGHT).unwrap_or(0.0).max(0.0) as u64;
-        Requests { in_flight, ..requests }
-    }
-
-    /// Since the middleware was made, whose gauge is as old.
+    /// Since the middleware was made in this process; its gauge is as old.
     fn uptime(&self) -> f64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let mut created = now;
-        self.each(IN_FLIGHT, |family| family.for_each(|series| created = series.created()));
+        if let Some(family) = self.registry.find(IN_FLIGHT) {
+            family.for_each(|series| created = series.created());
+        }
         (now - created).max(0.0)
     }
-
-    /// The middleware's family of this name; an application's own that is called alike is not meant.
-    fn each(&self, name: &str, read: impl FnOnce(&Family)) {
-        let kind = match name {
-            "http_requests" => "counter",
-            IN_FLIGHT => "gauge",
-            _ => "histogram",
-        };
-        if let Some(family) = self.registry.find(name).filter(|family| family.definition().kind.name() == kind) {
-            read(&family);
-        }
-    }
 }
 
-const IN_FLIGHT: &str = "http_requests_in_flight";
-
-/// The value of the only series of a counter or gauge without labels.
-fn value(registry: &Registry, name: &str) -> Option<f64> {
-    let family = registry.find(name).filter(|family| family.definition().name == name)?;
-    if !family.definition().labels.is_empty() {
-        return None;
+fn look(registry: &Registry, scrape: &Scrape, name: &str, read: &mut dyn FnMut(&dyn Reading)) {
+    if let Some(family) = registry.find(name) {
+        read(scrape.reading(&family));
     }
-    let mut value = None;
-    match family.definition().kind.name() {
-        "counter" => family.for_each(|series| value = Some(series.counter().get())),
-        "gauge" => family.for_each(|series| value = Some(series.gauge().get())),
-        _ => {}
-    }
-    value
-}
-
-/// The value of the label `status`.
-fn status(labels: &[u8]) -> Option<String> {
-    pairs(labels).into_iter().find(|(name, _)| name == "status").map(|(_, value)| value)
 }
 
 /// Whether the text formats write its names without quotes and escapes.
@@ -152,7 +93,7 @@ fn is_plain(family: &Family) -> bool {
         "info" if plain => {
             let mut all = true;
             family.for_each(|series| {
-                let own = series.info().unwrap_or_default();
+                let own = series.info().get().unwrap_or_default();
                 all &= pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
             });
             all

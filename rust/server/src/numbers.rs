@@ -1,27 +1,8 @@
 //! The numbers of the JSON endpoints, called as `ferrometer.stats` calls them.
 
+use crate::look::{value, Look};
+use crate::requests::Requests;
 use std::fmt::Write;
-
-/// The requests of the middleware.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Requests {
-    /// Requests served.
-    pub total: u64,
-    /// Of those, answered with 5xx.
-    pub failed: u64,
-    /// Being served now.
-    pub in_flight: u64,
-    /// Percent that did not fail; 100 when there were none.
-    pub success_rate: f64,
-    /// p50, p95, p99 and mean duration in milliseconds; zeros when nothing was timed.
-    pub milliseconds: [f64; 4],
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Requests { total: 0, failed: 0, in_flight: 0, success_rate: 100.0, milliseconds: [0.0; 4] }
-    }
-}
 
 /// Every number, once. What nobody has told is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -45,8 +26,8 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Takes what is not about requests from metrics without labels of these names; `value` knows them.
-    pub fn read(&mut self, prefix: &str, value: impl Fn(&str) -> Option<f64>) {
+    /// Takes what is not about requests from metrics whose names are these behind a prefix.
+    pub fn read(&mut self, prefix: &str, look: Look<'_>) {
         for (name, place) in [
             ("gpu_instances_active", &mut self.gpu_instances_active),
             ("gpu_cost", &mut self.gpu_cost_total),
@@ -62,8 +43,8 @@ impl Numbers {
             ("memory_heap_alloc_mb", &mut self.memory_heap_alloc_mb),
             ("gc", &mut self.gc),
         ] {
-            // JSON carries neither NaN nor infinity.
-            *place = value(&format!("{prefix}{name}")).filter(|value| value.is_finite()).unwrap_or(0.0);
+            let value = value(look, &format!("{prefix}{name}"));
+            *place = if value.is_finite() { value } else { 0.0 }; // JSON carries neither NaN nor infinity
         }
     }
 
@@ -163,6 +144,9 @@ pub fn timestamp(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferrometer_core::family::{Definition, Kind};
+    use ferrometer_core::mode::Mode;
+    use ferrometer_core::registry::Registry;
 
     #[test]
     fn days_are_those_of_the_calendar() {
@@ -180,20 +164,36 @@ mod tests {
 
     #[test]
     fn numbers_that_json_cannot_carry_are_zero() {
+        let registry = Registry::new();
+        for (name, value) in [
+            ("x_cache_hits", 3.0),
+            ("x_cache_misses", 1.0),
+            ("x_memory_heap_alloc_mb", f64::NAN),
+            ("x_goroutines", f64::INFINITY),
+            ("x_db_connections_idle", -2.7),
+            ("gpu_instances_active", 9.0),
+        ] {
+            gauge(&registry, name, value);
+        }
         let mut numbers = Numbers::default();
-        numbers.read("x_", |name| match name {
-            "x_cache_hits" => Some(3.0),
-            "x_cache_misses" => Some(1.0),
-            "x_gpu_cost" => Some(f64::NAN),
-            "x_db_queries" => Some(f64::INFINITY),
-            "x_db_connections_idle" => Some(-2.7),
-            _ => None,
-        });
+        numbers.read("x_", &|name, read| registry.find(name).iter().for_each(|family| read(&**family)));
         let polling = "{\"timestamp\":\"t\",\"metrics\":{\"requests_in_flight\":0,\"active_gpu_instances\":0,\
             \"db_connections_active\":0,\"cache_hit_rate\":75.0}}";
         assert_eq!(numbers.polling("t"), polling);
         let stats = numbers.stats();
-        assert!(stats.contains("\"total_cost_usd\":0.0,") && stats.contains("\"queries_total\":0,"), "{stats}");
+        assert!(stats.contains("\"goroutines\":0,\"heap_alloc_mb\":0,"), "{stats}");
         assert!(stats.contains("\"connections_idle\":-2,"), "{stats}");
+    }
+
+    fn gauge(registry: &Registry, name: &str, value: f64) {
+        let definition = Definition {
+            name: name.into(),
+            help: "Help".into(),
+            unit: String::new(),
+            kind: Kind::Gauge(Mode::default()),
+            labels: Vec::new(),
+            max_series: 10,
+        };
+        registry.family(definition).unwrap().series(&[]).unwrap().gauge().set(value);
     }
 }
