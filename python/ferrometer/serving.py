@@ -7,15 +7,25 @@ computes, and no Python code runs for it.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterable, Sequence
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 from . import _core
 from .access import Access, Network
+from .collectors.lease import Lease
 from .registry import REGISTRY, CollectorRegistry
 from .stats import SYSTEM_SECONDS, ServiceStats
 from .system import Every
+
+_log = logging.getLogger("ferrometer")
+
+# How often a worker that stands by looks whether the port is free.
+_TURN_SECONDS = 1.0
 
 Auth: TypeAlias = "str | Sequence[str]"
 
@@ -47,6 +57,10 @@ def serve_metrics(
 
     A fork closes the port in the child; the parent goes on. A child may serve on a port of its own.
 
+    Where workers share their metrics, all of them may call this with one port: one serves what all have
+    recorded, the others stand by (``running`` is false), and when it is gone another takes the port over
+    within a second or two.
+
     :param port: 0 takes any free one; see ``MetricsServer.port``.
     :param addr: the address to listen on. Only this machine reaches the default; ``"0.0.0.0"`` and ``"::"``
         are all addresses, and then ``auth`` or ``allow`` should be given.
@@ -72,7 +86,8 @@ def serve_metrics(
         raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
     rules = Access(auth, allow).rules()
     figures, prefix = stats.figures() if stats is not None else (registry, "")
-    core = _core.MetricsServer(
+    start = partial(
+        _core.MetricsServer,
         native,
         addr,
         port,
@@ -82,43 +97,49 @@ def serve_metrics(
         figures=figures._native,
         prefix=prefix,
     )
-    return MetricsServer(core, _Readings(registry, stats, refresh))
+    shared = _core.shared_directory()
+    turn = Lease(shared / "leases", f"serve {addr} {port}") if shared is not None and port else None
+    return MetricsServer(_Port(addr, port, start, turn), _Readings(registry, stats, refresh))
 
 
 class MetricsServer:
     """What ``serve_metrics()`` started; leaving a ``with`` block stops it."""
 
-    __slots__ = ("__weakref__", "_core", "_readings")
+    __slots__ = ("__weakref__", "_port", "_process", "_readings")
 
-    def __init__(self, core: _core.MetricsServer, readings: _Readings) -> None:
-        self._core = core
+    def __init__(self, port: _Port, readings: _Readings) -> None:
+        self._port = port
         self._readings = readings
+        self._process = os.getpid()
+        port.start()
         _serving.add(self)
         readings.start()
 
     @property
     def port(self) -> int:
         """The port, also where 0 was asked for."""
-        return self._core.port
+        return self._port.number
 
     @property
     def url(self) -> str:
         """The address for a browser on this machine, without a path: ``http://127.0.0.1:9090``."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._core.host, self._core.host)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._port.host, self._port.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def running(self) -> bool:
-        """Whether it serves: not after ``stop()``, nor in a forked child."""
-        return self._core.running
+        """Whether it serves: not after ``stop()``, nor in a forked child, nor while another worker does."""
+        return self._port.served
 
     def stop(self) -> None:
         """Closes the port and waits for the thread to end; half a second for answers on their way.
 
         Nothing happens the second time, nor in a forked child.
         """
+        if self._process != os.getpid():
+            return  # a lock may have been held in the parent by a thread that is not here
         self._readings.stop()
-        self._core.stop()
+        self._port.stop()
         _serving.discard(self)
 
     def __enter__(self) -> MetricsServer:
@@ -130,7 +151,72 @@ class MetricsServer:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<MetricsServer {self.url}{'' if self.running else ', stopped'}>"
+        return f"<MetricsServer {self.url}{'' if self.running else ', not serving'}>"
+
+
+class _Port:
+    """A port that is served at once, or as soon as it is this worker's turn."""
+
+    def __init__(
+        self, host: str, number: int, start: Callable[[], _core.MetricsServer], turn: Lease | None
+    ) -> None:
+        self.host = host
+        self.number = number
+        self._start = start
+        self._turn = turn
+        self._server: _core.MetricsServer | None = None
+        self._waiting: Every | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._told = False
+
+    def start(self) -> None:
+        """Serves, or stands by. Raises OSError."""
+        if self._turn is not None and not self._turn.hold():
+            self._waiting = Every(_TURN_SECONDS, self._take_over)
+            self._waiting.start()
+            return
+        try:
+            self._serve()
+        except OSError:
+            if self._turn is not None:
+                self._turn.release()
+            raise
+
+    def _serve(self) -> None:
+        self._server = self._start()
+        self.host, self.number = self._server.host, self._server.port
+
+    def _take_over(self) -> None:
+        with self._lock:
+            if self._stopped or self._turn is None or not self._turn.hold():
+                return
+            try:
+                self._serve()
+            except OSError as error:
+                # The next look may find it given back; but who stays away for ever should have been heard of.
+                _log.log(logging.DEBUG if self._told else logging.WARNING, "%s", error)
+                self._told = True
+                return
+        _log.info("metrics are served on port %d by this worker now: the one that did is gone", self.number)
+        if self._waiting is not None:
+            self._waiting.stop()
+
+    @property
+    def served(self) -> bool:
+        """Whether it is, by this process."""
+        return self._server is not None and self._server.running
+
+    def stop(self) -> None:
+        """Closes the port, and lets another worker have it."""
+        if self._waiting is not None:
+            self._waiting.stop()
+        with self._lock:
+            self._stopped = True
+            if self._server is not None:
+                self._server.stop()
+            if self._turn is not None:
+                self._turn.release()
 
 
 class _Readings:

@@ -96,7 +96,7 @@ import ferrometer
 server = ferrometer.serve_metrics(0, auth=["right-secret", "other-secret"])
 print(server.port, flush=True)
 sys.stdin.readline()
-print(server, server._core, server._readings, vars(server._readings), flush=True)
+print(server, server._port, vars(server._port), server._readings, vars(server._readings), flush=True)
 server.stop()
 """
 

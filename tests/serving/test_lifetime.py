@@ -19,12 +19,12 @@ from tests.serving.program import running
 
 def test_stop_closes_everything(server: MetricsServer) -> None:
     kept = raw(server.port, b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert ", stopped" not in repr(server)
+    assert ", not serving" not in repr(server)
     server.stop()
     assert is_closed(kept, 5)
     kept.close()
     assert not server.running
-    assert repr(server) == f"<MetricsServer http://127.0.0.1:{server.port}, stopped>"
+    assert repr(server) == f"<MetricsServer http://127.0.0.1:{server.port}, not serving>"
     with pytest.raises(ConnectionRefusedError):
         ask(server.port)
     server.stop()  # nothing the second time
