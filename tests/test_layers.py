@@ -38,7 +38,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"gpu_stats"}),
     frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
     frozenset({"endpoints", "serving"}),
-    frozenset({"instrumentation", "testing"}),
+    frozenset({"instrumentation", "sidecar", "testing"}),
     frozenset({"demo"}),
     frozenset({"startup"}),
     frozenset({"cli"}),

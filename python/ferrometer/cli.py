@@ -43,6 +43,21 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("program", help="a script, a module after -m, or a command", nargs=argparse.REMAINDER)
     run.set_defaults(run=_run)
 
+    serve = commands.add_parser("serve", help="shared metrics on a port, without the application")
+    serve.add_argument("--dir", type=Path, required=True, help="where the application's processes record")
+    serve.add_argument("--port", type=_port, default=9090, help="0 takes any free one (%(default)s)")
+    serve.add_argument("--addr", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--token-file", type=Path, help="bearer tokens, one per line")
+    serve.add_argument("--auth-env", metavar="NAME", help="the variable that holds the bearer token")
+    serve.add_argument("--allow", action="append", default=[], metavar="NETWORK", help="who may read")
+    serve.add_argument("--namespace", help="prefix of the service's own families")
+    serve.set_defaults(run=_serve)
+
+    inspect = commands.add_parser("inspect", help="the files of a directory of shared metrics")
+    inspect.add_argument("directory", type=Path)
+    inspect.add_argument("--json", action="store_true", help="everything that is known, as JSON")
+    inspect.set_defaults(run=_inspect)
+
     about = commands.add_parser("version", help="the versions of Ferrometer and Python")
     about.set_defaults(run=_version)
     return root
@@ -74,6 +89,26 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"ferrometer run: {words[0]}: {error.strerror}", file=sys.stderr)
         return 127
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from ferrometer.sidecar import serve
+
+    return serve(
+        options.dir,
+        port=options.port,
+        addr=options.addr,
+        token_file=options.token_file,
+        auth_env=options.auth_env,
+        allow=options.allow,
+        namespace=options.namespace,
+    )
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from ferrometer.sidecar import inspect
+
+    return inspect(options.directory, as_json=options.json)
 
 
 def _version(_: argparse.Namespace) -> int:

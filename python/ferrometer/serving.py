@@ -7,8 +7,10 @@ computes, and no Python code runs for it.
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -16,6 +18,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from . import _core
+from ._validation import is_plain_name
 from .access import Access, Network
 from .collectors.lease import Lease
 from .registry import REGISTRY, CollectorRegistry
@@ -78,10 +81,7 @@ def serve_metrics(
             f"registry must be a ferrometer.CollectorRegistry, not {type(registry).__name__};"
             f" for others there is ferrometer.start_http_server"
         )
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"port must be an int, not {type(port).__name__}")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be from 0 to 65535, not {port}")
+    _check_port(port)
     if refresh is not None and not refresh > 0:
         raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
     rules = Access(auth, allow).rules()
@@ -102,18 +102,62 @@ def serve_metrics(
     return MetricsServer(_Port(addr, port, start, turn), _Readings(registry, stats, refresh))
 
 
+def serve_directory(
+    directory: str | os.PathLike[str],
+    port: int = 9090,
+    addr: str = "127.0.0.1",
+    *,
+    auth: Auth | None = None,
+    allow: str | Iterable[str | Network] | None = None,
+    namespace: str | None = None,
+) -> MetricsServer:
+    """The same for what other processes recorded into a directory that they share, living and dead ones.
+
+    Nothing is asked of them, and nothing of this process is shown. ``namespace`` is that of
+    ``instrument()``; with it the ``{namespace}_requests_*`` families are told, and the JSON's numbers.
+    Linux only.
+
+    Raises OSError when the port is taken, or others can write the directory.
+    """
+    _check_port(port)
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, "metrics are shared between processes on Linux only")
+    if namespace and not is_plain_name(namespace):
+        raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
+    rules = Access(auth, allow).rules()
+    start = partial(
+        _core.MetricsServer.of_directory,
+        directory,
+        addr,
+        port,
+        tokens=rules.tokens,
+        user=rules.user,
+        networks=rules.networks,
+        namespace=namespace,
+    )
+    return MetricsServer(_Port(addr, port, start, None), None)
+
+
+def _check_port(port: object) -> None:
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port must be an int, not {type(port).__name__}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, not {port}")
+
+
 class MetricsServer:
     """What ``serve_metrics()`` started; leaving a ``with`` block stops it."""
 
     __slots__ = ("__weakref__", "_port", "_process", "_readings")
 
-    def __init__(self, port: _Port, readings: _Readings) -> None:
+    def __init__(self, port: _Port, readings: _Readings | None) -> None:
         self._port = port
         self._readings = readings
         self._process = os.getpid()
         port.start()
         _serving.add(self)
-        readings.start()
+        if readings is not None:
+            readings.start()
 
     @property
     def port(self) -> int:
@@ -138,7 +182,8 @@ class MetricsServer:
         """
         if self._process != os.getpid():
             return  # a lock may have been held in the parent by a thread that is not here
-        self._readings.stop()
+        if self._readings is not None:
+            self._readings.stop()
         self._port.stop()
         _serving.discard(self)
 

@@ -3,11 +3,15 @@
 use crate::registry::Registry;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_server::access::Digest;
+#[cfg(target_os = "linux")]
+use ferrometer_server::Directory;
 use ferrometer_server::{Access, Exposition, Local, Network, Options, Secrets, Server};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The registries that the thread reads.
@@ -20,10 +24,11 @@ pub struct MetricsServer {
     /// Nothing once it is stopped. The lock is held for a glance, with the GIL.
     server: Mutex<Option<Server>>,
     /// Dropped after the thread, so that families end where the GIL is held.
-    _kept: Kept,
+    _kept: Option<Kept>,
 }
 
 #[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 impl MetricsServer {
     #[new]
     #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix=""))]
@@ -44,7 +49,28 @@ impl MetricsServer {
         let registry = registry.get().core.clone();
         let kept = [registry.clone(), figures.clone()];
         let source = Local { registry, figures: (figures, prefix.to_owned()) };
-        Self::start(py, Options { host, port, access }, Arc::new(source), kept)
+        Self::start(py, Options { host, port, access }, Arc::new(source), Some(kept))
+    }
+
+    /// Serves what the processes that record into a directory have recorded; `namespace` is what the names of
+    /// the service's own families begin with.
+    #[cfg(target_os = "linux")]
+    #[staticmethod]
+    #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.serving gives all")]
+    fn of_directory(
+        py: Python<'_>,
+        directory: PathBuf,
+        host: String,
+        port: u16,
+        tokens: Option<Vec<Digest>>,
+        user: Option<(Digest, Digest)>,
+        networks: Option<Vec<(String, u32)>>,
+        namespace: Option<&str>,
+    ) -> PyResult<Self> {
+        let access = access(tokens, user, networks)?;
+        let source = Directory::new(&directory, namespace)?;
+        Self::start(py, Options { host, port, access }, Arc::new(source), None)
     }
 
     /// The port it listens on.
@@ -74,7 +100,7 @@ impl MetricsServer {
 }
 
 impl MetricsServer {
-    fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, kept: Kept) -> PyResult<Self> {
+    fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, kept: Option<Kept>) -> PyResult<Self> {
         let (host, port) = (options.host.clone(), options.port);
         let server = py.detach(|| Server::start(options, source)).map_err(|error| refused(&error, &host, port))?;
         Ok(MetricsServer { address: server.address(), server: Mutex::new(Some(server)), _kept: kept })

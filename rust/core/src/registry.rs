@@ -267,7 +267,8 @@ impl Registry {
     }
 }
 
-fn self_metric(name: &str, help: &str, rows: Vec<(String, u64)>) -> Option<Computed> {
+/// A counter by source, such as a family's name, of those that count something; nothing where none does.
+pub fn self_metric(name: &str, help: &str, rows: Vec<(String, u64)>) -> Option<Computed> {
     let samples: Vec<Sample> = rows
         .into_iter()
         .filter(|&(_, count)| count > 0)

@@ -2,11 +2,12 @@
 //!
 //! | want to see | read |
 //! |---|---|
-//! | what is served | [`exposition`]; of a process's own registry: [`local`] |
+//! | what is served | [`exposition`]; of a process's own registry: [`local`]; of many processes: `directory` |
 //! | which path answers what | [`answer`] |
 //! | who may read | [`access`] |
 //! | which format, and of which samples | [`accept`], [`names`] |
 //! | the numbers as JSON, and where they are from | [`numbers`], [`requests`], [`look`] |
+//! | the same as namespaced families | [`views`] |
 //! | the thread, its start and end, slow clients | [`server`], [`connections`], [`io`] |
 //! | what a fork does with the sockets | [`kept`] |
 //!
@@ -21,6 +22,8 @@ pub mod access;
 pub mod answer;
 mod body;
 pub mod connections;
+#[cfg(target_os = "linux")]
+pub mod directory;
 pub mod exposition;
 pub mod io;
 pub mod kept;
@@ -30,8 +33,11 @@ pub mod names;
 pub mod numbers;
 pub mod requests;
 pub mod server;
+pub mod views;
 
 pub use access::{Access, Network, Secrets};
+#[cfg(target_os = "linux")]
+pub use directory::Directory;
 pub use exposition::{Exposition, Format};
 pub use local::Local;
 pub use numbers::Numbers;

@@ -1,13 +1,12 @@
 //! The registry of this very process as a source.
 
 use crate::exposition::{Exposition, Format};
-use crate::names::restrict;
+use crate::names::{is_plain, restrict};
 use crate::numbers::Numbers;
 use crate::requests::{Requests, IN_FLIGHT};
 use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::labels::pairs;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{names_of, Registry};
 use ferrometer_core::scrape::Scrape;
@@ -38,14 +37,7 @@ impl Exposition for Local {
             Format::Text => text::Format::Prometheus,
             Format::OpenMetrics => text::Format::OpenMetrics,
         };
-        match names {
-            None => text::encode(&self.registry, format, &leave_out, out),
-            Some(names) => {
-                let mut whole = Vec::new();
-                text::encode(&self.registry, format, &leave_out, &mut whole);
-                restrict(&whole, names, out);
-            }
-        }
+        restrict(names, out, |out| text::encode(&self.registry, format, &leave_out, out));
         if format == text::Format::OpenMetrics {
             out.extend_from_slice(text::END);
         }
@@ -81,34 +73,6 @@ fn look(registry: &Registry, scrape: &Scrape, name: &str, read: &mut dyn FnMut(&
     if let Some(family) = registry.find(name) {
         read(scrape.reading(&family));
     }
-}
-
-/// Whether the text formats write its names without quotes and escapes.
-fn is_plain(family: &Family) -> bool {
-    let definition = family.definition();
-    let plain = is_name(&definition.name) && definition.labels.iter().all(|label| is_label(label));
-    match definition.kind.name() {
-        // Its name is a label, too.
-        "stateset" => plain && is_label(&definition.name),
-        "info" if plain => {
-            let mut all = true;
-            family.for_each(|series| {
-                let own = series.info().get().unwrap_or_default();
-                all &= pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
-            });
-            all
-        }
-        _ => plain,
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    is_label(&name.replace(':', "_"))
-}
-
-fn is_label(name: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
 #[cfg(test)]

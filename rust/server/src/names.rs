@@ -1,5 +1,8 @@
-//! `name[]`: an exposition of only the samples that a scraper asked for.
+//! `name[]`: an exposition of only the samples that a scraper asked for; and names that are none.
 
+use ferrometer_core::family::Kind;
+use ferrometer_core::labels::pairs;
+use ferrometer_core::reading::Reading;
 use std::collections::BTreeSet;
 
 /// The names in a query string, of which `None` means all samples.
@@ -23,8 +26,12 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Appends those lines of a text exposition whose sample is called one of `names`, below their headings.
-pub fn restrict(text: &[u8], names: &BTreeSet<String>, out: &mut Vec<u8>) {
+/// Appends what `write` writes in a text format; where `names` are given, of that only the lines whose sample
+/// is called one of these, below their headings.
+pub fn restrict(names: Option<&BTreeSet<String>>, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let Some(names) = names else { return write(out) };
+    let mut text = Vec::new();
+    write(&mut text);
     let wanted: BTreeSet<&[u8]> = names.iter().map(String::as_bytes).collect();
     let mut heading = Vec::new();
     let mut headed: &[u8] = &[];
@@ -44,6 +51,33 @@ pub fn restrict(text: &[u8], names: &BTreeSet<String>, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// Whether the text formats write a family's names without quotes and escapes.
+pub fn is_plain(family: &dyn Reading) -> bool {
+    let definition = family.definition();
+    let plain = is_name(&definition.name) && definition.labels.iter().all(|label| is_label(label));
+    match definition.kind {
+        Kind::StateSet(_) => plain && is_label(&definition.name), // which is a label, too
+        Kind::Info if plain => {
+            let mut all = true;
+            family.for_each(&mut |series| {
+                let own = series.info().unwrap_or_default();
+                all &= pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
+            });
+            all
+        }
+        _ => plain,
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    is_label(&name.replace(':', "_"))
+}
+
+fn is_label(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(word) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -66,7 +100,8 @@ mod tests {
             # HELP b B\n# TYPE b gauge\nb 4\n";
         let restricted = |names: &[&str]| {
             let mut out = Vec::new();
-            restrict(text, &names.iter().map(|&name| name.to_owned()).collect(), &mut out);
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            restrict(Some(&names), &mut out, |out| out.extend_from_slice(text));
             String::from_utf8(out).unwrap()
         };
         assert_eq!(restricted(&["b"]), "# HELP b B\n# TYPE b gauge\nb 4\n");

@@ -105,7 +105,8 @@ impl Numbers {
     }
 
     fn requests_and_gpu(&self, json: &mut String) {
-        let Requests { total, failed, in_flight, success_rate, milliseconds: [p50, p95, p99, avg] } = self.requests;
+        let Requests { total, failed, in_flight, success_rate, milliseconds, .. } = self.requests;
+        let [p50, p95, p99, avg] = milliseconds;
         let _ = write!(
             json,
             "\"requests\":{{\"total\":{total},\"failed\":{failed},\"in_flight\":{in_flight},\

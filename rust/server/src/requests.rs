@@ -3,12 +3,12 @@
 use crate::look::{value, Look};
 use ferrometer_core::family::Kind;
 use ferrometer_core::histogram::Snapshot;
-use ferrometer_core::labels::pairs;
 
 /// The middleware's gauge, which is there as soon as the middleware is.
 pub const IN_FLIGHT: &str = "http_requests_in_flight";
 
-const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+/// What of the durations is told, before their mean.
+pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// Totals over all endpoints.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,11 +23,23 @@ pub struct Requests {
     pub success_rate: f64,
     /// p50, p95, p99 and mean duration in milliseconds; zeros when nothing was timed.
     pub milliseconds: [f64; 4],
+    /// How many requests the durations are of.
+    pub timed: u64,
+    /// How long those took, together.
+    pub timed_milliseconds: f64,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Requests { total: 0, failed: 0, in_flight: 0, success_rate: 100.0, milliseconds: [0.0; 4] }
+        Requests {
+            total: 0,
+            failed: 0,
+            in_flight: 0,
+            success_rate: 100.0,
+            milliseconds: [0.0; 4],
+            timed: 0,
+            timed_milliseconds: 0.0,
+        }
     }
 }
 
@@ -41,7 +53,9 @@ impl Requests {
                 family.for_each(&mut |series| {
                     let (count, _) = series.counter();
                     requests.total += count;
-                    if status(series.text()).is_some_and(|status| status.starts_with('5')) {
+                    // The status is the last label, and also last in the text, whose order is that of the names.
+                    let status = series.text().rsplit(|&byte| byte == b'=').next().unwrap_or_default();
+                    if status.starts_with(b"\"5") {
                         requests.failed += count;
                     }
                 });
@@ -53,6 +67,8 @@ impl Requests {
         if let Some(durations) = durations(look).filter(|durations| durations.count() > 0) {
             let [p50, p95, p99] = QUANTILES.map(|q| durations.quantile(q) * 1e3);
             requests.milliseconds = [p50, p95, p99, durations.buckets.sum / durations.count() as f64 * 1e3];
+            requests.timed = durations.count();
+            requests.timed_milliseconds = durations.buckets.sum * 1e3;
         }
         #[expect(clippy::cast_sign_loss, reason = "clamped to zero before")]
         let in_flight = value(look, IN_FLIGHT).max(0.0) as u64;
@@ -74,9 +90,4 @@ fn durations(look: Look<'_>) -> Option<Snapshot> {
         }
     });
     durations
-}
-
-/// The value of the label `status`.
-fn status(labels: &[u8]) -> Option<String> {
-    pairs(labels).into_iter().find(|(name, _)| name == "status").map(|(_, value)| value)
 }
