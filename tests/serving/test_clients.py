@@ -84,14 +84,14 @@ def test_clients_that_do_not_read_hold_up_nobody() -> None:
 
 
 def test_answers_that_nobody_takes_are_bounded() -> None:
-    """Beyond 256 MiB of answers on their way there are no further ones, until they are taken."""
+    """Beyond 128 MiB of answers on their way there are no further ones, until they are taken."""
     registry = CollectorRegistry()
     wide = ferrometer.Gauge("wide", "Wide", ["n"], registry=registry, max_series=50_000)
     for n in range(50_000):
         wide.labels(f"{n:0400d}").set(n)
     one = len(generate_latest(registry))
     with serve_metrics(0, registry=registry) as server:
-        with crowd(server.port, (256 << 20) // one + 5, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+        with crowd(server.port, (128 << 20) // one + 5, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
             answer = ask(server.port)
             assert (answer.status, answer.headers.get("retry-after")) == (503, "1")
             assert ask(server.port, "/live").status == 200

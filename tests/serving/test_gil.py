@@ -24,12 +24,12 @@ for n in range(100):
 server = ferrometer.serve_metrics(0)
 print(server.port, flush=True)
 while sys.stdin.readline():
-    size = 1 << 20
-    while True:  # until one call into C takes three seconds on this machine
+    size = 1 << 22
+    while True:  # until one call into C takes two seconds on this machine
         size *= 2
         begun = time.monotonic()
         HOLD
-        if time.monotonic() - begun > 3:
+        if time.monotonic() - begun > 2:
             break
     print(begun, time.monotonic(), flush=True)
 """
@@ -40,8 +40,7 @@ HOLDERS = {
 }
 
 
-@pytest.mark.parametrize("holder", HOLDERS)
-@pytest.mark.parametrize("path", ["/metrics", "/stats"])
+@pytest.mark.parametrize(("holder", "path"), [("sum", "/metrics"), ("sort", "/stats")])
 def test_scrapes_go_on_while_the_gil_is_held(holder: str, path: str) -> None:
     with running(PROGRAM.replace("HOLD", HOLDERS[holder])) as program:
         port = program.number()
@@ -59,7 +58,7 @@ def test_scrapes_go_on_while_the_gil_is_held(holder: str, path: str) -> None:
             time.sleep(0.01)
         start, end = map(float, line[0].split())
         during = [took for begun, took in scrapes if start < begun < end - 0.5]
-        assert end - start > 3
+        assert end - start > 2
         assert len(during) > 50, "the scrapes stood still"
         assert statistics.median(during) < 0.02
         assert max(during) < 0.5  # the machine may have had something else to do

@@ -307,6 +307,10 @@ def test_inspect_lists_what_is_there(directory: Path) -> None:
             assert ask(port).status == 200
         rows = [line.split() for line in command("inspect", str(directory)).stdout.splitlines()[1:]]
         assert {row[1] for row in rows} == {"live", "graveyard", "unreadable"}
+    assert command("inspect", FERROMETER_DIR=str(directory)).returncode == 0
+    for words in (["inspect"], ["serve"]):
+        done = command(*words, FERROMETER_DIR="")
+        assert (done.returncode, "which directory?" in done.stderr) == (2, True)
     done = command("inspect", str(directory / "nothing"))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -25,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const GZIP_LEVEL: u32 = 1;
 
 /// As long as clients have not taken so many bytes of answers, there are no further ones.
-const MOST_UNSENT: usize = 256 << 20;
+const MOST_UNSENT: usize = 128 << 20;
 
 /// Answers requests.
 pub struct Answers {
