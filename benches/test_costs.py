@@ -60,3 +60,12 @@ def test_behind_uvicorn(row: Row) -> None:
     if not samples:
         pytest.skip("wrk is not installed: apt-get install wrk")
     assert Result(row, samples).figure(OURS).median > 0
+
+
+def test_requests_beside_scrapes_of_an_own_port() -> None:
+    """Every request and every scrape is answered."""
+    [row] = own_port.ROWS
+    samples = row.measure(QUICK)
+    if not samples:
+        pytest.skip("a machine with two cores and uvicorn is needed")
+    assert Result(row, samples).figure(OURS).median > 0

@@ -45,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
 
     serve = commands.add_parser("serve", help="shared metrics on a port, without the application")
-    serve.add_argument(
-        "--dir", help="what the workers share ($FERROMETER_DIR)", **_directory()
-    )
+    serve.add_argument("--dir", help="what the workers share ($FERROMETER_DIR)", **_directory())
     serve.add_argument("--port", type=_port, default=9090, help="0 takes any free one (%(default)s)")
     serve.add_argument("--addr", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--token-file", type=Path, help="bearer tokens, one per line")
