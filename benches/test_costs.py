@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import ferrometer
-from benches import exposition, footprint, gil, served
+from benches import exposition, footprint, gil, own_port, served
 from benches.fixture import Benchmark
 from benches.rounds import Effort
 from benches.row import CONTROL, OURS, Result, Row
