@@ -16,7 +16,18 @@ from benches.row import Result, Row
 
 def rows() -> list[Row]:
     """Every row, in the order of the table."""
-    from benches import clients, collectors, encoders, exposition, footprint, gil, middleware, record, served
+    from benches import (
+        clients,
+        collectors,
+        encoders,
+        exposition,
+        footprint,
+        gil,
+        middleware,
+        own_port,
+        record,
+        served,
+    )
 
     return [
         *record.ROWS,
@@ -28,6 +39,7 @@ def rows() -> list[Row]:
         *footprint.ROWS,
         *collectors.ROWS,
         *served.ROWS,
+        *own_port.ROWS,
     ]
 
 

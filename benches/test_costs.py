@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import ferrometer
-from benches import exposition, footprint, gil, served
+from benches import exposition, footprint, gil, own_port, served
 from benches.fixture import Benchmark
 from benches.rounds import Effort
 from benches.row import CONTROL, OURS, Result, Row
@@ -59,4 +59,13 @@ def test_behind_uvicorn(row: Row) -> None:
     samples = row.measure(QUICK)
     if not samples:
         pytest.skip("wrk is not installed: apt-get install wrk")
+    assert Result(row, samples).figure(OURS).median > 0
+
+
+def test_requests_beside_scrapes_of_an_own_port() -> None:
+    """Every request and every scrape is answered."""
+    [row] = own_port.ROWS
+    samples = row.measure(QUICK)
+    if not samples:
+        pytest.skip("a machine with two cores and uvicorn is needed")
     assert Result(row, samples).figure(OURS).median > 0

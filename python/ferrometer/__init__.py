@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .instrumentation import Observability, instrument
     from .middleware import HttpMetrics, MetricsMiddleware
     from .request_id import get_request_id, request_id_var
+    from .serving import MetricsServer, serve_metrics
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
@@ -70,6 +71,8 @@ _LAZY: dict[str, str] = {
     "MetricsMiddleware": "middleware",
     "get_request_id": "request_id",
     "request_id_var": "request_id",
+    "MetricsServer": "serving",
+    "serve_metrics": "serving",
     "HealthChecks": "health",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
@@ -118,6 +121,7 @@ __all__ = [
     "Metric",
     "MetricsHandler",
     "MetricsMiddleware",
+    "MetricsServer",
     "Observability",
     "PlatformCollector",
     "ProcessCollector",
@@ -139,6 +143,7 @@ __all__ = [
     "push_to_gateway",
     "pushadd_to_gateway",
     "request_id_var",
+    "serve_metrics",
     "start_http_server",
     "start_wsgi_server",
     "track_cache",

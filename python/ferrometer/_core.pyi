@@ -20,11 +20,13 @@ __all__ = [
     "Info",
     "Metric",
     "MetricsMiddleware",
+    "MetricsServer",
     "Registry",
     "Summary",
     "__version__",
     "export_created",
     "exports_created",
+    "inspect",
     "new_request_id",
     "own_methods",
     "protobuf_family",
@@ -283,12 +285,70 @@ def write_requests(
     format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
     is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
 
+@final
+class MetricsServer:
+    """A thread that serves a registry on a port of its own and never takes the GIL.
+
+    Raises OSError when it cannot listen there, ValueError for a malformed network.
+    """
+
+    def __new__(
+        cls,
+        registry: Registry,
+        host: str,
+        port: int,
+        *,
+        tokens: Sequence[bytes] | None = None,
+        user: tuple[bytes, bytes] | None = None,
+        networks: Sequence[tuple[str, int]] | None = None,
+        figures: Registry | None = None,
+        prefix: str = "",
+    ) -> Self:
+        """Secrets are SHA-256 digests; networks an address and the length of its prefix. The JSON's numbers
+        that are not about requests are in ``figures``, their names begin with ``prefix``."""
+
+    @staticmethod
+    def of_directory(
+        directory: str | os.PathLike[str],
+        host: str,
+        port: int,
+        *,
+        tokens: Sequence[bytes] | None = None,
+        user: tuple[bytes, bytes] | None = None,
+        networks: Sequence[tuple[str, int]] | None = None,
+        namespace: str | None = None,
+    ) -> MetricsServer:
+        """Serves what the processes that record into a directory have recorded. Linux only. Raises OSError
+        also for a directory that others can write; one that does not exist is empty until it does."""
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves: not once it is stopped, nor in a forked child."""
+
+    def stop(self) -> None:
+        """Ends the thread and waits for it; the GIL is released meanwhile."""
+
 # Several workers.
 
 def share(directory: str | os.PathLike[str]) -> None:
     """Records all metrics of this process, and of every process that it forks, into files in a directory that
     the other workers read. Raises OSError when the directory is not to be had, and ValueError when there is
     another one already; recording goes on in private memory then."""
+
+def inspect(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The files of a directory, in the order of their names: ``file``, ``state`` (live, dead, graveyard,
+    unfinished, unreadable), ``bytes``, ``pid``, ``created`` (seconds since 1970), ``uuid``, ``families``,
+    ``series``, ``removed``, ``tombstones``, ``folded``, ``acted``, ``faults``; of what is wrong first
+    ``damage`` and its ``explanation``, and how often something is, ``damages``. Linux only. Raises OSError
+    for a directory that cannot be read."""
 
 def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""

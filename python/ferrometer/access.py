@@ -37,6 +37,14 @@ class Refusal(NamedTuple):
     headers: dict[str, str]
 
 
+class Rules(NamedTuple):
+    """What an ``Access`` decides by, for native code: SHA-256 digests and networks."""
+
+    tokens: list[bytes] | None
+    user: tuple[bytes, bytes] | None
+    networks: list[tuple[str, int]] | None
+
+
 class Access:
     """Decides whether a request may read an endpoint.
 
@@ -60,6 +68,20 @@ class Access:
 
     def __repr__(self) -> str:
         return f"Access(auth={self._auth!r}, allow={self._allow!r})"
+
+    def rules(self) -> Rules:
+        """The same without Python. Raises TypeError for an auth callable, which is Python code."""
+        auth = self._auth
+        if isinstance(auth, _Custom):
+            raise TypeError(
+                "auth: a callable is Python code, and this server runs none; give a token, a list of tokens"
+                " or a (user, password) tuple"
+            )
+        return Rules(
+            auth.digests if isinstance(auth, _Bearer) else None,
+            auth.digests if isinstance(auth, _Basic) else None,
+            None if self._allow is None else self._allow.networks(),
+        )
 
     def refuse_address(self, request: HTTPConnection) -> Refusal | None:
         """403 for a client outside ``allow``, else ``None``."""
@@ -117,10 +139,10 @@ class _Bearer:
     def __init__(self, tokens: list[object]) -> None:
         if not tokens:
             raise ValueError("auth=[] would refuse everybody; give at least one token, or None for no check")
-        self._digests = [_digest(_token(token, n, len(tokens))) for n, token in enumerate(tokens, start=1)]
+        self.digests = [_digest(_token(token, n, len(tokens))) for n, token in enumerate(tokens, start=1)]
 
     def __repr__(self) -> str:
-        return f"<bearer, {len(self._digests)} token{'s' * (len(self._digests) > 1)}>"
+        return f"<bearer, {len(self.digests)} token{'s' * (len(self.digests) > 1)}>"
 
     async def admits(self, request: Request) -> bool:
         presented = _credentials(request, "bearer")
@@ -128,7 +150,7 @@ class _Bearer:
             return False
         digest = _digest(presented)
         found = False
-        for known in self._digests:  # all of them, so that the time does not tell which one matched
+        for known in self.digests:  # all of them, so that the time does not tell which one matched
             found |= hmac.compare_digest(known, digest)
         return found
 
@@ -164,7 +186,7 @@ class _Basic:
             )
         if not password:
             raise ValueError(f"auth: the password of user {user!r} is empty; give one, or None for no check")
-        self._user, self._password = _digest(user.encode()), _digest(password.encode())
+        self.digests = (_digest(user.encode()), _digest(password.encode()))
 
     def __repr__(self) -> str:
         return "<basic>"
@@ -177,8 +199,8 @@ class _Basic:
             user, _, password = base64.b64decode(presented, validate=True).partition(b":")
         except (binascii.Error, ValueError):
             return False
-        right_user = hmac.compare_digest(self._user, _digest(user))
-        right_password = hmac.compare_digest(self._password, _digest(password))
+        right_user = hmac.compare_digest(self.digests[0], _digest(user))
+        right_password = hmac.compare_digest(self.digests[1], _digest(password))
         return right_user & right_password
 
 
@@ -229,6 +251,10 @@ class _AllowList:
 
     def __repr__(self) -> str:
         return "[" + ", ".join([*map(str, self._networks), *[UNIX] * self._unix]) + "]"
+
+    def networks(self) -> list[tuple[str, int]]:
+        """Addresses and the lengths of their prefixes; ``"unix"`` is none."""
+        return [(str(network.network_address), network.prefixlen) for network in self._networks]
 
     def admits(self, request: HTTPConnection) -> bool:
         client = request.client

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _DEMO_NEEDS = ("fastapi", "uvicorn", "websockets")
 
@@ -43,9 +44,29 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("program", help="a script, a module after -m, or a command", nargs=argparse.REMAINDER)
     run.set_defaults(run=_run)
 
+    serve = commands.add_parser("serve", help="shared metrics on a port, without the application")
+    serve.add_argument("--dir", help="what the workers share ($FERROMETER_DIR)", **_directory())
+    serve.add_argument("--port", type=_port, default=9090, help="0 takes any free one (%(default)s)")
+    serve.add_argument("--addr", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serve.add_argument("--token-file", type=Path, help="bearer tokens, one per line")
+    serve.add_argument("--auth-env", metavar="NAME", help="the variable that holds the bearer token")
+    serve.add_argument("--allow", action="append", default=[], metavar="NETWORK", help="who may read")
+    serve.add_argument("--namespace", help="prefix of the service's own families")
+    serve.set_defaults(run=_serve)
+
+    inspect = commands.add_parser("inspect", help="the files of a directory of shared metrics")
+    inspect.add_argument("directory", nargs="?", help="($FERROMETER_DIR)", **_directory())
+    inspect.add_argument("--json", action="store_true", help="everything that is known, as JSON")
+    inspect.set_defaults(run=_inspect)
+
     about = commands.add_parser("version", help="the versions of Ferrometer and Python")
     about.set_defaults(run=_version)
     return root
+
+
+def _directory() -> dict[str, Any]:
+    named = os.environ.get("FERROMETER_DIR")
+    return {"type": Path, "default": Path(named) if named else None}
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -74,6 +95,35 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"ferrometer run: {words[0]}: {error.strerror}", file=sys.stderr)
         return 127
+
+
+def _serve(options: argparse.Namespace) -> int:
+    if options.dir is None:
+        return _no_directory("serve --dir DIR")
+    from ferrometer.sidecar import serve
+
+    return serve(
+        options.dir,
+        port=options.port,
+        addr=options.addr,
+        token_file=options.token_file,
+        auth_env=options.auth_env,
+        allow=options.allow,
+        namespace=options.namespace,
+    )
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    if options.directory is None:
+        return _no_directory("inspect DIR")
+    from ferrometer.sidecar import inspect
+
+    return inspect(options.directory, as_json=options.json)
+
+
+def _no_directory(usage: str) -> int:
+    print(f"which directory? ferrometer {usage}, or FERROMETER_DIR in the environment", file=sys.stderr)
+    return 2
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -276,6 +276,12 @@ class CollectorRegistry:
             return False
         return True
 
+    def _refresh(self) -> None:
+        """Has callbacks tell their values, for readers that ask no Python."""
+        for collector in self._wanted(None)[1]:
+            if _is_native(collector) and collector._has_callbacks:
+                self._called(collector)
+
     @staticmethod
     def _ask(method: Callable[[_C], _T], collector: _C) -> Callable[[], _T]:
         return lambda: method(collector)  # functools would be half of the import of this package

@@ -52,6 +52,7 @@ class ServiceStats:
             raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
         prefix, home = (f"{namespace}_", registry) if namespace else ("", CollectorRegistry())
         self.namespace = namespace
+        self._figures = home, prefix
         self.gpu = GpuStats(prefix, home)
         self.database = DatabaseStats(prefix, home)
         self.cache = CacheStats(prefix, home)
@@ -73,6 +74,10 @@ class ServiceStats:
     def uptime_seconds(self) -> float:
         """Seconds since this object was made."""
         return time.monotonic() - self._started
+
+    def figures(self) -> tuple[CollectorRegistry, str]:
+        """Where the families are, and what their names begin with; for readers that ask no Python."""
+        return self._figures
 
     def stats(self) -> dict[str, Any]:
         """The body of ``/stats``."""

@@ -143,15 +143,14 @@ impl HttpMetrics {
     /// success rate is 100 then.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
-        let totals = detached(py, || views::Totals::of(&Scrape::begin(), shared));
+        let (requests, uptime) = detached(py, || views::totals(&Scrape::begin(), shared));
         let dict = PyDict::new(py);
-        dict.set_item("uptime_seconds", totals.uptime)?;
-        dict.set_item("total", totals.total)?;
-        dict.set_item("failed", totals.failed)?;
-        dict.set_item("in_flight", totals.in_flight)?;
-        dict.set_item("success_rate", totals.success_rate())?;
-        let millis = totals.milliseconds();
-        for (key, value) in ["p50_ms", "p95_ms", "p99_ms", "avg_ms"].into_iter().zip(millis) {
+        dict.set_item("uptime_seconds", uptime)?;
+        dict.set_item("total", requests.total)?;
+        dict.set_item("failed", requests.failed)?;
+        dict.set_item("in_flight", requests.in_flight)?;
+        dict.set_item("success_rate", requests.success_rate)?;
+        for (key, value) in ["p50_ms", "p95_ms", "p99_ms", "avg_ms"].into_iter().zip(requests.milliseconds) {
             dict.set_item(key, value)?;
         }
         Ok(dict)

@@ -7,6 +7,8 @@
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
+//! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
+//! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
@@ -21,6 +23,8 @@
 mod gil;
 mod handover;
 mod http_metrics;
+#[cfg(target_os = "linux")]
+mod inspect;
 mod label_cache;
 mod metric;
 mod middleware;
@@ -28,6 +32,7 @@ mod raw;
 mod registry;
 mod remote_write;
 mod samples;
+mod server;
 mod sharing;
 
 use pyo3::exceptions::PyImportError;
@@ -41,6 +46,9 @@ mod _core {
 
     #[pymodule_export]
     use super::http_metrics::HttpMetrics;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::inspect::inspect_directory;
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
@@ -50,6 +58,8 @@ mod _core {
 
     #[pymodule_export]
     use super::remote_write::write_requests;
+    #[pymodule_export]
+    use super::server::MetricsServer;
     #[pymodule_export]
     use super::sharing::{share, shared_directory, sharing_failure};
 

@@ -28,8 +28,18 @@ pub fn encode(
     native_buckets: usize,
     out: &mut Vec<u8>,
 ) {
+    encode_each(|each| registry.visit(&Scrape::begin(), leave_out, each), names, native_buckets, out);
+}
+
+/// Appends the exposition of everything that `visit` comes by; where `names` are given, likewise.
+pub fn encode_each(
+    visit: impl FnOnce(&mut dyn FnMut(Visited)),
+    names: Option<&BTreeSet<String>>,
+    native_buckets: usize,
+    out: &mut Vec<u8>,
+) {
     let wanted = |name: &str| names.is_none_or(|names| names.contains(name));
-    registry.visit(&Scrape::begin(), leave_out, &mut |visited| match visited {
+    visit(&mut |visited| match visited {
         Visited::Family(family) => {
             if names_of(family.definition()).iter().any(|name| wanted(name)) {
                 delimited(out, |message| encode_family(family, native_buckets, message));

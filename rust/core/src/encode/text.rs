@@ -26,6 +26,11 @@ pub const END: &[u8] = b"# EOF\n";
 /// Appends the exposition of a registry without the families for which `leave_out` is true, and what
 /// the registry has to say about itself.
 pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -> bool, out: &mut Vec<u8>) {
+    encode_each(format, |each| registry.visit(&Scrape::begin(), leave_out, each), out);
+}
+
+/// Appends the exposition of everything that `visit` comes by.
+pub fn encode_each(format: Format, visit: impl FnOnce(&mut dyn FnMut(Visited)), out: &mut Vec<u8>) {
     let mut text = Text {
         open: format == Format::OpenMetrics,
         out,
@@ -33,7 +38,7 @@ pub fn encode(registry: &Registry, format: Format, leave_out: &dyn Fn(&Family) -
         head: Vec::new(),
         buckets: Buckets::default(),
     };
-    registry.visit(&Scrape::begin(), leave_out, &mut |visited| match visited {
+    visit(&mut |visited| match visited {
         Visited::Family(family) => text.family(family),
         Visited::Computed(family) => text.computed(family),
     });

@@ -1,0 +1,143 @@
+//! `MetricsServer`: a thread that serves a registry on a port of its own and never takes the GIL.
+
+use crate::registry::Registry;
+use ferrometer_core::registry::Registry as Core;
+use ferrometer_server::access::Digest;
+#[cfg(target_os = "linux")]
+use ferrometer_server::Directory;
+use ferrometer_server::{Access, Exposition, Local, Network, Options, Secrets, Server};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The registries that the thread reads.
+type Kept = [Arc<Core>; 2];
+
+/// Serves from its making until it is stopped, or forgotten.
+#[pyclass(frozen, module = "ferrometer._core")]
+pub struct MetricsServer {
+    address: SocketAddr,
+    /// Nothing once it is stopped. The lock is held for a glance, with the GIL.
+    server: Mutex<Option<Server>>,
+    /// Dropped after the thread, so that families end where the GIL is held.
+    _kept: Option<Kept>,
+}
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
+impl MetricsServer {
+    #[new]
+    #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix=""))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.serving gives all")]
+    fn new(
+        py: Python<'_>,
+        registry: &Bound<'_, Registry>,
+        host: String,
+        port: u16,
+        tokens: Option<Vec<Digest>>,
+        user: Option<(Digest, Digest)>,
+        networks: Option<Vec<(String, u32)>>,
+        figures: Option<&Bound<'_, Registry>>,
+        prefix: &str,
+    ) -> PyResult<Self> {
+        let access = access(tokens, user, networks)?;
+        let figures = figures.unwrap_or(registry).get().core.clone();
+        let registry = registry.get().core.clone();
+        let kept = [registry.clone(), figures.clone()];
+        let source = Local { registry, figures: (figures, prefix.to_owned()) };
+        Self::start(py, Options { host, port, access }, Arc::new(source), Some(kept))
+    }
+
+    /// Serves what the processes that record into a directory have recorded; `namespace` is what the names of
+    /// the service's own families begin with.
+    #[cfg(target_os = "linux")]
+    #[staticmethod]
+    #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.serving gives all")]
+    fn of_directory(
+        py: Python<'_>,
+        directory: PathBuf,
+        host: String,
+        port: u16,
+        tokens: Option<Vec<Digest>>,
+        user: Option<(Digest, Digest)>,
+        networks: Option<Vec<(String, u32)>>,
+        namespace: Option<&str>,
+    ) -> PyResult<Self> {
+        let access = access(tokens, user, networks)?;
+        let source = Directory::new(&directory, namespace)?;
+        Self::start(py, Options { host, port, access }, Arc::new(source), None)
+    }
+
+    /// The port it listens on.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The address it listens on.
+    #[getter]
+    fn host(&self) -> String {
+        self.address.ip().to_string()
+    }
+
+    /// Whether it serves: not once it is stopped, nor in a forked child.
+    #[getter]
+    fn running(&self) -> bool {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(Server::is_running)
+    }
+
+    /// Ends the thread and waits for it, half a second at the most and the length of a scrape. Nothing when
+    /// it is stopped already.
+    fn stop(&self, py: Python<'_>) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(server));
+    }
+}
+
+impl MetricsServer {
+    fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, kept: Option<Kept>) -> PyResult<Self> {
+        let (host, port) = (options.host.clone(), options.port);
+        let server = py.detach(|| Server::start(options, source)).map_err(|error| refused(&error, &host, port))?;
+        Ok(MetricsServer { address: server.address(), server: Mutex::new(Some(server)), _kept: kept })
+    }
+}
+
+fn access(
+    tokens: Option<Vec<Digest>>,
+    user: Option<(Digest, Digest)>,
+    networks: Option<Vec<(String, u32)>>,
+) -> PyResult<Access> {
+    let network = |(address, prefix): (String, u32)| {
+        let network = address.parse::<IpAddr>().ok().and_then(|address| Network::new(address, prefix));
+        network.ok_or_else(|| PyValueError::new_err(format!("no network: {address}/{prefix}")))
+    };
+    let networks = networks.map(|all| all.into_iter().map(network).collect::<PyResult<_>>()).transpose()?;
+    let secrets = match (tokens, user) {
+        (None, None) => Secrets::Open,
+        (Some(tokens), None) => Secrets::Bearer(tokens),
+        (None, Some((user, password))) => Secrets::Basic(user, password),
+        (Some(_), Some(_)) => return Err(PyValueError::new_err("tokens or a user, not both")),
+    };
+    Ok(Access { secrets, networks })
+}
+
+/// What Python raises when it cannot listen: an `OSError` of the error's own kind.
+fn refused(error: &io::Error, host: &str, port: u16) -> PyErr {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is taken: stop what listens there, or choose another port (0: any)",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        _ => "",
+    };
+    let colon = if hint.is_empty() { "" } else { ": " };
+    let text = format!("cannot serve metrics on {host}, port {port}: {error}{colon}{hint}");
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
+}

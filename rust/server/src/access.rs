@@ -1,0 +1,163 @@
+//! Who may read: what `ferrometer.access` decides, here without Python.
+//!
+//! Secrets come and stay as SHA-256 digests, so nothing here can log or show one, and a comparison tells
+//! nothing about a secret's length.
+
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::Engine;
+use hyper::header::AUTHORIZATION;
+use hyper::HeaderMap;
+use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
+use subtle::{Choice, ConstantTimeEq};
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// Python's decoder does not mind what the last character's unused bits are.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// What a request must know.
+pub enum Secrets {
+    /// Nothing.
+    Open,
+    /// One of these bearer tokens.
+    Bearer(Vec<Digest>),
+    /// This user and password.
+    Basic(Digest, Digest),
+}
+
+/// Addresses with a common prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// A network; `None` when it has no such prefix.
+    pub fn new(address: IpAddr, prefix: u32) -> Option<Self> {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= most).then_some(Network { address, prefix })
+    }
+
+    fn holds(self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= self.prefix,
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= self.prefix,
+            _ => false,
+        }
+    }
+}
+
+/// Decides whether a request is answered.
+pub struct Access {
+    /// What a request must know.
+    pub secrets: Secrets,
+    /// Where it must come from; `None` is everywhere.
+    pub networks: Option<Vec<Network>>,
+}
+
+impl Access {
+    /// Whether `networks` hold the address; an IPv4 address within IPv6 counts as IPv4.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| network.holds(address)))
+    }
+
+    /// `None` for a request with the right secret, else the challenge to answer with.
+    pub fn challenge(&self, headers: &HeaderMap) -> Option<&'static str> {
+        match &self.secrets {
+            Secrets::Open => None,
+            Secrets::Bearer(known) => (!bearer(known, headers)).then_some("Bearer"),
+            Secrets::Basic(user, password) => {
+                (!basic(user, password, headers)).then_some("Basic realm=\"metrics\", charset=\"UTF-8\"")
+            }
+        }
+    }
+}
+
+fn bearer(known: &[Digest], headers: &HeaderMap) -> bool {
+    let Some(presented) = credentials(headers, "bearer") else { return false };
+    let presented = digest(presented);
+    // All of them, so that the time does not tell which one matched.
+    known.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&presented)).into()
+}
+
+fn basic(user: &Digest, password: &Digest, headers: &HeaderMap) -> bool {
+    let decoded = credentials(headers, "basic").and_then(|presented| BASE64.decode(presented).ok());
+    let Some(pair) = decoded else { return false };
+    let colon = pair.iter().position(|&byte| byte == b':').unwrap_or(pair.len());
+    let given = pair.get(colon + 1..).unwrap_or_default();
+    (user.ct_eq(&digest(&pair[..colon])) & password.ct_eq(&digest(given))).into()
+}
+
+fn digest(secret: &[u8]) -> Digest {
+    Sha256::digest(secret).into()
+}
+
+fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next()?.as_bytes();
+    if values.next().is_some() {
+        return None; // two headers are ambiguous: a proxy may have judged the other one
+    }
+    let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
+    let (name, rest) = value.split_at(space);
+    name.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(secrets: Secrets) -> Access {
+        Access { secrets, networks: None }
+    }
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_bearer_token_opens() {
+        let access = access(Secrets::Bearer(vec![digest(b"old"), digest(b"new")]));
+        for right in ["Bearer new", "bearer old", "BEARER   new "] {
+            assert_eq!(access.challenge(&headers(&[right])), None, "{right}");
+        }
+        for wrong in ["Bearer", "Bearer ", "Bearer ne", "Bearer new2", "Basic new", "new", "Bearer new, Bearer new"] {
+            assert_eq!(access.challenge(&headers(&[wrong])), Some("Bearer"), "{wrong}");
+        }
+        assert!(access.challenge(&headers(&[])).is_some());
+        assert!(access.challenge(&headers(&["Bearer new", "Bearer new"])).is_some(), "two of them");
+    }
+
+    #[test]
+    fn user_and_password_open() {
+        let access = access(Secrets::Basic(digest(b"ann"), digest(b"se:cret")));
+        assert_eq!(access.challenge(&headers(&["Basic YW5uOnNlOmNyZXQ="])), None);
+        // ann:se, ann:, ann, other alphabets, no base64 at all.
+        for wrong in ["YW5uOnNl", "YW5uOg==", "YW5u", "YW5uOnNlOmNyZXQ", "====", "-_-_"] {
+            assert!(access.challenge(&headers(&[&format!("Basic {wrong}")])).is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn networks_admit_their_addresses() {
+        let networks = [("10.0.0.0", 8), ("127.0.0.1", 32), ("fd00::", 8), ("192.0.2.0", 25)];
+        let networks = networks.map(|(address, prefix)| Network::new(address.parse().unwrap(), prefix).unwrap());
+        let access = Access { secrets: Secrets::Open, networks: Some(networks.to_vec()) };
+        let admits = |address: &str| access.admits(address.parse().unwrap());
+        for inside in ["10.255.0.1", "127.0.0.1", "::ffff:127.0.0.1", "fdff::1", "192.0.2.127"] {
+            assert!(admits(inside), "{inside}");
+        }
+        for outside in ["11.0.0.1", "127.0.0.2", "::1", "fe00::", "192.0.2.128", "::ffff:11.0.0.1"] {
+            assert!(!admits(outside), "{outside}");
+        }
+        let everything = Network::new("0.0.0.0".parse().unwrap(), 0).unwrap();
+        assert!(everything.holds("255.1.1.1".parse().unwrap()) && !everything.holds("::1".parse().unwrap()));
+        assert_eq!(Network::new("0.0.0.0".parse().unwrap(), 33), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! A directory of segments as a source: what all processes of an application recorded, told by another one.
+
+use crate::exposition::{Exposition, Format};
+use crate::names::{is_plain, restrict};
+use crate::numbers::Numbers;
+use crate::requests::{Requests, IN_FLIGHT};
+use crate::views::views;
+use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::reading::Reading;
+use ferrometer_core::registry::{names_of, Computed, Visited};
+use ferrometer_core::segment::fold::{fold, Folded};
+use ferrometer_core::segment::view::View;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The scope of the registry that everyone shares.
+const SCOPE: &str = "default";
+
+/// A directory, and what is known of it.
+pub struct Directory {
+    path: PathBuf,
+    namespace: Option<String>,
+    /// Nothing as long as there is no such directory.
+    view: Mutex<Option<View>>,
+}
+
+impl Directory {
+    /// The source. A directory that does not exist yet is empty until it does.
+    ///
+    /// # Errors
+    /// When it is none that only its user can write.
+    pub fn new(path: &Path, namespace: Option<&str>) -> io::Result<Self> {
+        let view = match View::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let namespace = namespace.filter(|namespace| !namespace.is_empty()).map(str::to_owned);
+        Ok(Directory { path: path.to_owned(), namespace, view: Mutex::new(view) })
+    }
+
+    /// The view of now. The dead are folded on the way, so that the next look costs less.
+    fn look(&self) -> MutexGuard<'_, Option<View>> {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.path.exists() {
+            *view = None; // a restarted application makes another one
+        } else if view.is_none() {
+            *view = View::open(&self.path).ok();
+        }
+        if let Some(view) = &mut *view {
+            view.refresh();
+            if view.is_fold_due() && self.is_own() && matches!(fold(&self.path), Ok(Folded::Done(_))) {
+                view.refresh();
+            }
+        }
+        view
+    }
+
+    /// Whether files made here are those of the directory's user: others' are not believed.
+    fn is_own(&self) -> bool {
+        // SAFETY: asks for a number.
+        let user = unsafe { libc::geteuid() };
+        fs::symlink_metadata(&self.path).is_ok_and(|about| about.uid() == user)
+    }
+
+    fn visit(&self, view: &View, names: Option<&BTreeSet<String>>, each: &mut dyn FnMut(Visited)) {
+        let (mut folded, mut refused) = (Vec::new(), Vec::new());
+        for family in view.families(SCOPE) {
+            let definition = family.definition();
+            let faults = family.faults();
+            folded.push((definition.name.clone(), faults.0));
+            refused.push((definition.name.clone(), faults.1));
+            let asked = names.is_none_or(|names| names_of(definition).iter().any(|name| names.contains(name)));
+            if asked && is_plain(&family) {
+                each(Visited::Family(&family));
+            }
+        }
+        let mut computed = self.namespace.as_ref().map_or_else(Vec::new, |namespace| {
+            let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
+            views(namespace, uptime(view), &Requests::read(&find))
+        });
+        let overflow = "Label sets beyond a family's max_series, counted in its overflow series";
+        computed.extend(Computed::about("counter", ["ferrometer_series_overflow", overflow, "source"], folded));
+        let nan = "Observations that were NaN and counted nowhere else";
+        computed.extend(Computed::about("counter", ["ferrometer_observations_refused", nan, "source"], refused));
+        computed.extend(view.about());
+        for family in &computed {
+            each(Visited::Computed(family));
+        }
+    }
+}
+
+impl Exposition for Directory {
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>) {
+        let view = self.look();
+        let visit = |each: &mut dyn FnMut(Visited)| {
+            if let Some(view) = &*view {
+                self.visit(view, names, each);
+            }
+        };
+        let format = match format {
+            Format::Protobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
+            Format::Text => text::Format::Prometheus,
+            Format::OpenMetrics => text::Format::OpenMetrics,
+        };
+        restrict(names, out, |out| text::encode_each(format, visit, out));
+        if format == text::Format::OpenMetrics {
+            out.extend_from_slice(text::END);
+        }
+    }
+
+    fn numbers(&self) -> Numbers {
+        let view = self.look();
+        let Some(view) = &*view else { return Numbers::default() };
+        let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
+        let mut numbers =
+            Numbers { uptime_seconds: uptime(view), requests: Requests::read(&find), ..Numbers::default() };
+        let prefix = self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}_"));
+        numbers.read(&prefix, &find);
+        numbers
+    }
+}
+
+fn find(view: &View, name: &str, read: &mut dyn FnMut(&dyn Reading)) {
+    if let Some(family) = view.families(SCOPE).find(|family| family.definition().name == name) {
+        read(&family);
+    }
+}
+
+/// Since the first of the processes that live was instrumented.
+fn uptime(view: &View) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let mut created = now;
+    find(view, IN_FLIGHT, &mut |family| family.for_each(&mut |series| created = created.min(series.created())));
+    now - created
+}

@@ -1,0 +1,28 @@
+//! What a server serves.
+
+use crate::numbers::Numbers;
+use std::collections::BTreeSet;
+
+/// The formats in which metrics are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The Prometheus text format; 0.0.4 and 1.0.0 are the same bytes for ordinary names.
+    Text,
+    /// `OpenMetrics` text, with its end mark.
+    OpenMetrics,
+    /// Length-delimited protobuf messages.
+    Protobuf,
+}
+
+/// A source of metrics: a process's registry, or the merged segments of many processes.
+///
+/// All methods run in the server's thread, inside `fork::beside`: they neither wait for the GIL nor call
+/// `beside` themselves.
+pub trait Exposition: Send + Sync {
+    /// Appends the exposition; where `names` are given, of only the samples that are called so (in
+    /// protobuf: of the families that have such samples).
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>);
+
+    /// The numbers of the JSON endpoints.
+    fn numbers(&self) -> Numbers;
+}
