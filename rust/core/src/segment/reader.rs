@@ -6,7 +6,7 @@ use super::liveness::{is_alive, Place};
 use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
-    AtomicU32, AtomicU64,
+    fence, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
@@ -56,12 +56,13 @@ impl Segment {
     pub(super) fn open(path: &Path, user: u32, place: Option<&Place>) -> Result<Option<Self>, Damage> {
         let Some(map) = Map::open(path, user)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        if map.copy(0, header::FIXED, &mut bytes).is_none() || map.length() < header::SIZE {
-            bytes.truncate(map.length());
-            Header::parse(&bytes)?;
+        // Whole words: of a file that is shorter, as many as there are, which tell what it was to be.
+        map.copy(0, map.length().min(header::FIXED) & !7, &mut bytes).ok_or(Damage::Truncated)?;
+        let header =
+            Header::parse(&bytes).map_err(|damage| if bytes.is_empty() { Damage::Truncated } else { damage })?;
+        if map.length() < header::SIZE {
             return Err(Damage::Truncated);
         }
-        let header = Header::parse(&bytes)?;
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_named = name.strip_suffix(SUFFIX).is_some_and(|name| name == hex(&header.uuid));
         // A copy under another name would count everything twice.
@@ -192,6 +193,7 @@ impl Segment {
             let (mut cursor, mut damages) = (self.cursor, Vec::new());
             let before = news.records.len();
             self.read_on(&mut cursor, &mut news.records, &mut damages);
+            fence(Acquire);
             if self.word(header::LOG) == log {
                 self.cursor = cursor;
                 for damage in damages {

@@ -98,7 +98,10 @@ impl Process {
     }
 
     /// The process dies; its file stays.
-    pub fn die(self) {}
+    pub fn die(self) {
+        // And with that, the system gives back its lock.
+        drop(self.file);
+    }
 
     pub fn put(&self, at: u64, bytes: &[u8]) {
         self.file.write_all_at(bytes, at).unwrap();
@@ -134,7 +137,7 @@ impl Process {
             self.put(fresh, &[0; 16]);
             self.put(fresh + 8, &size.to_le_bytes());
             if at == 0 {
-                self.put(128, &(u64::from(self.rewritten) << 32 | fresh / 16).to_le_bytes());
+                self.put(128, &((u64::from(self.rewritten) << 32) | (fresh / 16)).to_le_bytes());
             } else {
                 self.put(at, &((fresh / 16) as u32).to_le_bytes());
             }

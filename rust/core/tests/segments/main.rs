@@ -8,4 +8,5 @@ mod folds;
 mod format;
 mod model;
 mod script;
+mod speed;
 mod views;

@@ -125,7 +125,7 @@ pub fn expected(
     processes: &[ModelProcess],
     hidden: impl Fn(usize, &[String], u64) -> bool,
 ) -> BTreeMap<(String, String), Shown> {
-    let mut all: BTreeMap<(usize, Vec<String>), Vec<(&ModelProcess, &ModelSeries)>> = BTreeMap::new();
+    let mut all: BTreeMap<(usize, Vec<String>), Vec<&ModelSeries>> = BTreeMap::new();
     for process in processes {
         for (&family, series) in &process.families {
             for (values, series) in series {
@@ -141,7 +141,7 @@ pub fn expected(
                         key.push(process.pid.to_string());
                     }
                 }
-                all.entry((family, key)).or_default().push((process, series));
+                all.entry((family, key)).or_default().push(series);
             }
         }
     }
@@ -153,7 +153,6 @@ pub fn expected(
         }
         let mut text = Vec::new();
         Labels::new(&names).render(&values.iter().map(String::as_str).collect::<Vec<_>>(), &mut text);
-        let series: Vec<&ModelSeries> = series.into_iter().map(|(_, series)| series).collect();
         ((family.name.clone(), String::from_utf8(text).unwrap()), merge(&family.detail, &series))
     });
     merged.collect()
@@ -196,4 +195,11 @@ fn merge(detail: &Detail, all: &[&ModelSeries]) -> Shown {
         }
     }
     shown
+}
+
+/// Compares, and shows no more than what differs.
+pub fn compare(ours: &BTreeMap<(String, String), Shown>, expected: &BTreeMap<(String, String), Shown>, who: &str) {
+    for key in ours.keys().chain(expected.keys()) {
+        assert_eq!(ours.get(key), expected.get(key), "{who}: {key:?}");
+    }
 }
