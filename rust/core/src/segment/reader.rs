@@ -181,37 +181,34 @@ impl Segment {
 
     /// What the log says that was not read before.
     pub(super) fn news(&mut self) -> News {
-        let mut news = News { anew: false, records: Vec::new() };
         for _ in 0..TRIES {
             let log = self.word(header::LOG);
-            if log != self.log {
-                news.anew = self.log != 0;
-                self.rewind();
-                self.log = log;
-                news.records.clear();
-            }
-            let (mut cursor, mut damages) = (self.cursor, Vec::new());
-            let before = news.records.len();
-            self.read_on(&mut cursor, &mut news.records, &mut damages);
+            let is_other = log != self.log;
+            let mut cursor = if is_other { Cursor::default() } else { self.cursor };
+            let (mut records, mut damages) = (Vec::new(), Vec::new());
+            self.read_on(log, &mut cursor, &mut records, &mut damages);
             fence(Acquire);
+            // Else, what looked like records may have been anything by then.
             if self.word(header::LOG) == log {
-                self.cursor = cursor;
+                let anew = is_other && self.log != 0;
+                if is_other {
+                    self.rewind();
+                }
+                (self.log, self.cursor) = (log, cursor);
                 for damage in damages {
                     self.spoil(damage);
                 }
-                return news;
+                return News { anew, records };
             }
-            // What looked like records may have been anything else by then.
-            news.records.truncate(before);
         }
-        // It is written anew all the time; the next look may have more luck.
-        news
+        // It is written anew all the time; what is known holds until the next look, which may have more luck.
+        News { anew: false, records: Vec::new() }
     }
 
-    fn read_on(&self, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    fn read_on(&self, log: u64, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
         if cursor.extent == 0 {
             // The upper half counts how often the log was rewritten.
-            cursor.extent = (self.log as u32) as usize * GRAIN;
+            cursor.extent = (log as u32) as usize * GRAIN;
             if cursor.extent == 0 {
                 return;
             }
