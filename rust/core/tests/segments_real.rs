@@ -145,7 +145,9 @@ fn a_process_reads_of_itself_what_it_wrote() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..60_000u64 {
-                all.iter().for_each(|series| series.counter().inc());
+                for series in &all {
+                    series.counter().inc();
+                }
                 least.store(round + 1, SeqCst);
                 let series = fleeting.series(&[&(round % 50).to_string()]).unwrap();
                 series.histogram().record_many(0.5, 70_000);

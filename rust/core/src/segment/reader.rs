@@ -188,6 +188,15 @@ impl Segment {
             let (mut records, mut damages) = (Vec::new(), Vec::new());
             self.read_on(log, &mut cursor, &mut records, &mut damages);
             fence(Acquire);
+            // What is told of was there before; but the file was perhaps longer by then than what is mapped.
+            if !records.is_empty() || damages.contains(&Damage::Offset) {
+                let before = self.map.reach();
+                match self.map.refresh() {
+                    Ok(()) if self.map.reach() > before => continue,
+                    Ok(()) => {}
+                    Err(damage) => damages.push(damage),
+                }
+            }
             // Else, what looked like records may have been anything by then.
             if self.word(header::LOG) == log {
                 let anew = is_other && self.log != 0;

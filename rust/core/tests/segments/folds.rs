@@ -1,6 +1,6 @@
 //! What becomes of the dead.
 
-use crate::file::{Folder, Process};
+use crate::file::{Folder, Place, Process};
 use crate::model::shown;
 use crate::views::{counter, family, gauge, gauges, open};
 use ferrometer_core::mode::Mode;
@@ -9,6 +9,7 @@ use ferrometer_core::segment::inspect::{inspect, State};
 use ferrometer_core::segment::record::Detail;
 use ferrometer_core::segment::view::View;
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 fn total(view: &View) -> u64 {
@@ -62,6 +63,57 @@ fn more_dead_than_the_graveyard_names_are_folded_once() {
     worker(&folder, 301).die();
     assert_eq!(fold(&folder.0).unwrap(), Folded::Done(1));
     assert_eq!((folder.files().len(), total(&open(&folder))), (1, 301));
+}
+
+/// Whoever looks while others die and are folded sees all that was counted before, and nothing twice.
+#[test]
+fn totals_beside_deaths_and_folds_never_go_backwards() {
+    const EACH: u64 = 10;
+    let folder = Folder::new();
+    let (before, after, looks) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let look = || {
+            let mut view = open(&folder);
+            while !done.load(SeqCst) {
+                let (least, looks) = (after.load(SeqCst), looks.fetch_add(1, SeqCst));
+                if looks.is_multiple_of(7) {
+                    view = View::open(&folder.0).unwrap();
+                }
+                view.refresh();
+                let seen = total(&view);
+                let most = before.load(SeqCst);
+                assert!((least..=most).contains(&seen), "{seen} is not between {least} and {most}");
+                if looks.is_multiple_of(3) && view.is_fold_due() {
+                    fold(&folder.0).unwrap();
+                }
+            }
+        };
+        let readers = [scope.spawn(look), scope.spawn(look)];
+        let is_watched = || !readers.iter().any(std::thread::ScopedJoinHandle::is_finished);
+        let mut workers: Vec<(Process, Place)> = Vec::new();
+        for pid in 0..400u64 {
+            // Nobody dies unseen.
+            while looks.load(SeqCst) < pid && is_watched() {
+                std::thread::yield_now();
+            }
+            if workers.len() == 4 {
+                workers.remove((pid % 4) as usize).0.die();
+            }
+            let mut process = Process::start(&folder.0, pid, pid as f64);
+            process.family(family(1, "default", "c", &[], Detail::Counter));
+            let place = counter(&mut process, 1, "", 0);
+            for count in 1..=EACH {
+                before.fetch_add(1, SeqCst);
+                process.counter(place, count, 0.0);
+                after.fetch_add(1, SeqCst);
+            }
+            workers.push((process, place));
+        }
+        done.store(true, SeqCst);
+    });
+    fold(&folder.0).unwrap();
+    assert_eq!(total(&open(&folder)), 400 * EACH);
 }
 
 #[test]
