@@ -179,14 +179,14 @@ impl Segment {
         (self.damage, self.damages) = (None, 0);
     }
 
-    /// What the log says that was not read before.
-    pub(super) fn news(&mut self) -> News {
+    /// What the log says that was not read before; of series, only with `series`.
+    pub(super) fn news(&mut self, series: bool) -> News {
         for _ in 0..TRIES {
             let log = self.word(header::LOG);
             let is_other = log != self.log;
             let mut cursor = if is_other { Cursor::default() } else { self.cursor };
             let (mut records, mut damages) = (Vec::new(), Vec::new());
-            self.read_on(log, &mut cursor, &mut records, &mut damages);
+            self.read_on(log, series, &mut cursor, &mut records, &mut damages);
             fence(Acquire);
             // What is told of was there before; but the file was perhaps longer by then than what is mapped.
             if !records.is_empty() || damages.contains(&Damage::Offset) {
@@ -214,7 +214,7 @@ impl Segment {
         News { anew: false, records: Vec::new() }
     }
 
-    fn read_on(&self, log: u64, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    fn read_on(&self, log: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
         if cursor.extent == 0 {
             // The upper half counts how often the log was rewritten.
             cursor.extent = (log as u32) as usize * GRAIN;
@@ -235,7 +235,7 @@ impl Segment {
                 if self.map.copy(start, used - cursor.read, &mut bytes).is_none() {
                     damages.push(Damage::Offset);
                 } else {
-                    records(&bytes, out, damages);
+                    records(&bytes, series, out, damages);
                 }
                 cursor.read = used;
             }
@@ -252,9 +252,16 @@ impl Segment {
     }
 }
 
-/// Reads the records that some bytes consist of. One that is damaged is skipped, as far as its length says.
-fn records(mut bytes: &[u8], out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+/// Reads the records that some bytes consist of; of series, only with `series`. One that is damaged is skipped, as far as its length says.
+fn records(mut bytes: &[u8], series: bool, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
     while !bytes.is_empty() {
+        // Of other processes' there may be very many.
+        if !series && Record::seems_series(bytes) {
+            if let Ok(length) = Record::length(bytes) {
+                bytes = &bytes[length..];
+                continue;
+            }
+        }
         let length = match Record::parse(bytes) {
             Ok((record, length)) => {
                 out.push(record);

@@ -84,7 +84,18 @@ fn a_look_at_many_processes() {
     println!(
         "first {first:?}, warm {warm:?} ({each:?} a source), of which refresh {refresh:?}; snapshots {snapshots:?}"
     );
-    processes.into_iter().for_each(Process::die);
+    let mut processes = processes.into_iter();
+    let mut fold_one = || {
+        processes.next().unwrap().die();
+        let start = Instant::now();
+        fold(&folder.0).unwrap();
+        let folding = start.elapsed();
+        let start = Instant::now();
+        view.refresh();
+        (folding, start.elapsed())
+    };
+    println!("one death: fold and refresh {:?}, another {:?}", fold_one(), fold_one());
+    processes.for_each(Process::die);
     let start = Instant::now();
     fold(&folder.0).unwrap();
     let folding = start.elapsed();
