@@ -125,7 +125,7 @@ fn info(file: String, bytes: u64, mut segment: Segment) -> SegmentInfo {
         Content::Process => State::Dead,
     };
     let mut info = plain(file, state, bytes, None);
-    for record in segment.news().records {
+    for record in segment.news(true).records {
         match record {
             Record::Family(_) => info.families += 1,
             Record::Series(series) => {

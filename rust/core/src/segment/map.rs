@@ -1,7 +1,7 @@
 //! A file that another process writes, mapped to be read: words inside its length, and nothing else.
 
 use super::damage::Damage;
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -22,6 +22,9 @@ unsafe impl Word for AtomicU32 {}
 // SAFETY: an atomic integer.
 unsafe impl Word for AtomicU64 {}
 
+/// Addresses beyond the file's end, for what is appended between two looks at its length.
+const RESERVE: usize = 64 << 20;
+
 /// Which file it is, whatever its name.
 pub(super) type Identity = (u64, u64);
 
@@ -35,8 +38,8 @@ pub(super) struct Map {
     base: NonNull<u8>,
     /// How long the file was when we last asked. Whoever makes it shorter afterwards is this very user,
     /// and gets the signal that the system has for that.
-    length: usize,
-    /// How much of it is mapped.
+    length: AtomicUsize,
+    /// How many addresses there are, more than the file is long.
     mapped: usize,
     file: File,
     identity: Identity,
@@ -73,14 +76,16 @@ impl Map {
         if length == 0 {
             return Err(Damage::Empty);
         }
+        let mapped = length.saturating_add(RESERVE);
         let (protection, how) = (libc::PROT_READ, libc::MAP_SHARED);
-        // SAFETY: new addresses; the file is that long.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, how, file.as_raw_fd(), 0) };
+        // SAFETY: new addresses. Those beyond the file's end are not touched before it is that long.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), mapped, protection, how, file.as_raw_fd(), 0) };
         if base == libc::MAP_FAILED {
             return Err(Damage::Unreadable);
         }
         let base = NonNull::new(base.cast()).ok_or(Damage::Unreadable)?;
-        Ok(Some(Map { base, length, mapped: length, file, identity: (about.dev(), about.ino()) }))
+        let length = AtomicUsize::new(length);
+        Ok(Some(Map { base, length, mapped, file, identity: (about.dev(), about.ino()) }))
     }
 
     /// Looks at the file's length again, and maps what was appended.
@@ -88,20 +93,32 @@ impl Map {
         let length = self.file.metadata().map_err(|_| Damage::Unreadable)?.len();
         let length = usize::try_from(length).map_err(|_| Damage::Unreadable)?;
         if length > self.mapped {
+            let mapped = length.saturating_add(RESERVE);
             // SAFETY: these addresses are the mapping, and exclusive access says that nobody looks at it.
-            let base = unsafe { libc::mremap(self.base.as_ptr().cast(), self.mapped, length, libc::MREMAP_MAYMOVE) };
+            let base = unsafe { libc::mremap(self.base.as_ptr().cast(), self.mapped, mapped, libc::MREMAP_MAYMOVE) };
             if base == libc::MAP_FAILED {
                 return Err(Damage::Unreadable);
             }
             self.base = NonNull::new(base.cast()).ok_or(Damage::Unreadable)?;
-            self.mapped = length;
+            self.mapped = mapped;
         }
-        let shrunk = length < self.length;
-        self.length = length;
-        if shrunk {
+        let before = std::mem::replace(self.length.get_mut(), length);
+        if length < before {
             return Err(Damage::Truncated);
         }
         Ok(())
+    }
+
+    /// Whether the file has become long enough since we last asked. What a process tells of lies in a file that
+    /// was made longer before, but perhaps after we asked.
+    #[cold]
+    fn has_grown_to(&self, end: usize) -> bool {
+        let length = self.file.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(0));
+        let is_there = end <= length && end <= self.mapped;
+        if is_there {
+            self.length.fetch_max(length.min(self.mapped), Relaxed);
+        }
+        is_there
     }
 
     /// The open file.
@@ -116,14 +133,19 @@ impl Map {
 
     /// How long it is.
     pub(super) fn length(&self) -> usize {
-        self.length
+        self.length.load(Relaxed)
+    }
+
+    /// How long it may become before it has to be mapped again.
+    pub(super) fn reach(&self) -> usize {
+        self.mapped
     }
 
     /// Some words from an offset on; nothing when they are not all inside the file.
     #[inline]
     pub(super) fn run<T: Word>(&self, at: usize, count: usize) -> Option<&[T]> {
         let end = count.checked_mul(size_of::<T>())?.checked_add(at)?;
-        if end > self.length || !at.is_multiple_of(align_of::<T>()) {
+        if !at.is_multiple_of(align_of::<T>()) || (end > self.length.load(Relaxed) && !self.has_grown_to(end)) {
             return None;
         }
         // SAFETY: inside the mapping, which begins at a page and lives as long as `self`; aligned; and
@@ -194,11 +216,15 @@ mod tests {
         let mut copy = vec![1];
         assert_eq!(map.copy(8, 13, &mut copy), Some(()));
         assert_eq!(copy, (8..21).collect::<Vec<u8>>());
-        // It grows, far beyond what was mapped, and shrinks.
+        // It grows, then far beyond what was mapped, and shrinks.
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&vec![7; 100_000]).unwrap();
-        assert!(map.word::<AtomicU16>(100_098).is_none());
-        assert_eq!(map.refresh(), Ok(()));
         assert_eq!(map.word::<AtomicU16>(100_098).unwrap().load(Relaxed), 0x0707);
+        assert!(map.word::<AtomicU16>(100_100).is_none());
+        let far = 3 * RESERVE;
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(far as u64 + 2).unwrap();
+        assert!(map.word::<AtomicU16>(far).is_none());
+        assert_eq!(map.refresh(), Ok(()));
+        assert_eq!(map.word::<AtomicU16>(far).unwrap().load(Relaxed), 0);
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(10).unwrap();
         assert_eq!(map.refresh(), Err(Damage::Truncated));
         assert!(map.word::<AtomicU64>(8).is_none() && map.word::<AtomicU16>(8).is_some());

@@ -21,6 +21,8 @@ mod entry;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod fold;
 pub mod format;
+#[cfg(all(target_os = "linux", not(loom), any(test, feature = "fuzz")))]
+pub mod fuzz;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod image;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -6,7 +6,7 @@ use super::liveness::{is_alive, Place};
 use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
-    AtomicU32, AtomicU64,
+    fence, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
@@ -56,12 +56,13 @@ impl Segment {
     pub(super) fn open(path: &Path, user: u32, place: Option<&Place>) -> Result<Option<Self>, Damage> {
         let Some(map) = Map::open(path, user)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        if map.copy(0, header::FIXED, &mut bytes).is_none() || map.length() < header::SIZE {
-            bytes.truncate(map.length());
-            Header::parse(&bytes)?;
+        // Whole words: of a file that is shorter, as many as there are, which tell what it was to be.
+        map.copy(0, map.length().min(header::FIXED) & !7, &mut bytes).ok_or(Damage::Truncated)?;
+        let header =
+            Header::parse(&bytes).map_err(|damage| if bytes.is_empty() { Damage::Truncated } else { damage })?;
+        if map.length() < header::SIZE {
             return Err(Damage::Truncated);
         }
-        let header = Header::parse(&bytes)?;
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_named = name.strip_suffix(SUFFIX).is_some_and(|name| name == hex(&header.uuid));
         // A copy under another name would count everything twice.
@@ -178,38 +179,45 @@ impl Segment {
         (self.damage, self.damages) = (None, 0);
     }
 
-    /// What the log says that was not read before.
-    pub(super) fn news(&mut self) -> News {
-        let mut news = News { anew: false, records: Vec::new() };
+    /// What the log says that was not read before; of series, only with `series`.
+    pub(super) fn news(&mut self, series: bool) -> News {
         for _ in 0..TRIES {
             let log = self.word(header::LOG);
-            if log != self.log {
-                news.anew = self.log != 0;
-                self.rewind();
-                self.log = log;
-                news.records.clear();
+            let is_other = log != self.log;
+            let mut cursor = if is_other { Cursor::default() } else { self.cursor };
+            let (mut records, mut damages) = (Vec::new(), Vec::new());
+            self.read_on(log, series, &mut cursor, &mut records, &mut damages);
+            fence(Acquire);
+            // What is told of was there before; but the file was perhaps longer by then than what is mapped.
+            if !records.is_empty() || damages.contains(&Damage::Offset) {
+                let before = self.map.reach();
+                match self.map.refresh() {
+                    Ok(()) if self.map.reach() > before => continue,
+                    Ok(()) => {}
+                    Err(damage) => damages.push(damage),
+                }
             }
-            let (mut cursor, mut damages) = (self.cursor, Vec::new());
-            let before = news.records.len();
-            self.read_on(&mut cursor, &mut news.records, &mut damages);
+            // Else, what looked like records may have been anything by then.
             if self.word(header::LOG) == log {
-                self.cursor = cursor;
+                let anew = is_other && self.log != 0;
+                if is_other {
+                    self.rewind();
+                }
+                (self.log, self.cursor) = (log, cursor);
                 for damage in damages {
                     self.spoil(damage);
                 }
-                return news;
+                return News { anew, records };
             }
-            // What looked like records may have been anything else by then.
-            news.records.truncate(before);
         }
-        // It is written anew all the time; the next look may have more luck.
-        news
+        // It is written anew all the time; what is known holds until the next look, which may have more luck.
+        News { anew: false, records: Vec::new() }
     }
 
-    fn read_on(&self, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    fn read_on(&self, log: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
         if cursor.extent == 0 {
             // The upper half counts how often the log was rewritten.
-            cursor.extent = (self.log as u32) as usize * GRAIN;
+            cursor.extent = (log as u32) as usize * GRAIN;
             if cursor.extent == 0 {
                 return;
             }
@@ -227,7 +235,7 @@ impl Segment {
                 if self.map.copy(start, used - cursor.read, &mut bytes).is_none() {
                     damages.push(Damage::Offset);
                 } else {
-                    records(&bytes, out, damages);
+                    records(&bytes, series, out, damages);
                 }
                 cursor.read = used;
             }
@@ -244,9 +252,16 @@ impl Segment {
     }
 }
 
-/// Reads the records that some bytes consist of. One that is damaged is skipped, as far as its length says.
-fn records(mut bytes: &[u8], out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+/// Reads the records that some bytes consist of; of series, only with `series`. One that is damaged is skipped, as far as its length says.
+fn records(mut bytes: &[u8], series: bool, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
     while !bytes.is_empty() {
+        // Of other processes' there may be very many.
+        if !series && Record::seems_series(bytes) {
+            if let Ok(length) = Record::length(bytes) {
+                bytes = &bytes[length..];
+                continue;
+            }
+        }
         let length = match Record::parse(bytes) {
             Ok((record, length)) => {
                 out.push(record);

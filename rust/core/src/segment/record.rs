@@ -123,6 +123,11 @@ impl Detail {
 }
 
 impl Record {
+    /// Whether some bytes begin with a [`Record::Series`], if they say the truth.
+    pub(super) fn seems_series(bytes: &[u8]) -> bool {
+        bytes.get(PREFIX..PREFIX + 4) == Some(&SERIES.to_le_bytes())
+    }
+
     /// Appends the record.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();

@@ -328,7 +328,7 @@ impl View {
     fn read_one(&mut self, position: u32) {
         let Some(member) = self.index.members.get_mut(position) else { return };
         let definitions_only = self.is_for_fold && member.segment.is_alive();
-        let news = member.segment.news();
+        let news = member.segment.news(!definitions_only);
         if news.anew {
             self.index.forget(&HashSet::from([position]));
         }

@@ -16,8 +16,8 @@ use crate::head;
 use crate::series::SeriesRef;
 use crate::slab::{self, place_of, Block};
 use crate::sync::{
-    lock, AtomicU64, AtomicUsize, Mutex,
-    Ordering::{Relaxed, Release},
+    fence, lock, AtomicU64, AtomicUsize, Mutex,
+    Ordering::{Relaxed, Release, SeqCst},
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,9 @@ struct Log {
     written: usize,
     /// How often it was begun anew.
     rewritten: u32,
+    /// Where the first extent lies, and whether nobody is to see it before it is whole.
+    first: u32,
+    is_hidden: bool,
     scratch: Vec<u8>,
 }
 
@@ -118,9 +121,13 @@ impl Log {
             return false;
         }
         fresh[1].store(size as u64, Relaxed);
-        match self.extents.last() {
-            Some(last) => last[0].store(first_word(place, self.used), Release),
-            None => own.set_log(self.rewritten, place),
+        if let Some(last) = self.extents.last() {
+            last[0].store(first_word(place, self.used), Release);
+        } else {
+            self.first = place;
+            if !self.is_hidden {
+                own.set_log(self.rewritten, place);
+            }
         }
         self.extents.push(fresh);
         self.used = 0;
@@ -197,13 +204,17 @@ impl Writer {
     /// Begins the log anew, without what is gone.
     fn rewrite(&mut self) {
         WASTED.store(0, Relaxed);
-        let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), ..Log::default() };
+        let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), is_hidden: true, ..Log::default() };
         let old = std::mem::replace(&mut self.log, fresh);
         self.everything();
         for tombstone in self.tombstones.clone() {
             self.append(&Record::Tombstone(tombstone));
         }
-        // Until here the old one was in use. Whoever is still reading it finds the other in its place.
+        // Until here the old one was in use. Whoever is still reading it finds the other in its place, before
+        // its memory holds anything else.
+        self.log.is_hidden = false;
+        self.own.set_log(self.log.rewritten, self.log.first);
+        fence(SeqCst);
         drop(old);
     }
 

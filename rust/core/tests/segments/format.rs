@@ -1,5 +1,4 @@
 //! What is written into a segment file is read back, and nothing else is believed.
-#![cfg(not(loom))]
 
 use ferrometer_core::mode::Mode;
 use ferrometer_core::segment::damage::Damage;
