@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .instrumentation import Observability, instrument
     from .middleware import HttpMetrics, MetricsMiddleware
     from .request_id import get_request_id, request_id_var
+    from .sharing import share
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
@@ -70,6 +71,7 @@ _LAZY: dict[str, str] = {
     "MetricsMiddleware": "middleware",
     "get_request_id": "request_id",
     "request_id_var": "request_id",
+    "share": "sharing",
     "HealthChecks": "health",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
@@ -139,6 +141,7 @@ __all__ = [
     "push_to_gateway",
     "pushadd_to_gateway",
     "request_id_var",
+    "share",
     "start_http_server",
     "start_wsgi_server",
     "track_cache",

@@ -14,10 +14,15 @@ class GpuStats:
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self.instances_active = Gauge(
-            f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry
+            f"{prefix}gpu_instances_active",
+            "Active GPU instances",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
-        self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
+        self.requests_failed = Gauge(
+            f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry, multiprocess_mode="sum"
+        )
         self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
 
     def instances(self, active: int) -> None:

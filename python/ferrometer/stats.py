@@ -59,7 +59,12 @@ class ServiceStats:
         self._requests = requests
         # The middleware's own gauge, by its definition: /polling must not add up all durations for it.
         self._in_flight = (
-            Gauge("http_requests_in_flight", "HTTP requests being served now.", registry=requests.registry)
+            Gauge(
+                "http_requests_in_flight",
+                "HTTP requests being served now.",
+                registry=requests.registry,
+                multiprocess_mode="livesum",
+            )
             if isinstance(requests, HttpMetrics)
             else None
         )
@@ -120,10 +125,16 @@ class DatabaseStats:
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self.connections_active = Gauge(
-            f"{prefix}db_connections_active", "Active database connections", registry=registry
+            f"{prefix}db_connections_active",
+            "Active database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.connections_idle = Gauge(
-            f"{prefix}db_connections_idle", "Idle database connections", registry=registry
+            f"{prefix}db_connections_idle",
+            "Idle database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
         self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
@@ -172,9 +183,16 @@ class CacheStats:
     """``cache_hits``, ``cache_misses``, ``cache_hit_rate`` (percent)."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry)
-        self.misses = Gauge(f"{prefix}cache_misses", "Cache misses", registry=registry)
-        self._rate = Gauge(f"{prefix}cache_hit_rate", "Cache hit rate in percent", registry=registry)
+        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry, multiprocess_mode="sum")
+        self.misses = Gauge(
+            f"{prefix}cache_misses", "Cache misses", registry=registry, multiprocess_mode="sum"
+        )
+        self._rate = Gauge(
+            f"{prefix}cache_hit_rate",
+            "Cache hit rate in percent",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._rate.set_function(self.hit_rate)
 
     def hit(self, amount: int = 1) -> None:
@@ -210,9 +228,14 @@ class SystemStats:
     """
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.tasks = Gauge(f"{prefix}goroutines", "Live asyncio tasks", registry=registry)
+        self.tasks = Gauge(
+            f"{prefix}goroutines", "Live asyncio tasks", registry=registry, multiprocess_mode="livesum"
+        )
         self.heap = Gauge(
-            f"{prefix}memory_heap_alloc_mb", "Allocated Python and native heap in MB", registry=registry
+            f"{prefix}memory_heap_alloc_mb",
+            "Allocated Python and native heap in MB",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.collections = Counter(f"{prefix}gc", "Garbage collections of all generations", registry=registry)
         self._lock = threading.Lock()

@@ -51,18 +51,21 @@ class SelfMetrics:
             "Whether the latest flight of the collector succeeded",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemin",
         )
         self.duration = Gauge(
             "ferrometer_collector_duration_seconds",
             "How long the latest flight of the collector took",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self.last_success = Gauge(
             "ferrometer_collector_last_success_timestamp_seconds",
             "When the collector last succeeded, in seconds since 1970",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemin",
         )
         self.errors = Counter(
             "ferrometer_collector_errors",

@@ -1,0 +1,154 @@
+"""One truth for many workers: ``share()``, and who shares without being told to.
+
+A sharing process records into a file of its own in a folder that all workers of the application have in
+common; a scrape of any of them shows all. Nothing else changes: the same cells, the same speed. Where it is
+not possible, a warning says why and what to do, and the process keeps its numbers to itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from . import _core
+from ._place import Place, home, private, sweep
+from ._supervisor import parent, supervisor
+
+_log = logging.getLogger("ferrometer")
+
+DIRECTORY_VARIABLE = "FERROMETER_DIR"
+SWITCH_VARIABLE = "FERROMETER_SHARED"
+PEER_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+_OFF = frozenset({"false", "0", "no", "off"})
+
+_lock = threading.RLock()
+_told: set[str] = set()
+if hasattr(os, "register_at_fork"):
+    # A child would find it held for ever by a thread that it has not.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def share(directory: str | os.PathLike[str] | None = None) -> str | None:
+    """Share this process's metrics with the other processes that record into ``directory``, from now on.
+
+    What was recorded before comes along. Without a directory: the one that the environment names
+    (``FERROMETER_DIR``, ``PROMETHEUS_MULTIPROC_DIR``), else one of this process's supervisor, else one of
+    its own, into which its forks follow it. Returns the directory; None, after a warning, when sharing is
+    not possible. A process shares once: a second call returns what the first one chose.
+    """
+    if directory is not None:
+        return _begin(Path(os.path.abspath(directory)))
+    if shared := shared_directory():
+        return shared
+    named = named_directory(os.environ)
+    if named is not None:
+        return _begin(Path(named))
+    found = supervisor()
+    if found is not None:
+        return _begin_under(found.pid, found.application)
+    return _begin_under(parent() or os.getpid())
+
+
+def settle(shared: bool | str | None) -> str | None:
+    """Do what ``instrument(shared=...)`` or the configuration says; None: share if there are workers."""
+    if shared is None:
+        found = supervisor()
+        if found is None or shared_directory():
+            return shared_directory()
+        return _begin_under(found.pid, found.application)
+    if shared is False:
+        if directory := shared_directory():
+            _warn(
+                "off", f"shared=False comes too late: this process shares its metrics in {directory} already"
+            )
+        return None
+    return share(None if shared is True else shared)
+
+
+def by_environment() -> None:
+    """Share from the import on, when the environment names the directory."""
+    named = named_directory(os.environ)
+    if named is not None and os.environ.get(SWITCH_VARIABLE, "").lower() not in _OFF and not _is_command():
+        _begin(Path(named))
+
+
+def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
+    """The directory that an environment names. prometheus_client's own files lie beside ours."""
+    if named := environ.get(DIRECTORY_VARIABLE):
+        return os.path.abspath(named)
+    for variable in PEER_VARIABLES:
+        if named := environ.get(variable):
+            return os.path.join(os.path.abspath(named), "ferrometer")
+    return None
+
+
+def shared_directory() -> str | None:
+    """The directory in which this process shares its metrics; None while it keeps them to itself."""
+    return _core.shared_directory()
+
+
+def _is_command() -> bool:
+    """Whether this is the ``ferrometer`` command, which looks at directories and is in none."""
+    program, *words = [*sys.orig_argv[1:], ""]
+    return Path(program).name == "ferrometer" or (program == "-m" and words[0] == "ferrometer")
+
+
+def _begin_under(pid: int, application: str = "") -> str | None:
+    folder = home()
+    if sys.platform != "linux":
+        return _refused(folder, OSError(errno.ENOSYS, "shared metrics need Linux"))
+    try:
+        place = Place.of(pid, application)
+        private(folder)
+    except OSError as error:
+        return _refused(folder, error)
+    with _lock:
+        if not shared_directory():
+            sweep(folder, _has_live)
+        return _begin(folder / place.name)
+
+
+def _begin(directory: Path) -> str | None:
+    with _lock:
+        current = shared_directory()
+        if current is not None:
+            if Path(current) != directory:
+                _warn(str(directory), f"this process shares its metrics in {current}, and not in {directory}")
+            return current
+        if sys.platform != "linux":
+            return _refused(directory, OSError(errno.ENOSYS, "shared metrics need Linux"))
+        try:
+            private(directory)
+            _core.share(str(directory))
+        except OSError as error:
+            return _refused(directory, error)
+        return shared_directory()
+
+
+def _refused(directory: Path, error: OSError) -> None:
+    if error.errno == errno.ENOSPC:
+        remedy = "make room there, or name another place"
+    elif error.errno == errno.ENOSYS:
+        remedy = f"{SWITCH_VARIABLE}=false says that this is known"
+    else:
+        remedy = "name a directory of this user's own"
+    where = "" if error.errno == errno.ENOSYS else f" with {DIRECTORY_VARIABLE}=... or instrument(shared=...)"
+    _warn(
+        str(directory),
+        f"metrics are not shared between workers in {directory}: {error.strerror or error}; {remedy}{where}."
+        " Until then each worker shows only its own numbers",
+    )
+
+
+def _warn(about: str, text: str) -> None:
+    if about not in _told:
+        _told.add(about)
+        _log.warning("%s", text)
+
+
+def _has_live(directory: str) -> bool:
+    return any(segment["alive"] for segment in _core.inspect(directory))
