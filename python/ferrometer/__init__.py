@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .acceleration import accelerate, deaccelerate
     from .collectors import Collector, CollectorScheduler
     from .collectors.caches import track_cache
+    from .collectors.published import publish
     from .collectors.queues import track_queue
     from .endpoints import observability_app
     from .health import HealthChecks
@@ -65,6 +66,7 @@ _LAZY: dict[str, str] = {
     "deaccelerate": "acceleration",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
+    "publish": "collectors.published",
     "track_cache": "collectors.caches",
     "track_queue": "collectors.queues",
     "HttpMetrics": "middleware",
@@ -138,6 +140,7 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "observability_app",
+    "publish",
     "push_to_gateway",
     "pushadd_to_gateway",
     "request_id_var",

@@ -18,13 +18,14 @@ from ._core import HttpMetrics
 from .access import Auth, Network
 from .collectors.base import Collector, FunctionCollector
 from .collectors.defaults import default_collectors as usual_collectors
+from .collectors.published import CallbackCollector, run_published
 from .collectors.scheduler import CollectorScheduler
 from .config import Settings, settings
 from .endpoints import observability_routes
 from .health import Check, HealthChecks
 from .middleware import MetricsMiddleware
 from .registry import REGISTRY, CollectorRegistry
-from .sharing import settle
+from .sharing import settle, shared_directory
 from .stats import SYSTEM_SECONDS, ServiceStats
 
 _log = logging.getLogger("ferrometer")
@@ -182,6 +183,8 @@ def _wrap(
 
     def build_measured() -> ASGIApp:
         settle(chosen.shared)  # an application that was made before its workers were forked
+        if shared_directory() and CallbackCollector.name not in made.collectors.status():
+            made.collectors.add(CallbackCollector(registry=made.registry))
         _give_way(app, made.routes)
         _native_telemetry(app, keep=fastapi_metrics)
         app.router.lifespan_context = _with_collectors(app.router.lifespan_context, made)
@@ -201,6 +204,7 @@ def _background(
     further = usual_collectors(registry, lookups=stats.cache, but=background.status()) if defaults else []
     for collector in (readings, *further):
         background.add(collector)
+    run_published(registry, background)
     return background
 
 

@@ -88,7 +88,7 @@ def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
 
 def shared_directory() -> str | None:
     """The directory in which this process shares its metrics; None while it keeps them to itself."""
-    return _core.shared_directory()
+    return getattr(_core, "shared_directory", lambda: None)()
 
 
 def _is_command() -> bool:
