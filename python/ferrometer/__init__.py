@@ -6,6 +6,9 @@ The metric classes are here at once; everything else is imported when it is firs
 
 from __future__ import annotations
 
+import os as _os
+import sys as _sys
+
 from ._core import __version__
 from ._peer import install as _install
 from .exposition import (
@@ -154,6 +157,13 @@ __all__ = [
 
 
 _install()
+if (
+    not {"FERROMETER_DIR", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"}.isdisjoint(_os.environ)
+    or "--multiprocessing-fork" in _sys.orig_argv
+):
+    from .sharing import by_inheritance as _by_inheritance
+
+    _by_inheritance()
 
 
 def __getattr__(name: str) -> object:

@@ -398,11 +398,5 @@ def _get_use_created() -> bool:
     return _os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "False").lower() not in ("true", "1", "t")
 
 
-if not _os.environ.keys().isdisjoint(
-    ("FERROMETER_DIR", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
-):
-    from .sharing import by_environment as _by_environment
-
-    _by_environment()
 _core.export_created(_get_use_created())
 PLAIN.update((Counter, Gauge, Histogram, Summary, Info, Enum))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -69,11 +70,31 @@ def settle(shared: bool | str | None) -> str | None:
     return share(None if shared is True else shared)
 
 
-def by_environment() -> None:
-    """Share from the import on, when the environment names the directory."""
-    named = named_directory(os.environ)
-    if named is not None and os.environ.get(SWITCH_VARIABLE, "").lower() not in _OFF and not _is_command():
+def by_inheritance() -> None:
+    """Share from the import on, when the environment or a parent by ``multiprocessing`` names the directory.
+
+    A fork follows its parent by itself; a spawned process is a new program, which would not.
+    """
+    if os.environ.get(SWITCH_VARIABLE, "").lower() in _OFF or _is_command():
+        return
+    named = named_directory(os.environ) or (_directory_of(parent() or os.getppid()) if is_spawned() else None)
+    if named is not None:
         _begin(Path(named))
+
+
+def is_spawned() -> bool:
+    """Whether ``multiprocessing`` started this interpreter."""
+    return "--multiprocessing-fork" in sys.orig_argv
+
+
+def _directory_of(pid: int) -> str | None:
+    """The directory in which another process of this user shares its metrics: its file is in its memory."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    found = re.search(r" (/.*)/[0-9a-f]{32}\.seg$", maps, re.MULTILINE)
+    return None if found is None else found[1]
 
 
 def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
