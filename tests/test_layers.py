@@ -20,7 +20,10 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
         {
             "_budget",
             "_flight",
+            "_own",
             "_peer",
+            "_place",
+            "_supervisor",
             "_trace",
             "_validation",
             "config",
@@ -30,7 +33,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
             "timing",
         }
     ),
-    frozenset({"_families"}),
+    frozenset({"_families", "sharing"}),
     frozenset({"registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),

@@ -31,6 +31,7 @@ __all__ = [
     "request_id_var",
     "share",
     "shared_directory",
+    "shared_values",
     "sharing_failure",
     "show_call",
     "write_requests",
@@ -131,6 +132,12 @@ class Metric:
 
     def _clear(self) -> None:
         """Removes all series."""
+
+    def _forget(self, *labelvalues: object) -> bool:
+        """Removes a series of this process; other workers keep theirs. False when there is none."""
+
+    def _forget_all(self) -> None:
+        """Removes all series of this process; other workers keep theirs."""
 
     def _rows(self) -> list[_Row]:
         """All samples; of a child, its own."""
@@ -292,6 +299,10 @@ def share(directory: str | os.PathLike[str]) -> None:
 
 def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""
+
+def shared_values(metrics: Sequence[Metric]) -> list[float]:
+    """The values of counters and gauges, each the total of all workers, at one look without the GIL. One that
+    every worker has for itself is this process's own. Raises ValueError for anything else."""
 
 def sharing_failure() -> str | None:
     """Why this process, the child of one that shares its metrics, could not go on with that; told once."""

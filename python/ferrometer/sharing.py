@@ -24,6 +24,7 @@ _log = logging.getLogger("ferrometer")
 DIRECTORY_VARIABLE = "FERROMETER_DIR"
 SWITCH_VARIABLE = "FERROMETER_SHARED"
 PEER_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+_ELSEWHERE = "metrics can be shared between workers on Linux only"
 _OFF = frozenset({"false", "0", "no", "off"})
 
 _lock = threading.RLock()
@@ -109,7 +110,8 @@ def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
 
 def shared_directory() -> str | None:
     """The directory in which this process shares its metrics; None while it keeps them to itself."""
-    return getattr(_core, "shared_directory", lambda: None)()
+    directory = _core.shared_directory()
+    return None if directory is None else str(directory)
 
 
 def _is_command() -> bool:
@@ -120,13 +122,14 @@ def _is_command() -> bool:
 
 def _begin_under(pid: int, application: str = "") -> str | None:
     folder = home()
-    if sys.platform != "linux":
-        return _refused(folder, OSError(errno.ENOSYS, "shared metrics need Linux"))
     try:
+        if sys.platform != "linux":
+            raise OSError(errno.ENOSYS, _ELSEWHERE)
         place = Place.of(pid, application)
         private(folder)
     except OSError as error:
-        return _refused(folder, error)
+        _refused(error)
+        return None
     with _lock:
         if not shared_directory():
             sweep(folder, _has_live)
@@ -137,37 +140,37 @@ def _begin(directory: Path) -> str | None:
     with _lock:
         current = shared_directory()
         if current is not None:
-            if Path(current) != directory:
-                _warn(str(directory), f"this process shares its metrics in {current}, and not in {directory}")
+            if Path(current) != directory.resolve():
+                _warn(f"this process shares its metrics in {current} already, and not in {directory}")
             return current
-        if sys.platform != "linux":
-            return _refused(directory, OSError(errno.ENOSYS, "shared metrics need Linux"))
         try:
-            private(directory)
-            _core.share(str(directory))
+            if sys.platform != "linux":
+                raise OSError(errno.ENOSYS, _ELSEWHERE)
+            _core.share(directory)
         except OSError as error:
-            return _refused(directory, error)
+            _refused(error)
+        return None
+        os.register_at_fork(after_in_child=_tell_failure)
         return shared_directory()
 
 
-def _refused(directory: Path, error: OSError) -> None:
-    if error.errno == errno.ENOSPC:
-        remedy = "make room there, or name another place"
-    elif error.errno == errno.ENOSYS:
+def _refused(error: OSError) -> None:
+    remedy = f"{DIRECTORY_VARIABLE}=... or instrument(shared=...) names another directory"
+    if error.errno == errno.ENOSYS:
         remedy = f"{SWITCH_VARIABLE}=false says that this is known"
-    else:
-        remedy = "name a directory of this user's own"
-    where = "" if error.errno == errno.ENOSYS else f" with {DIRECTORY_VARIABLE}=... or instrument(shared=...)"
-    _warn(
-        str(directory),
-        f"metrics are not shared between workers in {directory}: {error.strerror or error}; {remedy}{where}."
-        " Until then each worker shows only its own numbers",
-    )
+    _warn(f"{error.strerror or error}; {remedy}. Until then each worker shows only its own numbers")
 
 
-def _warn(about: str, text: str) -> None:
-    if about not in _told:
-        _told.add(about)
+def _tell_failure() -> None:
+    """In the child of a fork, which had to share by itself."""
+    failure = _core.sharing_failure()
+    if failure is not None:
+        _warn(f"{failure}. This worker shows, and loses, its own numbers only")
+
+
+def _warn(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
         _log.warning("%s", text)
 
 

@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import Any, Protocol, TypeVar, overload
 
+from ferrometer._core import shared_values
 from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.counted_mapping import count_lookups
 from ferrometer.metrics import Counter, Gauge
@@ -74,8 +75,8 @@ class TrackedCache:
         self.misses.inc(amount)
 
     def hit_ratio(self) -> float:
-        """Share of all lookups that hit; 0.0 before the first one."""
-        hits, misses = self.hits._get(), self.misses._get()
+        """Share of all lookups that hit, in all workers; 0.0 before the first one."""
+        hits, misses = shared_values([self.hits, self.misses])
         return hits / (hits + misses) if hits + misses else 0.0
 
     def read(self, further: Lookups | None = None) -> None:

@@ -95,6 +95,36 @@ impl Metric {
         Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
     }
 
+    /// Removes the series with these label values, here or everywhere.
+    fn drop_series(
+        &self,
+        labelvalues: &Bound<'_, PyTuple>,
+        drop: fn(&Family, &[&str]) -> Result<bool, Error>,
+    ) -> PyResult<bool> {
+        let parent = self.parent()?;
+        let values = texts(labelvalues)?;
+        let values = borrowed(&values);
+        let mut text = Vec::new();
+        let removed = drop(&parent.family, &values).map_err(value_error)?;
+        parent.family.labels().render(&values, &mut text);
+        if let Some(children) = self.made_children(labelvalues.py()) {
+            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
+        }
+        self.forget_children();
+        self.forget_callbacks(|series| series.text() == text)?;
+        Ok(removed)
+    }
+
+    /// Removes all series, here or everywhere.
+    fn drop_all(&self, py: Python<'_>, drop: fn(&Family)) -> PyResult<()> {
+        drop(&self.parent()?.family);
+        if let Some(children) = self.made_children(py) {
+            children.clear();
+        }
+        self.forget_children();
+        self.forget_callbacks(|_| true)
+    }
+
     /// Makes this object the handle of a series.
     pub fn bind(&self, parent: &Arc<Parent>, series: SeriesRef) {
         let cell = match &parent.family.definition().kind {
@@ -317,28 +347,23 @@ impl Metric {
     /// Removes the series with these label values.
     #[pyo3(signature = (*labelvalues))]
     fn _remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<bool> {
-        let parent = self.parent()?;
-        let values = texts(labelvalues)?;
-        let values = borrowed(&values);
-        let mut text = Vec::new();
-        let removed = parent.family.remove(&values).map_err(value_error)?;
-        parent.family.labels().render(&values, &mut text);
-        if let Some(children) = self.made_children(labelvalues.py()) {
-            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
-        }
-        self.forget_children();
-        self.forget_callbacks(|series| series.text() == text)?;
-        Ok(removed)
+        self.drop_series(labelvalues, Family::remove)
+    }
+
+    /// Removes this process's series with these label values; other workers keep theirs.
+    #[pyo3(signature = (*labelvalues))]
+    fn _forget(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        self.drop_series(labelvalues, Family::forget)
     }
 
     /// Removes all series.
     fn _clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.parent()?.family.clear();
-        if let Some(children) = self.made_children(py) {
-            children.clear();
-        }
-        self.forget_children();
-        self.forget_callbacks(|_| true)
+        self.drop_all(py, Family::clear)
+    }
+
+    /// Removes all series of this process; other workers keep theirs.
+    fn _forget_all(&self, py: Python<'_>) -> PyResult<()> {
+        self.drop_all(py, Family::forget_all)
     }
 
     /// The label values of all series, in order of creation.

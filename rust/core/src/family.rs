@@ -332,6 +332,19 @@ impl Family {
         }
     }
 
+    /// Removes the series with these label values in this process alone; others keep theirs.
+    ///
+    /// # Errors
+    /// When there are not as many values as names.
+    pub fn forget(&self, values: &[&str]) -> Result<bool, Error> {
+        self.remove(values)
+    }
+
+    /// Removes all series in this process alone; others keep theirs.
+    pub fn forget_all(&self) {
+        self.clear();
+    }
+
     fn close_holes(&self, table: &mut Table) {
         if table.visits > 0 || table.index.len() * 2 >= table.series.len() {
             return;
