@@ -24,6 +24,9 @@ _log = logging.getLogger("ferrometer")
 DIRECTORY_VARIABLE = "FERROMETER_DIR"
 SWITCH_VARIABLE = "FERROMETER_SHARED"
 PEER_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+#: Bytes that a process takes at least.
+ROOM = 256 * 1024
+
 _ELSEWHERE = "metrics can be shared between workers on Linux only"
 _OFF = frozenset({"false", "0", "no", "off"})
 
@@ -64,9 +67,7 @@ def settle(shared: bool | str | None) -> str | None:
         return _begin_under(found.pid, found.application)
     if shared is False:
         if directory := shared_directory():
-            _warn(
-                "off", f"shared=False comes too late: this process shares its metrics in {directory} already"
-            )
+            _warn(f"shared=False comes too late: this process shares its metrics in {directory} already")
         return None
     return share(None if shared is True else shared)
 
@@ -146,19 +147,31 @@ def _begin(directory: Path) -> str | None:
         try:
             if sys.platform != "linux":
                 raise OSError(errno.ENOSYS, _ELSEWHERE)
+            _check_room(directory)
             _core.share(directory)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _refused(error)
-        return None
+            return None
         os.register_at_fork(after_in_child=_tell_failure)
         return shared_directory()
 
 
-def _refused(error: OSError) -> None:
+def _check_room(directory: Path) -> None:
+    """Raises OSError where even the first metrics would find no room, which would show only later."""
+    there = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    about = os.statvfs(there)
+    if about.f_bavail * about.f_frsize < ROOM:
+        text = f"metrics cannot be shared in {directory}: less than {ROOM >> 10} kB are left; free some space there"
+        raise OSError(errno.ENOSPC, text)
+
+
+def _refused(error: OSError | ValueError) -> None:
     remedy = f"{DIRECTORY_VARIABLE}=... or instrument(shared=...) names another directory"
-    if error.errno == errno.ENOSYS:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOSYS:
         remedy = f"{SWITCH_VARIABLE}=false says that this is known"
-    _warn(f"{error.strerror or error}; {remedy}. Until then each worker shows only its own numbers")
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    _warn(f"{text}; {remedy}. Until then each worker shows only its own numbers")
 
 
 def _tell_failure() -> None:

@@ -310,17 +310,7 @@ impl Family {
 
     /// Removes all series, in all processes that share them.
     pub fn clear(&self) {
-        let gone: Vec<SeriesRef> = {
-            let mut table = lock(&self.table);
-            table.index.clear();
-            let gone: Vec<SeriesRef> = table.series.iter_mut().filter_map(Option::take).collect();
-            gone.iter().for_each(hide);
-            self.removals.fetch_add(1, Relaxed);
-            self.close_holes(&mut table);
-            gone
-        };
-        self.exemplars.clear();
-        drop(gone);
+        self.forget_all();
         self.tell_removed(None);
     }
 
@@ -337,12 +327,25 @@ impl Family {
     /// # Errors
     /// When there are not as many values as names.
     pub fn forget(&self, values: &[&str]) -> Result<bool, Error> {
-        self.remove(values)
+        self.check(values.len())?;
+        let mut text = Vec::new();
+        self.labels.render(values, &mut text);
+        Ok(self.remove_here(&text))
     }
 
     /// Removes all series in this process alone; others keep theirs.
     pub fn forget_all(&self) {
-        self.clear();
+        let gone: Vec<SeriesRef> = {
+            let mut table = lock(&self.table);
+            table.index.clear();
+            let gone: Vec<SeriesRef> = table.series.iter_mut().filter_map(Option::take).collect();
+            gone.iter().for_each(hide);
+            self.removals.fetch_add(1, Relaxed);
+            self.close_holes(&mut table);
+            gone
+        };
+        self.exemplars.clear();
+        drop(gone);
     }
 
     fn close_holes(&self, table: &mut Table) {
