@@ -161,8 +161,8 @@ def _check_room(directory: Path) -> None:
     there = next(folder for folder in (directory, *directory.parents) if folder.exists())
     about = os.statvfs(there)
     if about.f_bavail * about.f_frsize < ROOM:
-        text = f"metrics cannot be shared in {directory}: less than {ROOM >> 10} kB are left; free some space there"
-        raise OSError(errno.ENOSPC, text)
+        text = f"metrics cannot be shared in {directory}: less than {ROOM >> 10} kB are left"
+        raise OSError(errno.ENOSPC, f"{text}; free some space there")
 
 
 def _refused(error: OSError | ValueError) -> None:

@@ -180,7 +180,7 @@ def served(
     source: str = APP,
     home: Path | None = None,
     command: list[str] | None = None,
-    **environment: str,
+    env: dict[str, str] | None = None,
 ) -> Iterator[Served]:
     """The application under that server. Its directories lie in ``home``, by default below ``folder``."""
     folder.mkdir(exist_ok=True)
@@ -188,10 +188,10 @@ def served(
     runtime = home or folder / "run"
     runtime.mkdir(mode=0o700, exist_ok=True)
     port = free_port()
-    env = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), **environment}
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime), **(env or {})}
     words = command if command is not None else COMMANDS[server](port, workers)
     words = [word.replace("PORT", str(port)) for word in words]
-    with Process(words, folder=folder, name=server, env=env) as process:
+    with Process(words, folder=folder, name=server, env=environment) as process:
         running = Served(port, process)
         process.wait_until(lambda: running.get("/who").status == 200, seconds=40)
         package = server.partition("-")[0]

@@ -143,7 +143,7 @@ assert ferrometer.share() == {str(tmp_path / "one")!r}
 
 def test_workers_that_cannot_share_serve_their_own_numbers(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with served("uvicorn", tmp_path, workers=2, FERROMETER_DIR=str(tmp_path / "taken")) as running:
+    with served("uvicorn", tmp_path, workers=2, env={"FERROMETER_DIR": str(tmp_path / "taken")}) as running:
         running.load(40)
         answers = running.from_each("/metrics", 2)
         hello = 'endpoint="/hello"'
@@ -153,7 +153,7 @@ def test_workers_that_cannot_share_serve_their_own_numbers(tmp_path: Path) -> No
 
 
 def test_on_other_systems(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(sharing.sys, "platform", "darwin")
+    monkeypatch.setattr("sys.platform", "darwin")
     assert sharing.share("/tmp/anywhere") is None
     assert sharing.settle(True) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]

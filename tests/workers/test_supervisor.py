@@ -16,7 +16,7 @@ QUIET = {"FERROMETER_SHARED": "false"}
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_all_workers_name_the_same_supervisor(server: str, tmp_path: Path) -> None:
-    with served(server, tmp_path, workers=2, **QUIET) as running:
+    with served(server, tmp_path, workers=2, env=QUIET) as running:
         answers = running.from_each("/who", 2)
         found = {tuple(answer.json["supervisor"]) for answer in answers.values()}
         assert len(found) == 1
@@ -49,7 +49,7 @@ def test_one_process_has_no_supervisor(server: str, options: list[str], tmp_path
 
 def test_the_number_of_workers_may_come_from_the_environment(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "uvicorn", "served:app", "--port", "PORT"]
-    with served("uvicorn", tmp_path, command=command, WEB_CONCURRENCY="2", **QUIET) as running:
+    with served("uvicorn", tmp_path, command=command, env={**QUIET, "WEB_CONCURRENCY": "2"}) as running:
         assert running.get("/who").json["supervisor"] == ["uvicorn", running.process.pid, "served:app"]
 
 
@@ -62,7 +62,7 @@ if __name__ == "__main__":
 
 def test_the_number_of_workers_may_be_an_argument_of_a_program(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-    with served("uvicorn", tmp_path, command=[sys.executable, "program.py", "PORT"], **QUIET) as running:
+    with served("uvicorn", tmp_path, command=[sys.executable, "program.py", "PORT"], env=QUIET) as running:
         assert running.get("/who").json["supervisor"] == ["uvicorn", running.process.pid, "served:app"]
 
 

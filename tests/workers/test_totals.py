@@ -180,7 +180,7 @@ def test_a_restarted_application_begins_anew_and_leaves_nothing(tmp_path: Path, 
         assert len(list((home / f"ferrometer-{os.getuid()}").iterdir())) == 1
 
 
-NAMED = {
+NAMED: dict[str, tuple[str, dict[str, str]]] = {
     "an argument": (APP.replace("namespace=", "shared='{}', namespace="), {}),
     "the environment": (APP, {"FERROMETER_DIR": "{}"}),
     "the switch": (APP, {"FERROMETER_SHARED": "{}"}),
@@ -203,7 +203,7 @@ def test_a_named_directory_goes_on_where_it_was(
             tmp_path / f"{n}",
             workers=2,
             source=source.replace("{}", str(directory)),
-            **{name: value.replace("{}", str(directory)) for name, value in environment.items()},
+            env={name: value.replace("{}", str(directory)) for name, value in environment.items()},
         ) as running:
             running.load(40)
             answers = running.from_each("/metrics", 2)
@@ -225,7 +225,7 @@ def test_a_configuration_file_names_it(tmp_path: Path) -> None:
 def test_switched_off_each_worker_is_alone(tmp_path: Path, how: str) -> None:
     source = APP.replace("namespace=", "shared=False, namespace=") if how == "argument" else APP
     environment = {"FERROMETER_SHARED": "off"} if how == "environment" else {}
-    with served("uvicorn", tmp_path, workers=2, source=source, **environment) as running:
+    with served("uvicorn", tmp_path, workers=2, source=source, env=environment) as running:
         running.load(60)
         answers = running.from_each("/metrics", 2)
         seen = [total(answer.body, "http_requests_total", HELLO) for answer in answers.values()]
