@@ -262,12 +262,17 @@ class SystemStats:
         self.tasks.set(live_tasks(loop))
         self.heap.set(heap_mb())
         with self._lock:  # a counter has no `set`: two readers must not both add the difference
-            self.collections.inc(max(0, gc_runs() - self.collections._get()))
+            self.collections.inc(max(0, gc_runs() - _own(self.collections)))
 
     def as_dict(self) -> dict[str, Any]:
         """The ``system`` part of ``/stats``."""
         tasks, heap, collections = _values(self.tasks, self.heap, self.collections)
         return {"goroutines": int(tasks), "heap_alloc_mb": int(heap), "gc_runs": int(collections)}
+
+
+def _own(metric: Counter | Gauge) -> float:
+    """The value in this worker alone."""
+    return metric._get()
 
 
 def _percent(hits: float, misses: float) -> float:

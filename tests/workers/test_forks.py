@@ -47,7 +47,7 @@ def show():
 def run(program: str, directory: Path, **environment: str) -> bytes:
     """What the program prints."""
     done = subprocess.run(
-        [sys.executable, "-c", HEAD + textwrap.dedent(program), str(directory)],
+        [sys.executable, "-W", "ignore", "-c", HEAD + textwrap.dedent(program), str(directory)],
         capture_output=True,
         timeout=120,
         env={**os.environ, **environment},
@@ -214,7 +214,7 @@ def test_a_subprocess_is_another_program(tmp_path: Path) -> None:
     program = """
         ferrometer.share(directory)
         import subprocess
-        other = "import ferrometer; from ferrometer.sharing import shared_directory; print(shared_directory())"
+        other = "from ferrometer.sharing import shared_directory; print(shared_directory())"
         assert subprocess.check_output([sys.executable, "-c", other]).strip() == b"None"
         work(1)
         show()
