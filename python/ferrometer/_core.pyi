@@ -139,8 +139,8 @@ class Metric:
     def _forget_all(self) -> None:
         """Removes all series of this process; other workers keep theirs."""
 
-    def _rows(self) -> list[_Row]:
-        """All samples; of a child, its own."""
+    def _rows(self, here: bool = False) -> list[_Row]:
+        """All samples; of a child, its own. The totals of all workers, or what is recorded in this one."""
 
     def _get(self) -> float:
         """The value of a counter or gauge, the index of an enum's state."""

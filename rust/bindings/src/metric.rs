@@ -6,7 +6,7 @@
 use crate::gil::GilCell;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
-use crate::samples::{self, ExemplarParts};
+use crate::samples::{self, Row};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
@@ -374,23 +374,13 @@ impl Metric {
         children.into_iter().map(|values| PyTuple::new(py, values)).collect()
     }
 
-    /// Samples as `(suffix, further labels, value, label values, exemplar)`.
-    fn _rows<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
+    /// Samples as `(suffix, further labels, value, label values, exemplar)`, of all workers or, `here`, this one.
+    #[pyo3(signature = (here=false))]
+    fn _rows<'py>(&self, py: Python<'py>, here: bool) -> PyResult<Vec<Row<'py>>> {
         let family = &self.parent()?.family;
-        let mut all = Vec::new();
         // SAFETY: as in `Metric::parent`.
-        match unsafe { self.series.peek() } {
-            Some(series) => all.push(series.clone()),
-            None => family.for_each(|series| all.push(series.clone())),
-        }
-        let mut rows = Vec::new();
-        for series in all {
-            let values = PyTuple::new(py, family.labels().values(series.text()))?;
-            for ((suffix, labels, value), exemplar) in samples::of_series(py, family, &series)? {
-                rows.push((suffix, labels, value, values.clone(), exemplar));
-            }
-        }
-        Ok(rows)
+        let series = unsafe { self.series.peek() }.clone();
+        samples::rows(py, family, series.as_ref().filter(|_| !family.labels().names().is_empty()), here)
     }
 
     /// The current value of a counter, gauge, or enum (the state's index).
@@ -554,9 +544,6 @@ impl Metric {
         drop(children);
     }
 }
-
-/// A row of `Metric::_rows`.
-type Row<'py> = (&'static str, Bound<'py, PyDict>, f64, Bound<'py, PyTuple>, Option<ExemplarParts<'py>>);
 
 /// The series with these label values, stamped when it is new.
 fn series_of(py: Python<'_>, family: &Family, values: &[&str]) -> PyResult<SeriesRef> {
