@@ -28,6 +28,8 @@ PEER_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 ROOM = 256 * 1024
 
 _ELSEWHERE = "metrics can be shared between workers on Linux only"
+#: Within the directory that prometheus_client's variables name.
+FOLDER = "ferrometer"
 _OFF = frozenset({"false", "0", "no", "off"})
 
 _lock = threading.RLock()
@@ -105,7 +107,7 @@ def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
         return os.path.abspath(named)
     for variable in PEER_VARIABLES:
         if named := environ.get(variable):
-            return os.path.join(os.path.abspath(named), "ferrometer")
+            return os.path.join(os.path.abspath(named), FOLDER)
     return None
 
 
