@@ -146,7 +146,7 @@ def test_a_worker_that_comes_or_stands_by_takes_nothing_away(tmp_path: Path) -> 
                     assert total(text, "meter_level") == 100
                     assert total(text, "meter_levels") == 100
                     assert total(text, "meter_read_total") == 100
-                until(lambda: all_show([*first, *more], 100, 3))  # noqa: B023
+                until(lambda: all_show([*first, *more], 100, 3))
                 for worker in more:
                     worker.process.communicate(b"\n", timeout=10)
             for _ in range(20):

@@ -205,3 +205,33 @@ for path in ({str(tmp_path / "ours")!r}, {str(tmp_path / "ours" / "ferrometer")!
 assert ferrometer.sharing.shared_directory() is None
 """
     subprocess.run([sys.executable, "-c", "import ferrometer.sharing\n" + program], check=True, timeout=60)
+
+
+ACCELERATED = """
+    import ferrometer
+    before = Counter("before", "A counter")
+    with ferrometer.accelerate():
+        after = Counter("after", "A counter", ["x"])
+        gauge = Gauge("level", "A gauge", multiprocess_mode="livesum")
+        def work():
+            before.inc(2)
+            after.labels("a").inc(3)
+            gauge.set(4)
+        fork(work)
+        fork(work)
+        work()
+        show()
+    print(type(after).__mro__)
+"""
+
+
+def test_an_accelerated_program_shares_and_prometheus_clients_collector_shows_it(tmp_path: Path) -> None:
+    text = run(
+        "prometheus_client", "import ferrometer\n" + textwrap.dedent(ACCELERATED), tmp_path / "both"
+    ).encode()
+    assert total(text, "before_total") == 6
+    assert total(text, "after_total", 'x="a"') == 9
+    assert total(text, "level") == 4, "of those that live"
+    assert b"ferrometer" in text
+    assert len(list((tmp_path / "both").glob("counter_*.db"))) == 3, "what was made before is in its files"
+    assert list((tmp_path / "both").glob("gauge_*.db")) == []
