@@ -34,7 +34,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
         }
     ),
     frozenset({"_families", "sharing"}),
-    frozenset({"registry"}),
+    frozenset({"multiprocess", "registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),
     frozenset({"metrics"}),

@@ -44,7 +44,7 @@ def accelerate() -> Acceleration:
     Its default registry stays the same object, with the collectors that it has; metrics made before keep
     their identity and their values. A definition made twice is an error, as it is there. Metrics of a
     user's subclass are prometheus_client's own. With ``PROMETHEUS_MULTIPROC_DIR`` set, the native ones are
-    shared there, and its ``MultiProcessCollector`` reads both; where they cannot, this warns and does nothing.
+    shared there, and its ``MultiProcessCollector`` reads both; where not, this warns and does nothing.
     """
     global _is_on
     if set(PEER_VARIABLES) & os.environ.keys() and shared_directory() is None:
