@@ -25,9 +25,11 @@ __all__ = [
     "__version__",
     "export_created",
     "exports_created",
+    "living",
     "new_request_id",
     "own_methods",
     "protobuf_family",
+    "read_directory",
     "request_id_var",
     "share",
     "shared_directory",
@@ -299,6 +301,13 @@ def share(directory: str | os.PathLike[str]) -> None:
 
 def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""
+
+def living(directory: str | os.PathLike[str]) -> int:
+    """How many processes share their metrics in a directory now. Raises OSError when it cannot be looked at."""
+
+def read_directory(directory: str | os.PathLike[str]) -> list[_Family]:
+    """All families that are recorded in a directory, whichever registries they are in, as all processes recorded
+    them. Raises OSError when it cannot be looked at."""
 
 def shared_values(metrics: Sequence[Metric]) -> list[float]:
     """The values of counters and gauges, each the total of all workers, at one look without the GIL. One that

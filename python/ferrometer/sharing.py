@@ -92,13 +92,16 @@ def is_spawned() -> bool:
 
 
 def _directory_of(pid: int) -> str | None:
-    """The directory in which another process of this user shares its metrics: its file is in its memory."""
+    """The directory in which another process of this user shares its metrics: one can see what it maps."""
     try:
         maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "surrogateescape")
+        for directory in re.findall(r" rw-s .* (/.*)/control$", maps, re.MULTILINE):
+            with open(f"{directory}/control", "rb") as control:
+                if control.read(8) == b"FERROCTL":
+                    return str(directory)
     except OSError:
         return None
-    found = re.search(r" (/.*)/[0-9a-f]{32}\.seg$", maps, re.MULTILINE)
-    return None if found is None else found[1]
+    return None
 
 
 def named_directory(environ: os._Environ[str] | dict[str, str]) -> str | None:
@@ -190,4 +193,4 @@ def _warn(text: str) -> None:
 
 
 def _has_live(directory: str) -> bool:
-    return any(segment["alive"] for segment in _core.inspect(directory))
+    return _core.living(directory) > 0

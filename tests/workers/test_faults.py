@@ -148,7 +148,8 @@ def test_workers_that_cannot_share_serve_their_own_numbers(tmp_path: Path) -> No
         answers = running.from_each("/metrics", 2)
         hello = 'endpoint="/hello"'
         seen = [total(answer.body, "http_requests_total", hello) for answer in answers.values()]
-        assert sum(seen) == 40
+        assert 38 <= sum(seen) <= 40, "the last ones may not be counted yet"
+        assert max(seen) < 38
         assert running.process.log().count("no directory") == 2, "once in each worker"
 
 

@@ -51,7 +51,7 @@ mod _core {
     #[pymodule_export]
     use super::remote_write::write_requests;
     #[pymodule_export]
-    use super::sharing::{share, shared_directory, shared_values, sharing_failure};
+    use super::sharing::{living, read_directory, share, shared_directory, shared_values, sharing_failure};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -49,6 +49,17 @@ pub struct Parent {
     callbacks: GilCell<Vec<(SeriesRef, Py<PyAny>)>>,
 }
 
+impl Parent {
+    /// Sets a gauge, and where that counts, when.
+    fn set_gauge(&self, series: &SeriesRef, value: f64) {
+        if self.only_set {
+            series.gauge().set_at(value, now());
+        } else {
+            series.gauge().set(value);
+        }
+    }
+}
+
 /// The native base class of all metrics.
 #[pyclass(subclass, frozen, module = "ferrometer._core")]
 pub struct Metric {
@@ -403,7 +414,7 @@ impl Metric {
                 Ok(())
             }
             Kind::Gauge(_) => {
-                series.gauge().set(value);
+                self.parent()?.set_gauge(series, value);
                 Ok(())
             }
             kind => Err(PyValueError::new_err(format!("a {} cannot become {value}", kind.name()))),
@@ -456,7 +467,7 @@ impl Metric {
         let mut result = Ok(());
         for (series, function) in callbacks {
             match function.call0(py).and_then(|value| value.extract::<f64>(py)) {
-                Ok(value) => series.gauge().set(value),
+                Ok(value) => parent.set_gauge(&series, value),
                 Err(error) => result = result.and(Err(error)),
             }
         }

@@ -73,7 +73,7 @@ impl Registry {
             for entry in self.core.entries() {
                 match entry {
                     Entry::Family(family) if known.contains(&(Arc::as_ptr(&family) as usize)) => {}
-                    Entry::Family(family) => families.push(FamilyTold::of(scrape.reading(&family))),
+                    Entry::Family(family) => families.push(FamilyTold::of(&*scrape.reading(&family))),
                     Entry::Source(source) => source.collect(&scrape, &mut computed),
                 }
             }

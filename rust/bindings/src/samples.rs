@@ -42,7 +42,7 @@ pub fn rows<'py>(py: Python<'py>, family: &Family, only: Option<&SeriesRef>, her
     let told = detached(py, || {
         let mut told = Vec::new();
         if !here {
-            read(Scrape::begin().reading(family), family, only, &mut told);
+            read(&*Scrape::begin().reading(family), family, only, &mut told);
         }
         if told.is_empty() {
             // Also the handle of a series that was removed.
