@@ -211,9 +211,11 @@ def test_many_threads_while_it_comes_and_goes() -> None:
         assert registry.get_sample_value("c_total", {"thread": str(number)}) == count
 
 
-def test_files_of_other_processes_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_directory_that_came_too_late_is_left_to_its_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    with pytest.warns(RuntimeWarning, match="PROMETHEUS_MULTIPROC_DIR is set"):
+    with pytest.warns(RuntimeWarning, match="does not share its metrics there"):
         ferrometer.accelerate()
     assert not isinstance(prometheus_client.Gauge("g", "h", registry=None), _core.Metric)
 

@@ -170,8 +170,36 @@ def test_a_wrong_environment(variable: str, text: str, words: str) -> None:
 
 
 def test_other_variables_are_somebody_elses() -> None:
-    environ: dict[str, Any] = {"FERROMETER_DIR": "/dev/shm", "FERROMETER_CONFIG": ""}
+    environ: dict[str, Any] = {"FERROMETER_BIN": "/bin", "FERROMETER_CONFIG": ""}
     assert settings({}, environ=environ) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "shared"),
+    [
+        (None, {}, None),
+        (None, {"FERROMETER_DIR": "/dev/shm/shop"}, "/dev/shm/shop"),
+        (None, {"FERROMETER_DIR": ""}, None),
+        (None, {"FERROMETER_SHARED": "/dev/shm/shop"}, "/dev/shm/shop"),
+        (None, {"FERROMETER_SHARED": "yes"}, True),
+        (None, {"FERROMETER_SHARED": "true", "FERROMETER_DIR": "/dev/shm/shop"}, "/dev/shm/shop"),
+        (None, {"FERROMETER_SHARED": "false", "FERROMETER_DIR": "/dev/shm/shop"}, False),
+        (False, {"FERROMETER_DIR": "/dev/shm/shop"}, False),
+        (True, {}, True),
+        (Path("/dev/shm/shop"), {"FERROMETER_SHARED": "false"}, "/dev/shm/shop"),
+    ],
+)
+def test_where_workers_share(given: Any, environ: dict[str, str], shared: object) -> None:
+    assert settings({"shared": given}, environ={"FERROMETER_CONFIG": "", **environ}).shared == shared
+
+
+def test_the_file_says_where_workers_share(file: Path) -> None:
+    for text, shared in (('"/dev/shm/shop"', "/dev/shm/shop"), ("true", True), ("false", False)):
+        file.write_text(f"[metrics]\nshared = {text}\n")
+        assert settings({}, file=file, environ=NOWHERE).shared == shared
+    file.write_text("[metrics]\nshared = 1\n")
+    with pytest.raises(TypeError, match="shared: must be true, false or a directory"):
+        settings({}, file=file, environ=NOWHERE)
 
 
 def test_repr_shows_no_secret() -> None:

@@ -20,7 +20,10 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
         {
             "_budget",
             "_flight",
+            "_own",
             "_peer",
+            "_place",
+            "_supervisor",
             "_trace",
             "_validation",
             "config",
@@ -30,8 +33,8 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
             "timing",
         }
     ),
-    frozenset({"_families"}),
-    frozenset({"registry"}),
+    frozenset({"_families", "sharing"}),
+    frozenset({"multiprocess", "registry"}),
     frozenset({"_metric", "exposition"}),
     frozenset({"openmetrics"}),
     frozenset({"metrics"}),

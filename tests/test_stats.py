@@ -156,7 +156,7 @@ def test_two_readers_do_not_count_a_collection_twice(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("ferrometer.stats.gc_runs", lambda: 100)
     with monkeypatch.context() as patch:
-        patch.setattr("ferrometer.stats._value", value)
+        patch.setattr("ferrometer.stats._own", value)
         readers = [threading.Thread(target=system.read) for _ in range(2)]
         for thread in readers:
             thread.start()

@@ -6,6 +6,9 @@ The metric classes are here at once; everything else is imported when it is firs
 
 from __future__ import annotations
 
+import os as _os
+import sys as _sys
+
 from ._core import __version__
 from ._peer import install as _install
 from .exposition import (
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from .acceleration import accelerate, deaccelerate
     from .collectors import Collector, CollectorScheduler
     from .collectors.caches import track_cache
+    from .collectors.published import publish
     from .collectors.queues import track_queue
     from .endpoints import observability_app
     from .health import HealthChecks
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from .middleware import HttpMetrics, MetricsMiddleware
     from .request_id import get_request_id, request_id_var
     from .serving import MetricsServer, serve_metrics
+    from .sharing import share
     from .stats import ServiceStats
 
 _LAZY: dict[str, str] = {
@@ -65,6 +70,7 @@ _LAZY: dict[str, str] = {
     "deaccelerate": "acceleration",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
+    "publish": "collectors.published",
     "track_cache": "collectors.caches",
     "track_queue": "collectors.queues",
     "HttpMetrics": "middleware",
@@ -73,6 +79,7 @@ _LAZY: dict[str, str] = {
     "request_id_var": "request_id",
     "MetricsServer": "serving",
     "serve_metrics": "serving",
+    "share": "sharing",
     "HealthChecks": "health",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
@@ -140,10 +147,12 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "observability_app",
+    "publish",
     "push_to_gateway",
     "pushadd_to_gateway",
     "request_id_var",
     "serve_metrics",
+    "share",
     "start_http_server",
     "start_wsgi_server",
     "track_cache",
@@ -153,6 +162,13 @@ __all__ = [
 
 
 _install()
+if (
+    not {"FERROMETER_DIR", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"}.isdisjoint(_os.environ)
+    or "--multiprocessing-fork" in _sys.orig_argv
+):
+    from .sharing import by_inheritance as _by_inheritance
+
+    _by_inheritance()
 
 
 def __getattr__(name: str) -> object:

@@ -27,12 +27,15 @@ __all__ = [
     "export_created",
     "exports_created",
     "inspect",
+    "living",
     "new_request_id",
     "own_methods",
     "protobuf_family",
+    "read_directory",
     "request_id_var",
     "share",
     "shared_directory",
+    "shared_values",
     "sharing_failure",
     "show_call",
     "write_requests",
@@ -134,8 +137,14 @@ class Metric:
     def _clear(self) -> None:
         """Removes all series."""
 
-    def _rows(self) -> list[_Row]:
-        """All samples; of a child, its own."""
+    def _forget(self, *labelvalues: object) -> bool:
+        """Removes a series of this process; other workers keep theirs. False when there is none."""
+
+    def _forget_all(self) -> None:
+        """Removes all series of this process; other workers keep theirs."""
+
+    def _rows(self, here: bool = False) -> list[_Row]:
+        """All samples; of a child, its own. The totals of all workers, or what is recorded in this one."""
 
     def _get(self) -> float:
         """The value of a counter or gauge, the index of an enum's state."""
@@ -352,6 +361,17 @@ def inspect(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""
+
+def living(directory: str | os.PathLike[str]) -> int:
+    """How many processes share their metrics in a directory now. Raises OSError when it cannot be looked at."""
+
+def read_directory(directory: str | os.PathLike[str]) -> list[_Family]:
+    """All families that are recorded in a directory, whichever registries they are in, as all processes recorded
+    them. Raises OSError when it cannot be looked at."""
+
+def shared_values(metrics: Sequence[Metric]) -> list[float]:
+    """The values of counters and gauges, each the total of all workers, at one look without the GIL. One that
+    every worker has for itself is this process's own. Raises ValueError for anything else."""
 
 def sharing_failure() -> str | None:
     """Why this process, the child of one that shares its metrics, could not go on with that; told once."""

@@ -7,6 +7,7 @@ from _thread import _local
 from . import _core
 from ._families import Taking
 from ._families import names as names_of_family
+from ._own import only_own
 from ._validation import full_name, is_plain_label, is_plain_name, label_names
 from .registry import REGISTRY, CollectorRegistry
 from .timing import Timer
@@ -234,7 +235,7 @@ class MetricWrapperBase(_Native):
         self._require_parent()
         if len(labelvalues) != len(self._labelnames):
             raise ValueError(f"Incorrect label count (expected {len(self._labelnames)}, got {labelvalues})")
-        self._remove(*labelvalues)
+        (self._forget if only_own.get() else self._remove)(*labelvalues)
 
     def remove_by_labels(self, labels: dict[str, object]) -> None:
         """Removes every series that has all of these label values.
@@ -251,13 +252,13 @@ class MetricWrapperBase(_Native):
         wanted = [(names.index(k), str(v).encode("utf-8", "replace").decode()) for k, v in labels.items()]
         for values in self._children() if wanted else ():
             if all(values[place] == value for place, value in wanted):
-                self._remove(*values)
+                self.remove(*values)
 
     def clear(self) -> None:
         """Removes all series of a labelled family; nothing happens without labels."""
         if self._labelnames:
             self._require_parent()
-            self._clear()
+            (self._forget_all if only_own.get() else self._clear)()
 
     # Samples, as prometheus_client's objects.
 

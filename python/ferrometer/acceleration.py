@@ -17,6 +17,7 @@ from . import metrics as native
 from ._families import Taking
 from ._metric import PLAIN, MetricWrapperBase
 from .registry import CollectorRegistry, _is_native
+from .sharing import PEER_VARIABLES, shared_directory
 
 _KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 #: Where a metric's registry is among the positional arguments.
@@ -42,12 +43,15 @@ def accelerate() -> Acceleration:
 
     Its default registry stays the same object, with the collectors that it has; metrics made before keep
     their identity and their values. A definition made twice is an error, as it is there. Metrics of a
-    user's subclass are prometheus_client's own, and so is everything when ``PROMETHEUS_MULTIPROC_DIR`` is
-    set, because its other processes read files: then this warns and does nothing.
+    user's subclass are prometheus_client's own. With ``PROMETHEUS_MULTIPROC_DIR`` set, the native ones are
+    shared there, and its ``MultiProcessCollector`` reads both; where not, this warns and does nothing.
     """
     global _is_on
-    if {"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"} & os.environ.keys():
-        text = "PROMETHEUS_MULTIPROC_DIR is set: prometheus_client is not accelerated"
+    if set(PEER_VARIABLES) & os.environ.keys() and shared_directory() is None:
+        text = (
+            "PROMETHEUS_MULTIPROC_DIR is set, but this process does not share its metrics there:"
+            " prometheus_client is not accelerated"
+        )
         warnings.warn(text, RuntimeWarning, stacklevel=2)
         return Acceleration()
     with _lock:
@@ -177,9 +181,11 @@ def _replacements() -> list[tuple[Any, Any, tuple[Any, ...]]]:
     exposition = import_module("prometheus_client.exposition")
     openmetrics = import_module("prometheus_client.openmetrics.exposition")
     metrics = import_module("prometheus_client.metrics")
+    processes = import_module("prometheus_client.multiprocess")
     return [
         (exposition.generate_latest, _text, (exposition.REGISTRY, "underscores")),
         (openmetrics.generate_latest, _openmetrics, ("underscores", "1.0.0")),
+        (processes.MultiProcessCollector.collect, _all_processes, ()),
         (metrics.disable_created_metrics, _disable_created, ()),
         (metrics.enable_created_metrics, _enable_created, ()),
     ]
@@ -207,6 +213,12 @@ def _openmetrics(registry: Any, escaping: str, version: str) -> bytes:
     from ferrometer.exposition import generate_openmetrics
 
     return generate_openmetrics(registry, escaping, version)
+
+
+def _all_processes(self: Any) -> Any:
+    from ferrometer.multiprocess import everything
+
+    return everything(self, self._path)
 
 
 def _disable_created() -> None:

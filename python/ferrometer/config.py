@@ -6,11 +6,12 @@ listed here are left alone.
 
 | section         | keys                                                                           |
 |-----------------|--------------------------------------------------------------------------------|
-| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id``                |
+| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id shared``         |
 | ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                             |
 
 In the environment a key is ``FERROMETER_`` and its name in capitals (``FERROMETER_SAMPLE=0.01``), and
-a list is separated by commas. ``auth_token`` is one token there, taken whole.
+a list is separated by commas. ``auth_token`` is one token there, taken whole. ``shared`` is true, false, or
+a directory, for which the environment has a second name, ``FERROMETER_DIR`` (see ``ferrometer.sharing``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 _PREFIX = "FERROMETER_"
 _FILE_VARIABLE = "FERROMETER_CONFIG"
 _DEFAULT_FILE = "config.toml"
+_DIRECTORY_VARIABLE = "FERROMETER_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Settings:
     skip_paths: tuple[str, ...] = ()
     skip_methods: tuple[str, ...] = ()
     request_id: bool = True
+    shared: bool | str | None = None
     path: str = ""
     auth_token: Any = None
     allow: Any = None
@@ -60,6 +63,8 @@ def settings(
     """
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in explicit.items() if value is not None}
+    if "shared" in given:
+        given["shared"] = _convert(_shared, given["shared"], "shared")
     return Settings(**{**_from_file(_find(file, environ)), **_from_environment(environ), **given})
 
 
@@ -122,6 +127,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             # An empty FERROMETER_AUTH_TOKEN is a deployment fault and must not open the endpoints.
             raise ValueError(f"{variable} is set but empty; give it a value or unset it")
         found[key.name] = _convert(key.convert, _convert(key.from_text, text, variable), variable)
+    # Which directory, unless sharing is switched off: machine-wide collectors use it all the same.
+    if (directory := environ.get(_DIRECTORY_VARIABLE)) and found.get("shared") is not False:
+        found["shared"] = directory
     return found
 
 
@@ -155,6 +163,14 @@ def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"must be true or false, not {type(value).__name__}")
     return value
+
+
+def _shared(value: object) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"must be true, false or a directory, not {value!r}")
+    return str(os.fspath(value))
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -195,6 +211,10 @@ def _parse_truth(text: str) -> bool:
     return _WORDS[word]
 
 
+def _parse_shared(text: str) -> bool | str:
+    return _WORDS.get(text.strip().lower(), text)
+
+
 _WORDS = {
     "true": True,
     "1": True,
@@ -213,6 +233,7 @@ _KEYS = (
     _Key("metrics", "skip_paths", _texts, _split),
     _Key("metrics", "skip_methods", _texts, _split),
     _Key("metrics", "request_id", _truth, _parse_truth),
+    _Key("metrics", "shared", _shared, _parse_shared),
     _Key("endpoints", "path", _text, str),
     _Key("endpoints", "auth_token", _token, str),
     _Key("endpoints", "allow", _texts, _split),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ._core import shared_values
 from .metrics import Counter, Gauge
 from .registry import CollectorRegistry
 
@@ -14,10 +15,15 @@ class GpuStats:
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self.instances_active = Gauge(
-            f"{prefix}gpu_instances_active", "Active GPU instances", registry=registry
+            f"{prefix}gpu_instances_active",
+            "Active GPU instances",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
-        self.requests_failed = Gauge(f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry)
+        self.requests_failed = Gauge(
+            f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry, multiprocess_mode="sum"
+        )
         self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
 
     def instances(self, active: int) -> None:
@@ -38,15 +44,17 @@ class GpuStats:
 
     def as_dict(self) -> dict[str, Any]:
         """The ``gpu`` part of ``/stats``."""
+        active, cost, requests, failed = finite_values(
+            self.instances_active, self.cost_total, self.requests_total, self.requests_failed
+        )
         return {
-            "active_instances": int(finite_value(self.instances_active)),
-            "total_cost_usd": finite_value(self.cost_total),
-            "requests_total": int(finite_value(self.requests_total)),
-            "requests_failed": int(finite_value(self.requests_failed)),
+            "active_instances": int(active),
+            "total_cost_usd": cost,
+            "requests_total": int(requests),
+            "requests_failed": int(failed),
         }
 
 
-def finite_value(metric: Counter | Gauge) -> float:
-    """The metric's value; 0.0 for one that was set to NaN or infinity, which JSON cannot carry."""
-    value = metric._get()
-    return value if math.isfinite(value) else 0.0
+def finite_values(*metrics: Counter | Gauge) -> list[float]:
+    """The metrics' values in all workers; 0.0 for one set to NaN or infinity, which JSON cannot carry."""
+    return [value if math.isfinite(value) else 0.0 for value in shared_values(metrics)]

@@ -18,12 +18,14 @@ from ._core import HttpMetrics
 from .access import Auth, Network
 from .collectors.base import Collector, FunctionCollector
 from .collectors.defaults import default_collectors as usual_collectors
+from .collectors.published import CallbackCollector, run_published
 from .collectors.scheduler import CollectorScheduler
-from .config import settings
+from .config import Settings, settings
 from .endpoints import observability_routes
 from .health import Check, HealthChecks
 from .middleware import MetricsMiddleware
 from .registry import REGISTRY, CollectorRegistry
+from .sharing import settle, shared_directory
 from .stats import SYSTEM_SECONDS, ServiceStats
 
 _log = logging.getLogger("ferrometer")
@@ -69,6 +71,7 @@ def instrument(
     default_collectors: bool = True,
     config: str | os.PathLike[str] | None = None,
     exemplars: bool | Callable[[], str | None] = False,
+    shared: bool | str | os.PathLike[str] | None = None,
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
 
@@ -97,6 +100,10 @@ def instrument(
 
     ``exemplars=True`` keeps, for each bucket of the request durations, the latest trace that fell into it:
     OpenTelemetry's active span, else the request's ``traceparent``. A function may tell the id instead.
+
+    Under a server with several workers, every endpoint on any of them shows the numbers of all: they
+    share a directory in memory. ``shared`` names it where the server is not recognised, ``True`` asks for
+    one, ``False`` leaves each worker alone (see ``ferrometer.share``).
     """
     _check_app(app)
     existing = getattr(app.state, _STATE, None)
@@ -122,6 +129,7 @@ def instrument(
             "skip_paths": _strings("skip_paths", skip_paths),
             "skip_methods": _strings("skip_methods", skip_methods),
             "request_id": request_id,
+            "shared": shared,
             "path": path,
             "auth_token": auth,
             "allow": allow,
@@ -130,6 +138,7 @@ def instrument(
         },
         file=config,
     )
+    settle(chosen.shared)
     metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, exemplars)
     around = partial(
         MetricsMiddleware,
@@ -152,7 +161,7 @@ def instrument(
     )
     background = _background(stats, registry, list(collectors), defaults=default_collectors)
     made = Observability(health, stats, metrics, registry, tuple(routes), background)
-    _wrap(app, made, around, chosen.skip_paths, fastapi_metrics)
+    _wrap(app, made, around, chosen, fastapi_metrics)
     app.router.routes[:0] = routes
     setattr(app.state, _STATE, made)
     return made
@@ -162,7 +171,7 @@ def _wrap(
     app: Starlette,
     made: Observability,
     around: Callable[..., ASGIApp],
-    skip_paths: tuple[str, ...],
+    chosen: Settings,
     fastapi_metrics: bool,
 ) -> None:
     """Have the middleware stack, once it is built at start-up, built with ours around it.
@@ -173,13 +182,16 @@ def _wrap(
     build: Callable[[], ASGIApp] = app.build_middleware_stack
 
     def build_measured() -> ASGIApp:
+        settle(chosen.shared)  # an application that was made before its workers were forked
+        if shared_directory() and CallbackCollector.name not in made.collectors.status():
+            made.collectors.add(CallbackCollector(registry=made.registry))
         _give_way(app, made.routes)
         _native_telemetry(app, keep=fastapi_metrics)
         app.router.lifespan_context = _with_collectors(app.router.lifespan_context, made)
         made.stats.system.watch()
         made.collectors.start()  # a server without lifespan, or a parent application, runs no other hook
         served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
-        return around(build(), skip_paths=(*served, *skip_paths))
+        return around(build(), skip_paths=(*served, *chosen.skip_paths))
 
     app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook
 
@@ -192,6 +204,7 @@ def _background(
     further = usual_collectors(registry, lookups=stats.cache, but=background.status()) if defaults else []
     for collector in (readings, *further):
         background.add(collector)
+    run_published(registry, background)
     return background
 
 

@@ -234,7 +234,7 @@ class Histogram(Observed, _core.Histogram):
     @property
     def _buckets(self) -> list[Value]:
         self._observable(self._sum)
-        totals = [0.0, *(value for suffix, _, value, *_ in self._rows() if suffix == "_bucket")]
+        totals = [0.0, *(value for suffix, _, value, *_ in self._rows(True) if suffix == "_bucket")]
         return [Value(lambda count=b - a: count) for a, b in pairwise(totals)]  # type: ignore[misc]
 
 

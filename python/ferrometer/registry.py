@@ -252,8 +252,10 @@ class CollectorRegistry:
     def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
         """All collectors, and those that may have samples of these names."""
         self._load_defaults()
+        # Of several workers, the one that answers: its own process is nobody's total, and goes up and down.
+        alone = _core.shared_directory() is None
         with self._lock:
-            everything = list(self._collectors)
+            everything = [c for c in self._collectors if alone or c not in self._default_collectors]
             if names is None:
                 return everything, everything
             chosen = {self._names_to_collectors.get(name): None for name in names}

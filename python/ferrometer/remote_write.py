@@ -125,7 +125,13 @@ class RemoteWrite:
         self._dropped = Counter(
             f"{name}_dropped_samples", "Samples given up", ["receiver", "reason"], registry=registry
         )
-        self._queued = Gauge(f"{name}_queue_requests", "Requests that wait", ["receiver"], registry=registry)
+        self._queued = Gauge(
+            f"{name}_queue_requests",
+            "Requests that wait",
+            ["receiver"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._receiver = receiver
 
     def start(self) -> Self:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from ._core import HttpMetrics
 from ._validation import is_plain_name
 from .gpu_stats import GpuStats
-from .gpu_stats import finite_value as _value
+from .gpu_stats import finite_values as _values
 from .metrics import Counter, Gauge, Summary
 from .registry import REGISTRY, CollectorRegistry
 from .system import Every, gc_runs, heap_mb, live_tasks
@@ -60,7 +60,12 @@ class ServiceStats:
         self._requests = requests
         # The middleware's own gauge, by its definition: /polling must not add up all durations for it.
         self._in_flight = (
-            Gauge("http_requests_in_flight", "HTTP requests being served now.", registry=requests.registry)
+            Gauge(
+                "http_requests_in_flight",
+                "HTTP requests being served now.",
+                registry=requests.registry,
+                multiprocess_mode="livesum",
+            )
             if isinstance(requests, HttpMetrics)
             else None
         )
@@ -93,11 +98,16 @@ class ServiceStats:
 
     def polling(self) -> dict[str, Any]:
         """The ``metrics`` of ``/polling``: four readings, no percentile."""
+        in_flight = () if self._in_flight is None else (self._in_flight,)
+        cache = (self.cache.hits, self.cache.misses)
+        instances, connections, hits, misses, *flying = _values(
+            self.gpu.instances_active, self.database.connections_active, *cache, *in_flight
+        )
         return {
-            "requests_in_flight": self._now_in_flight(),
-            "active_gpu_instances": int(_value(self.gpu.instances_active)),
-            "db_connections_active": int(_value(self.database.connections_active)),
-            "cache_hit_rate": self.cache.hit_rate(),
+            "requests_in_flight": max(0, int(flying[0] if flying else self._snapshot()["in_flight"])),
+            "active_gpu_instances": int(instances),
+            "db_connections_active": int(connections),
+            "cache_hit_rate": _percent(hits, misses),
         }
 
     def monitor(self) -> dict[str, Any]:
@@ -107,11 +117,6 @@ class ServiceStats:
             "gpu": self.gpu.as_dict(),
             "database": self.database.as_dict(),
         }
-
-    def _now_in_flight(self) -> int:
-        if self._in_flight is not None:
-            return max(0, int(_value(self._in_flight)))
-        return int(self._snapshot()["in_flight"])
 
     def _snapshot(self) -> Mapping[str, float]:
         if self._requests is None:
@@ -125,10 +130,16 @@ class DatabaseStats:
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self.connections_active = Gauge(
-            f"{prefix}db_connections_active", "Active database connections", registry=registry
+            f"{prefix}db_connections_active",
+            "Active database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.connections_idle = Gauge(
-            f"{prefix}db_connections_idle", "Idle database connections", registry=registry
+            f"{prefix}db_connections_idle",
+            "Idle database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
         self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
@@ -165,11 +176,14 @@ class DatabaseStats:
 
     def as_dict(self) -> dict[str, Any]:
         """The ``database`` part of ``/stats``."""
+        active, idle, queries, errors = _values(
+            self.connections_active, self.connections_idle, self.queries_total, self.errors_total
+        )
         return {
-            "connections_active": int(_value(self.connections_active)),
-            "connections_idle": int(_value(self.connections_idle)),
-            "queries_total": int(_value(self.queries_total)),
-            "errors": int(_value(self.errors_total)),
+            "connections_active": int(active),
+            "connections_idle": int(idle),
+            "queries_total": int(queries),
+            "errors": int(errors),
         }
 
 
@@ -177,9 +191,16 @@ class CacheStats:
     """``cache_hits``, ``cache_misses``, ``cache_hit_rate`` (percent)."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry)
-        self.misses = Gauge(f"{prefix}cache_misses", "Cache misses", registry=registry)
-        self._rate = Gauge(f"{prefix}cache_hit_rate", "Cache hit rate in percent", registry=registry)
+        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry, multiprocess_mode="sum")
+        self.misses = Gauge(
+            f"{prefix}cache_misses", "Cache misses", registry=registry, multiprocess_mode="sum"
+        )
+        self._rate = Gauge(
+            f"{prefix}cache_hit_rate",
+            "Cache hit rate in percent",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._rate.set_function(self.hit_rate)
 
     def hit(self, amount: int = 1) -> None:
@@ -196,16 +217,12 @@ class CacheStats:
 
     def hit_rate(self) -> float:
         """Percent of lookups that hit; 0.0 before the first one."""
-        hits, misses = _value(self.hits), _value(self.misses)
-        return 100.0 * hits / (hits + misses) if hits + misses else 0.0
+        return _percent(*_values(self.hits, self.misses))
 
     def as_dict(self) -> dict[str, Any]:
         """The ``cache`` part of ``/stats``."""
-        return {
-            "hits": int(_value(self.hits)),
-            "misses": int(_value(self.misses)),
-            "hit_rate": self.hit_rate(),
-        }
+        hits, misses = _values(self.hits, self.misses)
+        return {"hits": int(hits), "misses": int(misses), "hit_rate": _percent(hits, misses)}
 
 
 class SystemStats:
@@ -215,9 +232,14 @@ class SystemStats:
     """
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.tasks = Gauge(f"{prefix}goroutines", "Live asyncio tasks", registry=registry)
+        self.tasks = Gauge(
+            f"{prefix}goroutines", "Live asyncio tasks", registry=registry, multiprocess_mode="livesum"
+        )
         self.heap = Gauge(
-            f"{prefix}memory_heap_alloc_mb", "Allocated Python and native heap in MB", registry=registry
+            f"{prefix}memory_heap_alloc_mb",
+            "Allocated Python and native heap in MB",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.collections = Counter(f"{prefix}gc", "Garbage collections of all generations", registry=registry)
         self._lock = threading.Lock()
@@ -245,15 +267,21 @@ class SystemStats:
         self.tasks.set(live_tasks(loop))
         self.heap.set(heap_mb())
         with self._lock:  # a counter has no `set`: two readers must not both add the difference
-            self.collections.inc(max(0, gc_runs() - _value(self.collections)))
+            self.collections.inc(max(0, gc_runs() - _own(self.collections)))
 
     def as_dict(self) -> dict[str, Any]:
         """The ``system`` part of ``/stats``."""
-        return {
-            "goroutines": int(_value(self.tasks)),
-            "heap_alloc_mb": int(_value(self.heap)),
-            "gc_runs": int(_value(self.collections)),
-        }
+        tasks, heap, collections = _values(self.tasks, self.heap, self.collections)
+        return {"goroutines": int(tasks), "heap_alloc_mb": int(heap), "gc_runs": int(collections)}
+
+
+def _own(metric: Counter | Gauge) -> float:
+    """The value in this worker alone."""
+    return metric._get()
+
+
+def _percent(hits: float, misses: float) -> float:
+    return 100.0 * hits / (hits + misses) if hits + misses else 0.0
 
 
 def _check_count(amount: int) -> None:

@@ -46,6 +46,7 @@ def in_child(check: Callable[[], None]) -> None:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FERROMETER_DIR", str(tmp_path))
+    monkeypatch.setenv("FERROMETER_SHARED", "false")
     return tmp_path
 
 

@@ -30,6 +30,7 @@ DEFAULTS = {"process", "runtime", "caches", "queues", "cgroup", "system"}
 def from_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FERROMETER_CONFIG", "")
     monkeypatch.setenv("FERROMETER_DIR", str(tmp_path))
+    monkeypatch.setenv("FERROMETER_SHARED", "false")  # this process would share for the rest of its life
 
 
 def test_the_default_collectors_live_as_long_as_the_application() -> None:
@@ -158,6 +159,7 @@ def test_under_real_workers_one_flies_and_kill_9_moves_it(
 ) -> None:
     """The workers find their common lease by themselves: nothing is configured."""
     monkeypatch.delenv("FERROMETER_DIR")
+    monkeypatch.delenv("FERROMETER_SHARED")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
     flights = short_folder / "flights"
 
@@ -174,9 +176,9 @@ def test_under_real_workers_one_flies_and_kill_9_moves_it(
         assert successor != holder
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
             assert b"process_resident_memory_bytes" in answer.read()
-        (home,) = (short_folder / "ferrometer").iterdir()
-        assert {path.name for path in home.iterdir()} == {"gpu.lock", "cgroup.lock"}
-    until(lambda: not home.exists(), what="tidying up")
+        (home,) = (short_folder / f"ferrometer-{os.getuid()}").iterdir()
+        assert {path.name for path in (home / "leases").iterdir()} == {"gpu.lock", "cgroup.lock"}
+    until(lambda: not (home / "leases").exists(), what="tidying up")
 
 
 def test_an_event_loop_is_not_held_up_by_what_the_collectors_do() -> None:

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
+from ferrometer._core import shared_directory, shared_values
 from ferrometer.metrics import Counter, Enum, Gauge, Info, MetricWrapperBase
 
 Scope: TypeAlias = Literal["process", "machine"]
 Stale: TypeAlias = Literal["drop", "keep", "nan"]
+
+#: Whether a flight is that of a collector that one worker runs for all.
+machine_wide: ContextVar[bool] = ContextVar("ferrometer_machine_wide", default=False)
 
 _SCOPES = ("process", "machine")
 _STALES = ("drop", "keep", "nan")
@@ -146,13 +151,32 @@ def set_total(counter: Counter, total: float) -> None:
 
     A total below what the counter shows means that the counting began anew: the counter follows, as
     Prometheus expects of a restart. ``counter`` is one series: ``family.labels(...)`` where it has labels.
+    In the flight of a collector that one of several workers runs, it is the counter of all of them.
     """
+    if machine_wide.get() and shared_directory() is not None:
+        _follow(counter, total)
+        return
     shown = counter._get()
     if total > shown:
         counter.inc(total - shown)
     elif total < shown - 1e-9 * abs(shown):  # not for the last bit of a float
         counter.reset()
         counter.inc(max(total, 0.0))
+
+
+def _follow(counter: Counter, total: float) -> None:
+    """The same for a counter to which other workers, perhaps dead ones, have added: it cannot go back."""
+    shown = shared_values([counter])[0]
+    known: dict[tuple[str, ...], tuple[float, float]] = counter._meta.setdefault("totals", {})
+    labels = counter._labelvalues
+    before, last = known.get(labels, (0.0, total))
+    if total < last:
+        before = shown  # counted anew: on top of what there was
+    elif labels not in known and total < shown:
+        before = shown - total  # since an earlier worker saw it begin anew
+    known[labels] = before, total
+    if before + total > shown:
+        counter.inc(before + total - shown)
 
 
 def restart_counters(metrics: Iterable[MetricWrapperBase]) -> None:

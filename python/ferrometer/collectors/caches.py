@@ -13,6 +13,7 @@ import threading
 import weakref
 from typing import Any, Protocol, TypeVar, overload
 
+from ferrometer._core import shared_values
 from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.counted_mapping import count_lookups
 from ferrometer.metrics import Counter, Gauge
@@ -39,15 +40,15 @@ class CacheMetrics:
         def counter(name: str, documentation: str) -> Counter:
             return Counter(name, documentation, ["cache_type"], registry=registry)
 
-        def gauge(name: str, documentation: str) -> Gauge:
-            return Gauge(name, documentation, ["cache_type"], registry=registry)
+        def gauge(name: str, documentation: str, mode: str = "livesum") -> Gauge:
+            return Gauge(name, documentation, ["cache_type"], registry=registry, multiprocess_mode=mode)
 
         self.hits = counter("cache_hits", "Lookups that found what they looked for")
         self.misses = counter("cache_misses", "Lookups that did not")
         self.evictions = counter("cache_evictions", "Entries that made room for others")
         self.entries = gauge("cache_entries", "Entries in the cache")
         self.capacity = gauge("cache_max_entries", "Entries the cache may hold")
-        self.hit_ratio = gauge("cache_hit_ratio", "Share of all lookups so far that hit")
+        self.hit_ratio = gauge("cache_hit_ratio", "Share of all lookups so far that hit", "livemostrecent")
 
 
 class TrackedCache:
@@ -74,8 +75,8 @@ class TrackedCache:
         self.misses.inc(amount)
 
     def hit_ratio(self) -> float:
-        """Share of all lookups that hit; 0.0 before the first one."""
-        hits, misses = self.hits._get(), self.misses._get()
+        """Share of all lookups that hit, in all workers; 0.0 before the first one."""
+        hits, misses = shared_values([self.hits, self.misses])
         return hits / (hits + misses) if hits + misses else 0.0
 
     def read(self, further: Lookups | None = None) -> None:

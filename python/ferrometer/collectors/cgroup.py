@@ -52,7 +52,9 @@ class CgroupCollector(Collector):
         self._found: tuple[str, Groups] | None = None
 
         def gauge(name: str, documentation: str) -> Gauge:
-            return Gauge(f"cgroup_{name}", documentation, registry=registry)
+            return Gauge(
+                f"cgroup_{name}", documentation, registry=registry, multiprocess_mode="livemostrecent"
+            )
 
         def counter(name: str, documentation: str) -> Counter:
             return Counter(f"cgroup_{name}", documentation, registry=registry)

@@ -39,7 +39,7 @@ class DiskCollector(Collector):
         self.interval = interval
 
         def gauge(name: str, documentation: str) -> Gauge:
-            return Gauge(name, documentation, ["path"], registry=registry)
+            return Gauge(name, documentation, ["path"], registry=registry, multiprocess_mode="livemostrecent")
 
         self.size = gauge("filesystem_size_bytes", "Size of the file system")
         self.free = gauge("filesystem_free_bytes", "Free space, with what is reserved for root")

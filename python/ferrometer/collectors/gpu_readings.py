@@ -34,7 +34,9 @@ def families(registry: CollectorRegistry) -> Families:
     """All families; the first label is ``gpu_id``, the index that NVML gives."""
 
     def gauge(name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(name, documentation, ["gpu_id", *labels], registry=registry)
+        return Gauge(
+            name, documentation, ["gpu_id", *labels], registry=registry, multiprocess_mode="livemostrecent"
+        )
 
     def counter(name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, ["gpu_id", *labels], registry=registry)

@@ -6,20 +6,19 @@ that one dies. No process id is written down and none is asked whether it lives:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import stat
 import sys
 import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from ferrometer._place import digest, private, started
+from ferrometer.sharing import DIRECTORY_VARIABLE, shared_directory
+
 if sys.platform != "win32":
     import fcntl
-
-DIRECTORY_VARIABLE = "FERROMETER_DIR"
 
 
 class Lease:
@@ -141,11 +140,11 @@ class Leases:
 def application_directory(application: str) -> Path:
     """The private folder of this application's leases, made when missing.
 
-    ``FERROMETER_DIR`` names one; else it lies below ``XDG_RUNTIME_DIR`` or the temporary folder, mode
-    0700, and its name is a digest of ``application``.
+    It is within the directory that the workers share, or that ``FERROMETER_DIR`` names; else it lies below
+    ``XDG_RUNTIME_DIR`` or the temporary folder, mode 0700, and its name is a digest of ``application``.
     Raises OSError when the folder cannot be made, PermissionError when it belongs to somebody else.
     """
-    named = os.environ.get(DIRECTORY_VARIABLE)
+    named = shared_directory() or os.environ.get(DIRECTORY_VARIABLE)
     if named:
         home = Path(named) / "leases"
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,9 +154,12 @@ def application_directory(application: str) -> Path:
         root = Path(runtime) / "ferrometer"
     else:
         root = Path(tempfile.gettempdir()) / f"ferrometer-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    _private(root)
-    home = root / _digest(application)
-    _private(home)
+    home = root / digest(application)
+    for folder in (root, home):
+        try:
+            private(folder)
+        except PermissionError as error:
+            raise PermissionError(f"{error}; set {DIRECTORY_VARIABLE}") from None
     return home
 
 
@@ -165,33 +167,14 @@ def application_key() -> str:
     """What the workers of one application have in common and others of the same user have not:
     parent process, command line, working directory."""
     parent = os.getppid()
-    return "\0".join((str(parent), _started(parent), os.getcwd(), *sys.argv))
-
-
-def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot: a process id alone comes round again."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        since = started(parent)
     except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]  # the command, in parentheses, may hold anything
-
-
-def _private(folder: Path) -> None:
-    """Make the folder, or see that it is ours alone: in /tmp anybody could have made it first."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not hasattr(os, "getuid"):
-        return
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{folder} is not a folder of this user's own; set {DIRECTORY_VARIABLE}")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        since = ""
+    return "\0".join((str(parent), since, os.getcwd(), *sys.argv))
 
 
 def _file_name(name: str) -> str:
     """The name as a file name: readable, and never two names for one file."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
-    return plain if plain == name else f"{plain}-{_digest(name)}"
+    return plain if plain == name else f"{plain}-{digest(name)}"

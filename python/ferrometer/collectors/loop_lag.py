@@ -34,8 +34,14 @@ class LoopLag:
             "asyncio_loop_unresponsive_seconds",
             "How long the event loop has not run what is due",
             registry=registry,
+            multiprocess_mode="liveall",
         )
-        self.tasks = Gauge("asyncio_tasks", "Live asyncio tasks of the event loop", registry=registry)
+        self.tasks = Gauge(
+            "asyncio_tasks",
+            "Live asyncio tasks of the event loop",
+            registry=registry,
+            multiprocess_mode="liveall",
+        )
         self._period = period
         self._probe: _Probe | None = None
 

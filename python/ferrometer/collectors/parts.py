@@ -32,6 +32,7 @@ class Parts:
             "Whether this part of the collector's latest flight succeeded",
             ["collector", "part"],
             registry=registry,
+            multiprocess_mode="livemin",
         )
         self._errors = Counter(
             "ferrometer_collector_errors",

@@ -48,7 +48,9 @@ class ProcessCollector(Collector):
         self.interval = interval
 
         def gauge(name: str, documentation: str) -> Gauge:
-            return Gauge(name, documentation, namespace=namespace, registry=registry)
+            return Gauge(
+                name, documentation, namespace=namespace, registry=registry, multiprocess_mode="liveall"
+            )
 
         def counter(name: str, documentation: str, *labels: str) -> Counter:
             return Counter(name, documentation, labels, namespace=namespace, registry=registry)

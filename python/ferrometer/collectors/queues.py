@@ -30,7 +30,13 @@ class _Names:
     """Depth and wait under one pair of names, for one queue's label."""
 
     def __init__(self, prefix: str, label: str, name: str, registry: CollectorRegistry) -> None:
-        family = Gauge(f"{prefix}queue_depth", "Items that wait in the queue", [label], registry=registry)
+        family = Gauge(
+            f"{prefix}queue_depth",
+            "Items that wait in the queue",
+            [label],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.depth = family.labels(name)
         self._wait = (f"{prefix}queue_wait_seconds", label, name, registry)
 
@@ -80,9 +86,13 @@ def track_queue(
         names.append(_Names("request_", "service", service, registry))
     capacity = getattr(queue, "maxsize", 0)
     if isinstance(capacity, int) and capacity > 0:
-        Gauge("queue_capacity", "Items the queue may hold", ["queue"], registry=registry).labels(name).set(
-            capacity
-        )
+        Gauge(
+            "queue_capacity",
+            "Items the queue may hold",
+            ["queue"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        ).labels(name).set(capacity)
     if isinstance(queue, asyncio.Queue | threaded.Queue):
         _keep_itself(queue, names)
     else:

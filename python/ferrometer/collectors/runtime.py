@@ -47,13 +47,17 @@ class RuntimeCollector(Collector):
             "python_heap_bytes",
             "Resident memory allocated by Python and native code, without files and shared memory",
             registry=registry,
+            multiprocess_mode="liveall",
         )
         self.blocks = Gauge(
             "python_allocated_blocks",
             "Memory blocks that Python's allocator has handed out",
             registry=registry,
+            multiprocess_mode="liveall",
         )
-        self.threads = Gauge("python_threads", "Live threads that Python knows", registry=registry)
+        self.threads = Gauge(
+            "python_threads", "Live threads that Python knows", registry=registry, multiprocess_mode="liveall"
+        )
 
         def counter(name: str, documentation: str) -> list[Counter]:
             family = Counter(name, documentation, ["generation"], registry=registry)
@@ -70,9 +74,17 @@ class RuntimeCollector(Collector):
         self._go: tuple[Gauge, Gauge] | None = None
         if go_names:
             self._go = (
-                Gauge("go_goroutines", "Live asyncio tasks of the event loop", registry=registry),
                 Gauge(
-                    "go_memstats_alloc_bytes", "Memory allocated by Python and native code", registry=registry
+                    "go_goroutines",
+                    "Live asyncio tasks of the event loop",
+                    registry=registry,
+                    multiprocess_mode="liveall",
+                ),
+                Gauge(
+                    "go_memstats_alloc_bytes",
+                    "Memory allocated by Python and native code",
+                    registry=registry,
+                    multiprocess_mode="liveall",
                 ),
             )
 

@@ -7,12 +7,15 @@ import inspect
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
+from ferrometer._core import shared_directory
 from ferrometer._flight import Flight, Outcome, is_async, launch
+from ferrometer._own import OwnSeries
 from ferrometer.collectors.base import (
     CollectError,
     Collector,
@@ -20,6 +23,7 @@ from ferrometer.collectors.base import (
     attribute,
     check,
     clear,
+    machine_wide,
     mark_stale,
     metrics_of,
     restart_counters,
@@ -51,18 +55,21 @@ class SelfMetrics:
             "Whether the latest flight of the collector succeeded",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemin",
         )
         self.duration = Gauge(
             "ferrometer_collector_duration_seconds",
             "How long the latest flight of the collector took",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self.last_success = Gauge(
             "ferrometer_collector_last_success_timestamp_seconds",
             "When the collector last succeeded, in seconds since 1970",
             ["collector"],
             registry=registry,
+            multiprocess_mode="livemin",
         )
         self.errors = Counter(
             "ferrometer_collector_errors",
@@ -73,8 +80,9 @@ class SelfMetrics:
 
     def forget(self, name: str) -> None:
         """Drop the gauges of a collector that this process does not run (any more)."""
-        for gauge in (self.success, self.duration, self.last_success):
-            gauge.remove(name)
+        with OwnSeries():
+            for gauge in (self.success, self.duration, self.last_success):
+                gauge.remove(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,15 @@ class CollectorStatus:
     state: State
     reason: str | None = None
     last_success: float | None = None
+
+
+@contextmanager
+def _for_all() -> Iterator[None]:
+    token = machine_wide.set(True)
+    try:
+        yield
+    finally:
+        machine_wide.reset(token)
 
 
 class Watch:
@@ -108,7 +125,8 @@ class Watch:
         self.status = CollectorStatus("starting")
         self._failures = 0
         self._reasons.clear()
-        self._quietly(mark_stale, self.collector)  # what a parent process or an earlier life left there
+        if self._make_lease is None or shared_directory() is None:
+            self._mark_stale()  # what a parent process or an earlier life left there
         hook = getattr(self.collector, "open", None)
         if callable(hook):
             try:
@@ -153,19 +171,21 @@ class Watch:
         def too_late() -> bool:
             late = flight.outcome is not None or flight.overdue
             if late:
-                self._quietly(mark_stale, self.collector)
+                self._mark_stale()
             return late
 
         async def in_loop() -> None:
             try:
-                await cast("Awaitable[None]", collect())
+                with self._scope():
+                    await cast("Awaitable[None]", collect())
             finally:
                 too_late()
 
         def in_thread() -> object:
             result: object = None
             try:
-                result = collect()
+                with self._scope():
+                    result = collect()
             finally:
                 if too_late() and inspect.iscoroutine(result):
                     result.close()  # nobody awaits it any more
@@ -181,6 +201,8 @@ class Watch:
             if self._lease is None:
                 self._lease = self._make_lease(self.name)
             if self._lease.hold():
+                if self.status.state in ("starting", "standby"):
+                    self._mark_stale()
                 return True
         except OSError as error:
             # Two workers that collect the same are better than none.
@@ -188,11 +210,15 @@ class Watch:
             _log.warning("collector %r runs in every worker, for want of a lease: %s", self.name, error)
             return True
         if self.status.state != "standby":
-            if self.status.state != "starting":  # it was ours: the new holder shows the same totals
-                restart_counters(metrics_of(self.collector))
+            was_ours = self.status.state != "starting"
             self.status = CollectorStatus("standby")
             self._metrics.forget(self.name)
-            self._quietly(clear, self.collector)
+            if was_ours and shared_directory() is None:
+                restart_counters(metrics_of(self.collector))  # the new holder shows the same totals
+            if was_ours or shared_directory() is None:
+                # Else there is nothing, and a NaN set now would be the latest value of all workers.
+                with OwnSeries():
+                    self._quietly(clear, self.collector)
             _log.debug("collector %r stands by: another worker runs it", self.name)
         return False
 
@@ -217,7 +243,7 @@ class Watch:
         self._metrics.success.labels(self.name).set(0)
         if not missing:
             self._metrics.errors.labels(self.name, reason).inc()
-        self._quietly(mark_stale, self.collector)
+        self._mark_stale()
         if reason not in self._reasons:
             self._reasons.add(reason)
             level = logging.INFO if missing else logging.WARNING
@@ -253,7 +279,9 @@ class Watch:
     def put_down(self) -> None:
         """Nobody reads it here any more: nothing is shown as if somebody did."""
         self._metrics.forget(self.name)
-        self._quietly(mark_stale, self.collector)
+        if self.status.state != "standby" or shared_directory() is None:
+            with OwnSeries():
+                self._quietly(mark_stale, self.collector)
         self.status = CollectorStatus("stopped", last_success=self.status.last_success)
         if self._lease is not None:
             self._lease.release()
@@ -262,6 +290,14 @@ class Watch:
         """After a stop that waited long enough: release the lease. Whether a flight is still in the air."""
         self.put_down()
         return self._flight is not None and not self._flight.over
+
+    def _scope(self) -> AbstractContextManager[object]:
+        """Whom it concerns what is written and removed: this worker, or all for which this one runs it."""
+        return OwnSeries() if self._make_lease is None else _for_all()
+
+    def _mark_stale(self) -> None:
+        with self._scope():
+            self._quietly(mark_stale, self.collector)
 
     def _quietly(self, act: Callable[[Collector], None], collector: Collector) -> None:
         """Run the collector's own code where its failure must change nothing."""

@@ -39,7 +39,10 @@ class Gateway:
         self._registry = ferrometer.CollectorRegistry()
         self._tokens = ferrometer.Counter("tokens", "Tokens written", ["model"], registry=self._registry)
         waiting = ferrometer.Gauge(
-            "gpu_requests_waiting", "Requests without a GPU slot", registry=self._registry
+            "gpu_requests_waiting",
+            "Requests without a GPU slot",
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
         waiting.set_function(lambda: self._model.waiting)
         self._routes()

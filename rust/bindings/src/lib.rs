@@ -61,7 +61,7 @@ mod _core {
     #[pymodule_export]
     use super::server::MetricsServer;
     #[pymodule_export]
-    use super::sharing::{share, shared_directory, sharing_failure};
+    use super::sharing::{living, read_directory, share, shared_directory, shared_values, sharing_failure};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

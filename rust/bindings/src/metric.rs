@@ -6,7 +6,7 @@
 use crate::gil::GilCell;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
-use crate::samples::{self, ExemplarParts};
+use crate::samples::{self, Row};
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
@@ -47,6 +47,17 @@ pub struct Parent {
     meta: Py<PyDict>,
     /// `set_function` callbacks.
     callbacks: GilCell<Vec<(SeriesRef, Py<PyAny>)>>,
+}
+
+impl Parent {
+    /// Sets a gauge, and where that counts, when.
+    fn set_gauge(&self, series: &SeriesRef, value: f64) {
+        if self.only_set {
+            series.gauge().set_at(value, now());
+        } else {
+            series.gauge().set(value);
+        }
+    }
 }
 
 /// The native base class of all metrics.
@@ -93,6 +104,36 @@ impl Metric {
         }
         let kind = self.parent()?.family.definition().kind.name();
         Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
+    }
+
+    /// Removes the series with these label values, here or everywhere.
+    fn drop_series(
+        &self,
+        labelvalues: &Bound<'_, PyTuple>,
+        drop: fn(&Family, &[&str]) -> Result<bool, Error>,
+    ) -> PyResult<bool> {
+        let parent = self.parent()?;
+        let values = texts(labelvalues)?;
+        let values = borrowed(&values);
+        let mut text = Vec::new();
+        let removed = drop(&parent.family, &values).map_err(value_error)?;
+        parent.family.labels().render(&values, &mut text);
+        if let Some(children) = self.made_children(labelvalues.py()) {
+            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
+        }
+        self.forget_children();
+        self.forget_callbacks(|series| series.text() == text)?;
+        Ok(removed)
+    }
+
+    /// Removes all series, here or everywhere.
+    fn drop_all(&self, py: Python<'_>, drop: fn(&Family)) -> PyResult<()> {
+        drop(&self.parent()?.family);
+        if let Some(children) = self.made_children(py) {
+            children.clear();
+        }
+        self.forget_children();
+        self.forget_callbacks(|_| true)
     }
 
     /// Makes this object the handle of a series.
@@ -317,28 +358,23 @@ impl Metric {
     /// Removes the series with these label values.
     #[pyo3(signature = (*labelvalues))]
     fn _remove(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<bool> {
-        let parent = self.parent()?;
-        let values = texts(labelvalues)?;
-        let values = borrowed(&values);
-        let mut text = Vec::new();
-        let removed = parent.family.remove(&values).map_err(value_error)?;
-        parent.family.labels().render(&values, &mut text);
-        if let Some(children) = self.made_children(labelvalues.py()) {
-            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
-        }
-        self.forget_children();
-        self.forget_callbacks(|series| series.text() == text)?;
-        Ok(removed)
+        self.drop_series(labelvalues, Family::remove)
+    }
+
+    /// Removes this process's series with these label values; other workers keep theirs.
+    #[pyo3(signature = (*labelvalues))]
+    fn _forget(&self, labelvalues: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        self.drop_series(labelvalues, Family::forget)
     }
 
     /// Removes all series.
     fn _clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.parent()?.family.clear();
-        if let Some(children) = self.made_children(py) {
-            children.clear();
-        }
-        self.forget_children();
-        self.forget_callbacks(|_| true)
+        self.drop_all(py, Family::clear)
+    }
+
+    /// Removes all series of this process; other workers keep theirs.
+    fn _forget_all(&self, py: Python<'_>) -> PyResult<()> {
+        self.drop_all(py, Family::forget_all)
     }
 
     /// The label values of all series, in order of creation.
@@ -349,23 +385,13 @@ impl Metric {
         children.into_iter().map(|values| PyTuple::new(py, values)).collect()
     }
 
-    /// Samples as `(suffix, further labels, value, label values, exemplar)`.
-    fn _rows<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
+    /// Samples as `(suffix, further labels, value, label values, exemplar)`, of all workers or, `here`, this one.
+    #[pyo3(signature = (here=false))]
+    fn _rows<'py>(&self, py: Python<'py>, here: bool) -> PyResult<Vec<Row<'py>>> {
         let family = &self.parent()?.family;
-        let mut all = Vec::new();
         // SAFETY: as in `Metric::parent`.
-        match unsafe { self.series.peek() } {
-            Some(series) => all.push(series.clone()),
-            None => family.for_each(|series| all.push(series.clone())),
-        }
-        let mut rows = Vec::new();
-        for series in all {
-            let values = PyTuple::new(py, family.labels().values(series.text()))?;
-            for ((suffix, labels, value), exemplar) in samples::of_series(py, family, &series)? {
-                rows.push((suffix, labels, value, values.clone(), exemplar));
-            }
-        }
-        Ok(rows)
+        let series = unsafe { self.series.peek() }.clone();
+        samples::rows(py, family, series.as_ref().filter(|_| !family.labels().names().is_empty()), here)
     }
 
     /// The current value of a counter, gauge, or enum (the state's index).
@@ -388,7 +414,7 @@ impl Metric {
                 Ok(())
             }
             Kind::Gauge(_) => {
-                series.gauge().set(value);
+                self.parent()?.set_gauge(series, value);
                 Ok(())
             }
             kind => Err(PyValueError::new_err(format!("a {} cannot become {value}", kind.name()))),
@@ -441,7 +467,7 @@ impl Metric {
         let mut result = Ok(());
         for (series, function) in callbacks {
             match function.call0(py).and_then(|value| value.extract::<f64>(py)) {
-                Ok(value) => series.gauge().set(value),
+                Ok(value) => parent.set_gauge(&series, value),
                 Err(error) => result = result.and(Err(error)),
             }
         }
@@ -529,9 +555,6 @@ impl Metric {
         drop(children);
     }
 }
-
-/// A row of `Metric::_rows`.
-type Row<'py> = (&'static str, Bound<'py, PyDict>, f64, Bound<'py, PyTuple>, Option<ExemplarParts<'py>>);
 
 /// The series with these label values, stamped when it is new.
 fn series_of(py: Python<'_>, family: &Family, values: &[&str]) -> PyResult<SeriesRef> {

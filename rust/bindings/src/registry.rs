@@ -3,7 +3,7 @@
 use crate::gil::detached;
 use crate::handover;
 use crate::metric::{value_error, Metric};
-use crate::samples::{self, FamilyParts};
+use crate::samples::{self, FamilyParts, FamilyTold};
 use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::further::{encode_further, Further, Line};
 use ferrometer_core::encode::text::Format;
@@ -65,22 +65,26 @@ impl Registry {
     /// registry has to say about itself. `known` are the metrics that are read otherwise.
     fn computed<'py>(&self, py: Python<'py>, known: Vec<Bound<'py, Metric>>) -> PyResult<Vec<FamilyParts<'py>>> {
         let known: HashSet<_> =
-            known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family))).collect();
-        let mut families = Vec::new();
-        let mut computed = Vec::new();
-        let scrape = Scrape::begin();
-        for entry in self.core.entries() {
-            match entry {
-                Entry::Family(family) if known.contains(&Arc::as_ptr(&family)) => {}
-                Entry::Family(family) => families.push(samples::of_family(py, &family)?),
-                Entry::Source(source) => source.collect(&scrape, &mut computed),
+            known.iter().filter_map(|m| Some(Arc::as_ptr(&m.get().parent().ok()?.family) as usize)).collect();
+        let (families, computed) = detached(py, || {
+            let scrape = Scrape::begin();
+            let mut families = Vec::new();
+            let mut computed = Vec::new();
+            for entry in self.core.entries() {
+                match entry {
+                    Entry::Family(family) if known.contains(&(Arc::as_ptr(&family) as usize)) => {}
+                    Entry::Family(family) => families.push(FamilyTold::of(&*scrape.reading(&family))),
+                    Entry::Source(source) => source.collect(&scrape, &mut computed),
+                }
             }
-        }
-        computed.extend(self.core.faults(&scrape));
+            computed.extend(self.core.faults(&scrape));
+            (families, computed)
+        });
+        let mut parts = families.into_iter().map(|family| family.parts(py)).collect::<PyResult<Vec<_>>>()?;
         for family in computed {
-            families.push(samples::of_computed(py, family)?);
+            parts.push(samples::of_computed(py, family)?);
         }
-        Ok(families)
+        Ok(parts)
     }
 
     /// Counts a callback or collector that raised during a scrape.

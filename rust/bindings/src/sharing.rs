@@ -1,8 +1,17 @@
 //! Sharing this process's metrics with the other workers of an application.
 
+use crate::gil::detached;
+use crate::metric::Metric;
+use crate::samples::{FamilyParts, FamilyTold};
+use ferrometer_core::family::{Family, Kind};
+use ferrometer_core::reading::{Here, Series};
+use ferrometer_core::scrape::Scrape;
+use ferrometer_core::segment::view::View;
 use ferrometer_core::segment::writer;
+use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use std::io;
 use std::path::PathBuf;
 
 /// Records all metrics of this process, and of every process that it forks, into files in a directory that
@@ -38,4 +47,66 @@ pub fn shared_directory() -> Option<PathBuf> {
 #[pyfunction]
 pub fn sharing_failure() -> Option<String> {
     writer::take_failure().map(|error| error.text)
+}
+
+/// How many processes share their metrics in a directory now.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
+pub fn living(py: Python<'_>, directory: PathBuf) -> PyResult<usize> {
+    let view = detached(py, || {
+        let mut view = View::open(&directory)?;
+        view.refresh();
+        io::Result::Ok(view.living())
+    });
+    Ok(view?)
+}
+
+/// All families that are recorded in a directory, whichever registries they are in.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
+pub fn read_directory(py: Python<'_>, directory: PathBuf) -> PyResult<Vec<FamilyParts<'_>>> {
+    let families = detached(py, || {
+        let mut view = View::open(&directory)?;
+        view.refresh();
+        io::Result::Ok(view.everything().map(|family| FamilyTold::of(&family)).collect::<Vec<_>>())
+    });
+    families?.into_iter().map(|family| family.parts(py)).collect()
+}
+
+/// The values of counters and gauges, each the total of all workers, at one look. One that every worker has
+/// for itself is this process's own.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+pub fn shared_values(py: Python<'_>, metrics: Vec<Bound<'_, Metric>>) -> PyResult<Vec<f64>> {
+    let mut wanted = Vec::with_capacity(metrics.len());
+    for metric in &metrics {
+        let (parent, series) = (metric.get().parent()?, metric.get().series()?);
+        match &parent.family.definition().kind {
+            Kind::Counter | Kind::Gauge(_) => wanted.push((parent.family.clone(), series.clone())),
+            kind => return Err(PyValueError::new_err(format!("a {} has no single value", kind.name()))),
+        }
+    }
+    Ok(detached(py, || {
+        let scrape = Scrape::begin();
+        wanted.iter().map(|(family, series)| total(&scrape, family, series)).collect()
+    }))
+}
+
+fn total(scrape: &Scrape, family: &Family, series: &SeriesRef) -> f64 {
+    let is_counter = matches!(family.definition().kind, Kind::Counter);
+    let value = |series: &dyn Series| {
+        if is_counter {
+            let (whole, fraction) = series.counter();
+            whole as f64 + fraction
+        } else {
+            series.gauge()
+        }
+    };
+    let mut found = None;
+    scrape.reading(family).for_each(&mut |other| {
+        if other.text() == series.text() {
+            found = Some(value(other));
+        }
+    });
+    found.unwrap_or_else(|| value(&Here::new(family, series)))
 }

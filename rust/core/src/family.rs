@@ -310,6 +310,31 @@ impl Family {
 
     /// Removes all series, in all processes that share them.
     pub fn clear(&self) {
+        self.forget_all();
+        self.tell_removed(None);
+    }
+
+    fn tell_removed(&self, text: Option<&[u8]>) {
+        // What every process has for itself is removed by each for itself, too.
+        let is_own = matches!(self.definition.kind, Kind::Gauge(mode) if mode.is_per_process());
+        if let Some(audience) = AUDIENCE.get().filter(|_| !is_own) {
+            audience.removed(self, text);
+        }
+    }
+
+    /// Removes the series with these label values in this process alone; others keep theirs.
+    ///
+    /// # Errors
+    /// When there are not as many values as names.
+    pub fn forget(&self, values: &[&str]) -> Result<bool, Error> {
+        self.check(values.len())?;
+        let mut text = Vec::new();
+        self.labels.render(values, &mut text);
+        Ok(self.remove_here(&text))
+    }
+
+    /// Removes all series in this process alone; others keep theirs.
+    pub fn forget_all(&self) {
         let gone: Vec<SeriesRef> = {
             let mut table = lock(&self.table);
             table.index.clear();
@@ -321,15 +346,6 @@ impl Family {
         };
         self.exemplars.clear();
         drop(gone);
-        self.tell_removed(None);
-    }
-
-    fn tell_removed(&self, text: Option<&[u8]>) {
-        // What every process has for itself is removed by each for itself, too.
-        let is_own = matches!(self.definition.kind, Kind::Gauge(mode) if mode.is_per_process());
-        if let Some(audience) = AUDIENCE.get().filter(|_| !is_own) {
-            audience.removed(self, text);
-        }
     }
 
     fn close_holes(&self, table: &mut Table) {

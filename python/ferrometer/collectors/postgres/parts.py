@@ -339,7 +339,7 @@ class Statements:
 
 def _gauges(registry: CollectorRegistry, labels: list[str]) -> Any:
     def gauge(name: str, words: str) -> Gauge:
-        return Gauge(name, words, labels, registry=registry)
+        return Gauge(name, words, labels, registry=registry, multiprocess_mode="livemostrecent")
 
     return gauge
 

@@ -77,7 +77,13 @@ class PgBouncerCollector(Collector):
         self._session = Session(connect or dsn_connect(dsn or "", timeout, asyncpg_too=False))
 
         def gauge(family: str, words: str, *further: str) -> Gauge:
-            return Gauge(family, words, ["server", "database", *further], registry=registry)
+            return Gauge(
+                family,
+                words,
+                ["server", "database", *further],
+                registry=registry,
+                multiprocess_mode="livemostrecent",
+            )
 
         self._pools = Table(
             name,
@@ -118,6 +124,7 @@ class PgBouncerCollector(Collector):
                     "Client connections allowed in all",
                     ["server"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 )
             ],
         )

@@ -76,20 +76,31 @@ class RedisCollector(Collector):
         self._info = Table(
             name,
             [
-                *(Gauge(family, words, labels, registry=registry) for _, family, words in _GAUGES),
+                *(
+                    Gauge(family, words, labels, registry=registry, multiprocess_mode="livemostrecent")
+                    for _, family, words in _GAUGES
+                ),
                 *(Counter(family, words, labels, registry=registry) for _, family, words in _COUNTERS),
                 Gauge(
                     "redis_start_time_seconds",
                     "When the server started, in seconds since 1970",
                     labels,
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
-                Gauge("redis_db_keys", "Keys of a database", [*labels, "db"], registry=registry),
+                Gauge(
+                    "redis_db_keys",
+                    "Keys of a database",
+                    [*labels, "db"],
+                    registry=registry,
+                    multiprocess_mode="livemostrecent",
+                ),
                 Gauge(
                     "redis_db_keys_expiring",
                     "Keys of a database with a time to live",
                     [*labels, "db"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
             ],
         )
@@ -102,18 +113,21 @@ class RedisCollector(Collector):
                     "Entries of a list, stream or sorted set",
                     [*labels, "queue"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
                 Gauge(
                     "redis_stream_group_pending",
                     "Entries delivered to the group and not yet acknowledged",
                     [*labels, "queue", "group"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
                 Gauge(
                     "redis_stream_group_lag",
                     "Entries not yet delivered to the group",
                     [*labels, "queue", "group"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
             ],
         )

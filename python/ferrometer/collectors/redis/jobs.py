@@ -54,9 +54,19 @@ class RQCollector(Collector):
             name,
             [
                 Gauge(
-                    "rq_jobs", "Jobs of the queue, by state", ["server", "queue", "state"], registry=registry
+                    "rq_jobs",
+                    "Jobs of the queue, by state",
+                    ["server", "queue", "state"],
+                    registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
-                Gauge("rq_workers", "Workers registered", ["server"], registry=registry),
+                Gauge(
+                    "rq_workers",
+                    "Workers registered",
+                    ["server"],
+                    registry=registry,
+                    multiprocess_mode="livemostrecent",
+                ),
             ],
         )
 
@@ -122,8 +132,15 @@ class CeleryCollector(Collector):
                     "Messages that wait in the queue",
                     ["server", "queue"],
                     registry=registry,
+                    multiprocess_mode="livemostrecent",
                 ),
-                Gauge("celery_unacked", "Messages that workers hold", ["server"], registry=registry),
+                Gauge(
+                    "celery_unacked",
+                    "Messages that workers hold",
+                    ["server"],
+                    registry=registry,
+                    multiprocess_mode="livemostrecent",
+                ),
             ],
         )
 

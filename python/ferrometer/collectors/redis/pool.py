@@ -28,15 +28,21 @@ class RedisPool:
             "Connections of the client's pool, by state",
             ["pool", "state"],
             registry=registry,
+            multiprocess_mode="livesum",
         )
         self._maximum = Gauge(
             "redis_pool_connections_max",
             "Connections the client's pool may have",
             ["pool"],
             registry=registry,
+            multiprocess_mode="livesum",
         )
         self._waiting = Gauge(
-            "redis_pool_waiting", "Callers that are waiting for a connection", ["pool"], registry=registry
+            "redis_pool_waiting",
+            "Callers that are waiting for a connection",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self._duration = Histogram(
             "redis_pool_acquire_duration_seconds",

@@ -33,10 +33,16 @@ class _Namespaced:
     def __init__(self, namespace: str, registry: CollectorRegistry) -> None:
         prefix = f"{namespace}_db_"
         self.connections_active = Gauge(
-            f"{prefix}connections_active", "Active database connections", registry=registry
+            f"{prefix}connections_active",
+            "Active database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.connections_idle = Gauge(
-            f"{prefix}connections_idle", "Idle database connections", registry=registry
+            f"{prefix}connections_idle",
+            "Idle database connections",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.queries_total = Counter(f"{prefix}queries", "Database queries", registry=registry)
         self.errors_total = Counter(f"{prefix}errors", "Database errors", registry=registry)
@@ -198,13 +204,25 @@ class PoolMetrics:
         self._read_pool = read
         self._view = view
         self._connections = Gauge(
-            "db_pool_connections", "Connections of the pool, by state", ["pool", "state"], registry=registry
+            "db_pool_connections",
+            "Connections of the pool, by state",
+            ["pool", "state"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self._maximum = Gauge(
-            "db_pool_connections_max", "Connections the pool may have", ["pool"], registry=registry
+            "db_pool_connections_max",
+            "Connections the pool may have",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self._waiting = Gauge(
-            "db_pool_waiting", "Callers that are waiting for a connection", ["pool"], registry=registry
+            "db_pool_waiting",
+            "Callers that are waiting for a connection",
+            ["pool"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self._duration = Histogram(
             "db_pool_acquire_duration_seconds",

@@ -3,6 +3,7 @@
 use super::cells::{Cells, Source};
 use super::entry::{Entry, Slot};
 use super::members::Members;
+use super::view::View;
 use crate::exemplar::Exemplar;
 use crate::family::{Definition, Kind};
 use crate::histogram::{Buckets, Layout, Snapshot};
@@ -12,6 +13,14 @@ use crate::reading::{Reading, Series};
 use hashbrown::HashSet;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+impl View {
+    /// The families of all scopes.
+    pub fn everything(&self) -> impl Iterator<Item = MergedFamily<'_>> {
+        let index = self.index();
+        index.entries().filter_map(|entry| MergedFamily::new(&index.members, entry))
+    }
+}
 
 /// A family of several processes.
 pub struct MergedFamily<'a> {

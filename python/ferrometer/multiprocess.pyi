@@ -1,1 +1,0 @@
-from prometheus_client.multiprocess import *

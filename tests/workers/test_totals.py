@@ -1,0 +1,250 @@
+"""Under real servers with several workers: whoever answers, the numbers are those of all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.workers.servers import APP, SERVERS, Served, served, total, until
+
+N = 160
+HELLO = 'endpoint="/hello"'
+# Those that replace a worker that was killed; hypercorn ends with it.
+REPLACING = [server for server in SERVERS if server != "hypercorn"]
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("**/*.seg"))
+
+
+def check(running: Served, n: int, workers: int = 4) -> set[int]:
+    """Every endpoint, of every worker, shows exactly so many; who they were."""
+    # A request is counted when it is over, which is a moment after its answer was read.
+    running.wait_for(
+        lambda: total(running.get("/metrics").body, "shop_requests_total") >= running.measured, what="counted"
+    )
+    metrics = running.from_each("/metrics", workers)
+    for answer in metrics.values():
+        assert total(answer.body, "http_requests_total", HELLO, 'status="200"') == n
+        assert total(answer.body, "http_request_duration_seconds_count", HELLO) == n
+        assert total(answer.body, "http_request_duration_seconds_bucket", HELLO, 'le="+Inf"') == n
+        assert total(answer.body, "shop_requests_total") == running.measured
+        assert total(answer.body, "sold_total", 'what="apple"') == 2 * n
+        assert total(answer.body, "latency_seconds_sum") == n / 4
+        assert total(answer.body, "latency_seconds_bucket", 'le="0.25"') == n
+        assert total(answer.body, "latency_seconds_bucket", 'le="0.1"') == 0
+        assert total(answer.body, "shop_cache_hits") == n
+        assert total(answer.body, "shop_cache_hit_rate") == (100 if n else 0)
+        assert total(answer.body, "shop_db_queries_total") == n
+        assert total(answer.body, "http_requests_in_flight") == 0
+    for path, part in (("/stats", ()), ("/monitor", ("metrics",))):
+        for answer in running.from_each(path, workers).values():
+            body = answer.json
+            for key in part:
+                body = body[key]
+            assert body["requests"]["total"] == running.measured
+            assert body["requests"]["failed"] == 0
+            assert body["requests"]["in_flight"] == 0
+            assert body["database"]["queries_total"] == n
+            if path == "/stats":
+                assert body["cache"] == {"hits": n, "misses": 0, "hit_rate": 100.0 if n else 0.0}
+    for answer in running.from_each("/polling", workers).values():
+        assert answer.json["metrics"]["cache_hit_rate"] == (100.0 if n else 0.0)
+        assert answer.json["metrics"]["requests_in_flight"] == 0
+    return set(metrics)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_worker_shows_the_totals_of_all(server: str, tmp_path: Path) -> None:
+    with served(server, tmp_path) as running:
+        directories = {a.json["directory"] for a in running.from_each("/who", 4).values()}
+        assert len(directories) == 1
+        check(running, 0)
+        assert len(running.load(N)) > 1, "one worker did it all"
+        workers = check(running, N)
+        for answer in running.from_each("/snapshot", 4).values():
+            # It counts itself among those in flight, but not yet among the answered.
+            assert answer.json["total"] <= running.measured
+        for answer in running.from_each("/metrics", 4).values():
+            shown = {
+                int(line.partition('pid="')[2].partition('"')[0])
+                for line in answer.body.decode().splitlines()
+                if line.startswith("process_resident_memory_bytes{")
+            }
+            assert shown >= workers
+        directory = Path(directories.pop())
+        assert directory.parent.parent == tmp_path / "run"
+        assert directory.stat().st_mode & 0o777 == 0o700
+        assert {file.stat().st_mode & 0o777 for file in segments(directory)} == {0o600}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_requests_in_flight_are_those_of_all_workers(server: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with served(server, tmp_path) as running, ThreadPoolExecutor(12) as pool:
+        slow = [pool.submit(running.get, f"/slow?until={gate}") for _ in range(12)]
+        try:
+
+            def shown() -> set[tuple[int, float, int]]:
+                return {
+                    (
+                        running.get("/polling").json["metrics"]["requests_in_flight"],
+                        total(running.get("/metrics").body, "http_requests_in_flight"),
+                        running.get("/stats").json["requests"]["in_flight"],
+                    )
+                    for _ in range(8)
+                }
+
+            until(lambda: shown() == {(12, 12.0, 12)}, what="twelve everywhere")
+        finally:
+            gate.touch()
+        assert {future.result().status for future in slow} == {200}
+        until(lambda: shown() == {(0, 0.0, 0)}, what="none anywhere")
+
+
+@pytest.mark.parametrize("server", REPLACING)
+def test_a_killed_workers_numbers_stay_and_the_next_ones_go_on(server: str, tmp_path: Path) -> None:
+    with served(server, tmp_path) as running:
+        running.load(N)
+        before = check(running, N)
+        # Some servers send the request that comes meanwhile to nobody: only the endpoints are asked.
+        victim = min(before)
+        running.kill(victim)
+
+        def replaced() -> bool:
+            try:
+                answers = running.from_each("/metrics", 4, tries=5)
+            except (OSError, AssertionError):
+                return False
+            for answer in answers.values():
+                assert total(answer.body, "http_requests_total", HELLO) == N, "the totals went backwards"
+            return len(answers.keys() - {victim}) >= 4
+
+        running.wait_for(replaced, what="another worker")
+        after = check(running, N)
+        assert victim not in after
+        running.load(N)
+        check(running, 2 * N)
+        for answer in running.from_each("/metrics", 4).values():
+            shown = total(answer.body, "process_resident_memory_bytes", f'pid="{victim}"')
+            assert shown == 0, "a dead worker has no memory"
+
+
+def test_a_worker_that_is_asked_to_end_leaves_its_numbers(tmp_path: Path) -> None:
+    with served("gunicorn", tmp_path, workers=3) as running:
+        running.load(N)
+        before = check(running, N, workers=3)
+        os.kill(running.process.pid, signal.SIGHUP)  # all workers anew, gracefully
+
+        def renewed() -> bool:
+            try:
+                return not running.from_each("/metrics", 3, tries=5).keys() & before
+            except (OSError, AssertionError):
+                return False
+
+        running.wait_for(renewed, what="new workers")
+        check(running, N, workers=3)
+
+
+def test_two_applications_never_mix(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with (
+        served("uvicorn", tmp_path / "one", workers=2, home=home) as one,
+        served("uvicorn", tmp_path / "two", workers=2, home=home) as two,
+        served("gunicorn", tmp_path / "three", workers=2, home=home) as three,
+    ):
+        one.load(30)
+        two.load(50)
+        three.load(70)
+        check(one, 30, workers=2)
+        check(two, 50, workers=2)
+        check(three, 70, workers=2)
+        assert len({s.get("/who").json["directory"] for s in (one, two, three)}) == 3
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restarted_application_begins_anew_and_leaves_nothing(tmp_path: Path, how: signal.Signals) -> None:
+    home = tmp_path / "home"
+    with served("uvicorn", tmp_path / "one", workers=2, home=home) as running:
+        running.load(40)
+        check(running, 40, workers=2)
+        directory = Path(running.get("/who").json["directory"])
+        workers = running.from_each("/metrics", 2)
+        if how == signal.SIGKILL:
+            for pid in (running.process.pid, *workers):
+                os.kill(pid, how)
+    with served("uvicorn", tmp_path / "two", workers=2, home=home) as running:
+        check(running, 0, workers=2)
+        assert not directory.exists()
+        assert len(list((home / f"ferrometer-{os.getuid()}").iterdir())) == 1
+
+
+NAMED: dict[str, tuple[str, dict[str, str]]] = {
+    "an argument": (APP.replace("namespace=", "shared='{}', namespace="), {}),
+    "the environment": (APP, {"FERROMETER_DIR": "{}"}),
+    "the switch": (APP, {"FERROMETER_SHARED": "{}"}),
+    "prometheus_client's variable": (APP, {"PROMETHEUS_MULTIPROC_DIR": "{}"}),
+    "an argument before the environment": (
+        APP.replace("namespace=", "shared='{}', namespace="),
+        {"FERROMETER_SHARED": "/nowhere"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "environment"), NAMED.values(), ids=NAMED)
+def test_a_named_directory_goes_on_where_it_was(
+    tmp_path: Path, source: str, environment: dict[str, str]
+) -> None:
+    directory = tmp_path / "named"
+    for n in (1, 2):
+        with served(
+            "uvicorn",
+            tmp_path / f"{n}",
+            workers=2,
+            source=source.replace("{}", str(directory)),
+            env={name: value.replace("{}", str(directory)) for name, value in environment.items()},
+        ) as running:
+            running.load(40)
+
+            def seen() -> set[float]:
+                answers = running.from_each("/metrics", 2)
+                return {total(answer.body, "http_requests_total", HELLO) for answer in answers.values()}
+
+            running.wait_for(lambda n=n: seen() == {40.0 * n}, what="counted")  # type: ignore[misc]
+            assert Path(running.get("/who").json["directory"]).is_relative_to(directory)
+    assert len(segments(directory)) <= 2, "dead workers' files are folded"
+
+
+def test_a_configuration_file_names_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[metrics]\nshared = "{tmp_path / "named"}"\n')
+    with served("uvicorn", tmp_path, workers=2) as running:
+        assert running.get("/who").json["directory"] == str(tmp_path / "named")
+        running.load(40)
+        check(running, 40, workers=2)
+
+
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_switched_off_each_worker_is_alone(tmp_path: Path, how: str) -> None:
+    source = APP.replace("namespace=", "shared=False, namespace=") if how == "argument" else APP
+    environment = {"FERROMETER_SHARED": "off"} if how == "environment" else {}
+    with served("uvicorn", tmp_path, workers=2, source=source, env=environment) as running:
+        running.load(60)
+        answers = running.from_each("/metrics", 2)
+        seen = [total(answer.body, "http_requests_total", HELLO) for answer in answers.values()]
+        assert 58 <= sum(seen) <= 60, "the last ones may not be counted yet"
+        assert max(seen) < 58
+        assert segments(tmp_path) == []
+
+
+def test_one_process_keeps_its_numbers_in_private_memory(tmp_path: Path) -> None:
+    for options in ([], ["--reload"]):
+        command = [sys.executable, "-m", "uvicorn", "served:app", "--port", "PORT", *options]
+        with served("uvicorn", tmp_path, command=command) as running:
+            running.load(20)
+            check(running, 20, workers=1)
+            assert segments(tmp_path) == []
