@@ -66,9 +66,10 @@ class Worker:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        (folder / "worker.py").write_text(WORKER)
-        command = [sys.executable, str(folder / "worker.py"), str(folder), str(self.port)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        command = [sys.executable, "-c", WORKER, str(folder), str(self.port)]
+        self.log = folder / f"{self.port}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
 
     def shown(self) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
@@ -86,7 +87,7 @@ def workers(folder: Path, many: int) -> Iterator[list[Worker]]:
     with ExitStack() as stack:
         running = [Worker(folder) for _ in range(many)]
         for worker in running:
-            stack.callback(worker.process.wait)
+            stack.enter_context(worker.process)
             stack.callback(worker.process.kill)
         for worker in running:
             until(lambda worker=worker: answers(worker), what="an answer")  # type: ignore[misc]
@@ -94,6 +95,7 @@ def workers(folder: Path, many: int) -> Iterator[list[Worker]]:
 
 
 def answers(worker: Worker) -> bool:
+    assert worker.process.poll() is None, worker.log.read_text()
     try:
         return bool(worker.shown())
     except OSError:

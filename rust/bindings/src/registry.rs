@@ -9,11 +9,12 @@ use ferrometer_core::encode::further::{encode_further, Further, Line};
 use ferrometer_core::encode::text::Format;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
-use ferrometer_core::registry::{Entry, Registry as Core, Value};
+use ferrometer_core::registry::{Registry as Core, Value, Visited};
 use ferrometer_core::scrape::Scrape;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::{BTreeSet, HashSet};
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 
@@ -70,14 +71,11 @@ impl Registry {
             let scrape = Scrape::begin();
             let mut families = Vec::new();
             let mut computed = Vec::new();
-            for entry in self.core.entries() {
-                match entry {
-                    Entry::Family(family) if known.contains(&(Arc::as_ptr(&family) as usize)) => {}
-                    Entry::Family(family) => families.push(FamilyTold::of(&*scrape.reading(&family))),
-                    Entry::Source(source) => source.collect(&scrape, &mut computed),
-                }
-            }
-            computed.extend(self.core.faults(&scrape));
+            let is_known = |family: &Family| known.contains(&(ptr::from_ref(family) as usize));
+            self.core.visit(&scrape, &is_known, &mut |visited| match visited {
+                Visited::Family(family) => families.push(FamilyTold::of(family)),
+                Visited::Computed(family) => computed.push(family.clone()),
+            });
             (families, computed)
         });
         let mut parts = families.into_iter().map(|family| family.parts(py)).collect::<PyResult<Vec<_>>>()?;
