@@ -72,3 +72,31 @@ def test_a_child_whose_deallocation_is_put_off_is_not_given_out(container: str) 
         dev=True,
     )
     assert "ok" in done.stdout
+
+
+def test_a_weak_references_callback_asks_for_the_child() -> None:
+    """It runs when nobody refers to the child any more, and before its memory is given back."""
+    done = python(
+        """
+        import weakref
+
+        counter = Counter("c", "h", ["l"], registry=registry)
+        asked = []
+        for number in range(1, 200):
+            child = counter.labels("".join(["a", "b"]))
+            child.inc()
+            gone = weakref.ref(child, lambda gone: asked.append(counter.labels("".join(["a", "b"]))))
+            del child
+            assert gone() is None
+            junk = [bytearray(size) for size in range(16, 400, 8)]
+            (child,) = asked
+            asked.clear()
+            assert child._value.get() == number
+            assert child is counter.labels("ab")
+            counter.remove("x")  # empties the cache
+            del child
+        print("ok")
+        """,
+        dev=True,
+    )
+    assert "ok" in done.stdout

@@ -48,7 +48,7 @@ pub struct Parent {
 }
 
 /// The native base class of all metrics.
-#[pyclass(subclass, frozen, module = "ferrometer._core")]
+#[pyclass(subclass, frozen, weakref, module = "ferrometer._core")]
 pub struct Metric {
     /// The address of the cells, which `series` keeps in place: a `CounterCell`, a `GaugeCell`, or a
     /// `Histogram`, with 1 added for a sampled one. Zero for labelled families, infos, enums, and gauges
