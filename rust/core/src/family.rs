@@ -407,6 +407,26 @@ mod tests {
         assert!(family.remove(&[]).is_err());
     }
 
+    #[test]
+    fn a_removed_series_has_no_exemplars() {
+        let family = counter(&["a"], 100);
+        let exemplar = || Exemplar::now(&[("trace_id".into(), "t".into())], 1.0);
+        let old = family.series(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!(family.exemplars().of(old.text()).len(), 1);
+        assert!(family.holds(&old));
+        family.remove(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!(family.exemplars().of(old.text()), []);
+        let new = family.series(&["x"]).unwrap();
+        family.keep_exemplar(&old, 0, exemplar());
+        assert_eq!((family.exemplars().of(new.text()), family.holds(&old), family.holds(&new)), (vec![], false, true));
+        family.keep_exemplar(&new, 0, exemplar());
+        family.clear();
+        family.keep_exemplar(&new, 0, exemplar());
+        assert_eq!((family.exemplars().of(new.text()), family.removals()), (vec![], 2));
+    }
+
     proptest! {
         /// The oracle: a map.
         #[test]
