@@ -6,7 +6,7 @@ listed here are left alone.
 
 | section         | keys                                                                           |
 |-----------------|--------------------------------------------------------------------------------|
-| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id``                |
+| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id exemplars``      |
 | ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                             |
 
 In the environment a key is ``FERROMETER_`` and its name in capitals (``FERROMETER_SAMPLE=0.01``), and
@@ -38,6 +38,7 @@ class Settings:
     skip_paths: tuple[str, ...] = ()
     skip_methods: tuple[str, ...] = ()
     request_id: bool = True
+    exemplars: Any = False
     path: str = ""
     auth_token: Any = None
     allow: Any = None
@@ -213,6 +214,7 @@ _KEYS = (
     _Key("metrics", "skip_paths", _texts, _split),
     _Key("metrics", "skip_methods", _texts, _split),
     _Key("metrics", "request_id", _truth, _parse_truth),
+    _Key("metrics", "exemplars", _truth, _parse_truth),
     _Key("endpoints", "path", _text, str),
     _Key("endpoints", "auth_token", _token, str),
     _Key("endpoints", "allow", _texts, _split),

@@ -68,7 +68,7 @@ def instrument(
     collectors: Iterable[Collector] = (),
     default_collectors: bool = True,
     config: str | os.PathLike[str] | None = None,
-    exemplars: bool | Callable[[], str | None] = False,
+    exemplars: bool | Callable[[], str | None] | None = None,
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
 
@@ -122,6 +122,7 @@ def instrument(
             "skip_paths": _strings("skip_paths", skip_paths),
             "skip_methods": _strings("skip_methods", skip_methods),
             "request_id": request_id,
+            "exemplars": exemplars,
             "path": path,
             "auth_token": auth,
             "allow": allow,
@@ -130,7 +131,7 @@ def instrument(
         },
         file=config,
     )
-    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, exemplars)
+    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars)
     around = partial(
         MetricsMiddleware,
         metrics=metrics,
