@@ -28,6 +28,7 @@ __all__ = [
     "protobuf_family",
     "request_id_var",
     "show_call",
+    "write_further_requests",
     "write_requests",
 ]
 
@@ -274,6 +275,16 @@ def write_requests(
     """The samples of a text exposition as bodies of remote write requests (protobuf in snappy's block
     format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
     is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
+
+def write_further_requests(
+    families: bytes,
+    timestamp: int,
+    labels: Sequence[tuple[str, str]],
+    limit: int,
+    exemplars: bool,
+    native_histograms: bool,
+) -> list[tuple[bytes, int]]:
+    """The exemplars and native histograms of a protobuf exposition, likewise."""
 
 # The middleware.
 
