@@ -17,6 +17,7 @@ buckets = [0.1, 1]
 skip_paths = ["/internal/*"]
 skip_methods = ["OPTIONS"]
 request_id = false
+exemplars = true
 
 [endpoints]
 path = "/file"
@@ -38,6 +39,7 @@ ENVIRONMENT = {
     "FERROMETER_SKIP_PATHS": "/a,/b",
     "FERROMETER_SKIP_METHODS": "HEAD",
     "FERROMETER_REQUEST_ID": "yes",
+    "FERROMETER_EXEMPLARS": "no",
     "FERROMETER_PATH": "/env",
     "FERROMETER_AUTH_TOKEN": "a,token,with,commas",
     "FERROMETER_ALLOW": "127.0.0.1, ::1",
@@ -68,6 +70,7 @@ def test_the_file(file: Path) -> None:
         skip_paths=("/internal/*",),
         skip_methods=("OPTIONS",),
         request_id=False,
+        exemplars=True,
         path="/file",
         auth_token=["one", "two"],
         allow=("10.0.0.0/8",),
@@ -84,6 +87,7 @@ def test_the_environment_wins_over_the_file(file: Path) -> None:
         skip_paths=("/a", "/b"),
         skip_methods=("HEAD",),
         request_id=True,
+        exemplars=False,
         path="/env",
         auth_token="a,token,with,commas",
         allow=("127.0.0.1", "::1"),
@@ -120,7 +124,7 @@ def test_a_file_that_was_named_must_exist(environ: dict[str, str], tmp_path: Pat
     ("text", "error", "words"),
     [
         ("[metrics]\nsampel = 1", ValueError, "unknown key 'sampel' in [metrics]; did you mean 'sample'?"),
-        ("[metrics]\nzzz = 1", ValueError, "the keys are buckets, namespace, request_id, sample"),
+        ("[metrics]\nzzz = 1", ValueError, "the keys are buckets, exemplars, namespace, request_id, sample"),
         ("[endpoints]\nauth = 'x'", ValueError, "did you mean 'auth_token'?"),
         ("[endpoints]\nsample = 1", ValueError, "unknown key 'sample' in [endpoints]"),
         ("[metric]\nsample = 1", ValueError, "unknown section [metric]; did you mean [metrics]?"),
@@ -132,6 +136,7 @@ def test_a_file_that_was_named_must_exist(environ: dict[str, str], tmp_path: Pat
         ("[metrics]\nbuckets = ['1']", TypeError, "must be a number, not str"),
         ("[metrics]\nskip_paths = '/a'", TypeError, "must be a list of strings, not str"),
         ("[metrics]\nrequest_id = 1", TypeError, "must be true or false, not int"),
+        ("[metrics]\nexemplars = 'yes'", TypeError, "must be true or false, not str"),
         ("[endpoints]\nallow = [1]", TypeError, "must be a string, not int"),
         ("[endpoints]\nauth_token = 1", TypeError, "must be a string, not int"),
         ("[metrics", ValueError, "no valid TOML"),

@@ -11,10 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,58 +23,18 @@ from ferrometer.demo.client import Totals
 from ferrometer.demo.plan import steps
 from ferrometer.demo.progress import Progress
 from ferrometer.demo.seen import Seen, differences
+from tests.demo_process import Demo, demo
 
-COMMAND = [sys.executable, "-m", "ferrometer", "demo"]
+COMMAND = [sys.executable, "-m", "ferrometer", "demo", "--sqlite"]
 HUNDREDS = 3
-
-
-class Demo:
-    """A running demo that has printed its table and serves."""
-
-    def __init__(self, process: subprocess.Popen[str], output: str) -> None:
-        self.process = process
-        self.output = output
-        match = re.search(r"http://127\.0\.0\.1:\d+", output)
-        assert match, output
-        self.base = match[0]
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"{self.base}{path}", timeout=10) as answer:
-            return str(answer.read().decode())
-
-    def rows(self) -> dict[str, list[str]]:
-        """The table's lines, by their first column."""
-        lines = [re.split(r"\s{2,}", line.strip()) for line in self.output.splitlines()]
-        return {line[0]: line[1:] for line in lines if len(line) > 1}
-
-
-@contextmanager
-def demo(tmp_path: Path, *options: str) -> Iterator[Demo]:
-    with (tmp_path / "stderr").open("w+") as errors:
-        command = [*COMMAND, "--port", "0", *options]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert process.stdout is not None
-        try:
-            output = ""
-            for line in process.stdout:
-                output += line
-                if "/polling" in line:
-                    break
-            else:
-                pytest.fail(
-                    f"the demo ended with {process.wait()}:\n{output}{(tmp_path / 'stderr').read_text()}"
-                )
-            yield Demo(process, output)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo without background traffic: what it shows stays what it is."""
-    with demo(tmp_path_factory.mktemp("demo"), "--requests", str(HUNDREDS * 100), "--rate", "0") as running:
+    with demo(
+        tmp_path_factory.mktemp("demo"), "--sqlite", "--requests", str(HUNDREDS * 100), "--rate", "0"
+    ) as running:
         yield running
 
 
@@ -109,8 +67,8 @@ def test_database_and_cache_are_real(quiet: Demo) -> None:
 
     seen = Seen.of(quiet.get("/metrics"))
     assert (
-        seen.total("db_queries_total", operation="INSERT") == 23 * HUNDREDS
-    )  # each prompt, also the hung up
+        seen.total("db_queries_total", operation="INSERT") == 23 * HUNDREDS + 1
+    )  # each prompt, also the hung up; and the models
     assert (
         seen.total("db_queries_total", operation="SELECT") >= 2
     )  # one a model; the rest came from the cache
@@ -151,7 +109,7 @@ def test_every_url_shown_answers(quiet: Demo) -> None:
 
 
 def test_background_traffic_goes_on_until_ctrl_c(tmp_path: Path) -> None:
-    with demo(tmp_path, "--requests", "100", "--rate", "200") as running:
+    with demo(tmp_path, "--sqlite", "--requests", "100", "--rate", "200") as running:
 
         def total() -> Any:
             return json.loads(running.get("/stats"))["requests"]["total"]

@@ -38,6 +38,7 @@ __all__ = [
     "shared_values",
     "sharing_failure",
     "show_call",
+    "write_further_requests",
     "write_requests",
 ]
 
@@ -294,6 +295,16 @@ def write_requests(
     format) of at most ``limit`` samples, each with their number. ``timestamp``, in milliseconds since 1970,
     is for samples without one; ``labels`` for those without such labels. The GIL is released meanwhile."""
 
+def write_further_requests(
+    families: bytes,
+    timestamp: int,
+    labels: Sequence[tuple[str, str]],
+    limit: int,
+    exemplars: bool,
+    native_histograms: bool,
+) -> list[tuple[bytes, int]]:
+    """The exemplars and native histograms of a protobuf exposition, likewise."""
+
 @final
 class MetricsServer:
     """A thread that serves a registry on a port of its own and never takes the GIL.
@@ -363,11 +374,11 @@ def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""
 
 def living(directory: str | os.PathLike[str]) -> int:
-    """How many processes share their metrics in a directory now. Raises OSError when it cannot be looked at."""
+    """How many processes share their metrics in a directory now. Raises OSError when it cannot be read."""
 
 def read_directory(directory: str | os.PathLike[str]) -> list[_Family]:
-    """All families that are recorded in a directory, whichever registries they are in, as all processes recorded
-    them. Raises OSError when it cannot be looked at."""
+    """All families that are recorded in a directory, whichever registries they are in, as all processes
+    recorded them. Raises OSError when it cannot be read."""
 
 def shared_values(metrics: Sequence[Metric]) -> list[float]:
     """The values of counters and gauges, each the total of all workers, at one look without the GIL. One that

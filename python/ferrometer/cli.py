@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "--rate", type=_rate, default=5.0, help="requests a second after it; 0 for none (%(default)s)"
     )
     demo.add_argument("--once", action="store_true", help="end after the table")
+    demo.add_argument("--sqlite", action="store_true", help="start no PostgreSQL and no Valkey beside it")
     demo.set_defaults(run=_demo)
 
     run = commands.add_parser("run", help="a program whose prometheus_client makes native metrics")
@@ -76,7 +77,9 @@ def _demo(options: argparse.Namespace) -> int:
         return 2
     from ferrometer.demo.runner import Options, run
 
-    return run(Options(options.host, options.port, options.requests, options.rate, options.once))
+    return run(
+        Options(options.host, options.port, options.requests, options.rate, options.once, options.sqlite)
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

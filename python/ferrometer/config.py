@@ -4,10 +4,10 @@ The file is ``config.toml`` in the working directory, or the one that ``FERROMET
 ``FERROMETER_CONFIG=`` (empty) reads none. It may be the application's own file: sections that are not
 listed here are left alone.
 
-| section         | keys                                                                           |
-|-----------------|--------------------------------------------------------------------------------|
-| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id shared``         |
-| ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                             |
+| section         | keys                                                                             |
+|-----------------|----------------------------------------------------------------------------------|
+| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id exemplars shared`` |
+| ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                               |
 
 In the environment a key is ``FERROMETER_`` and its name in capitals (``FERROMETER_SAMPLE=0.01``), and
 a list is separated by commas. ``auth_token`` is one token there, taken whole. ``shared`` is true, false, or
@@ -40,6 +40,7 @@ class Settings:
     skip_paths: tuple[str, ...] = ()
     skip_methods: tuple[str, ...] = ()
     request_id: bool = True
+    exemplars: Any = False
     shared: bool | str | None = None
     path: str = ""
     auth_token: Any = None
@@ -233,6 +234,7 @@ _KEYS = (
     _Key("metrics", "skip_paths", _texts, _split),
     _Key("metrics", "skip_methods", _texts, _split),
     _Key("metrics", "request_id", _truth, _parse_truth),
+    _Key("metrics", "exemplars", _truth, _parse_truth),
     _Key("metrics", "shared", _shared, _parse_shared),
     _Key("endpoints", "path", _text, str),
     _Key("endpoints", "auth_token", _token, str),

@@ -70,7 +70,7 @@ def instrument(
     collectors: Iterable[Collector] = (),
     default_collectors: bool = True,
     config: str | os.PathLike[str] | None = None,
-    exemplars: bool | Callable[[], str | None] = False,
+    exemplars: bool | Callable[[], str | None] | None = None,
     shared: bool | str | os.PathLike[str] | None = None,
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
@@ -129,6 +129,7 @@ def instrument(
             "skip_paths": _strings("skip_paths", skip_paths),
             "skip_methods": _strings("skip_methods", skip_methods),
             "request_id": request_id,
+            "exemplars": exemplars,
             "shared": shared,
             "path": path,
             "auth_token": auth,
@@ -139,7 +140,7 @@ def instrument(
         file=config,
     )
     settle(chosen.shared)
-    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, exemplars)
+    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars)
     around = partial(
         MetricsMiddleware,
         metrics=metrics,

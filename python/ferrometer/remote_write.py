@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from . import _core
-from .exposition import generate_latest
+from .exposition import generate_latest, generate_protobuf
 from .metrics import Counter, Gauge
 from .registry import REGISTRY, CollectorRegistry
 
@@ -77,6 +77,8 @@ class RemoteWrite:
         batch: int = 2000,
         headers: Mapping[str, str] | None = None,
         auth: str | tuple[str, str] | None = None,
+        exemplars: bool = False,
+        native_histograms: bool = False,
     ) -> None:
         """Nothing is sent before :meth:`start`.
 
@@ -88,6 +90,9 @@ class RemoteWrite:
         :param batch: samples in one request.
         :param headers: further headers, such as a tenant's.
         :param auth: a bearer token, or user and password.
+        :param exemplars: send them too; those of a series come after its samples.
+        :param native_histograms: send histograms with their narrow buckets too, beside the classic ones. A
+            receiver that takes none, such as a Prometheus where they are switched off, may refuse them.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -101,6 +106,8 @@ class RemoteWrite:
         self._labels = sorted((labels or {}).items())
         self._timeout = timeout
         self._batch = batch
+        self._exemplars = exemplars
+        self._native_histograms = native_histograms
         self._headers = {**_HEADERS, **(headers or {})}
         if isinstance(auth, str):
             self._headers["Authorization"] = f"Bearer {auth}"
@@ -170,15 +177,28 @@ class RemoteWrite:
 
     def push(self) -> None:
         """Collects now, and leaves what was collected to be sent."""
-        text = generate_latest(self._registry)
-        now = time.time_ns() // 1_000_000
-        for body, samples in _core.write_requests(text, now, self._labels, self._batch):
+        for body, samples in self._requests():
             with self._changed:
                 if len(self._waiting) >= self._most:
                     self._drop("queue_full", self._waiting.popleft())
                 self._waiting.append(_Request(body, samples))
                 self._queued.labels(self._receiver).set(len(self._waiting))
                 self._changed.notify_all()
+
+    def _requests(self) -> list[tuple[bytes, int]]:
+        text = generate_latest(self._registry)
+        now = time.time_ns() // 1_000_000
+        found = _core.write_requests(text, now, self._labels, self._batch)
+        if self._exemplars or self._native_histograms:
+            found += _core.write_further_requests(
+                generate_protobuf(self._registry),
+                now,
+                self._labels,
+                self._batch,
+                self._exemplars,
+                self._native_histograms,
+            )
+        return found
 
     def _drop(self, reason: str, *requests: _Request) -> None:
         for request in requests:

@@ -23,7 +23,14 @@ WriteRequest = message_class(
     {
         "Label": "1 string name, 2 string value",
         "Sample": "1 double value, 2 int64 timestamp",
-        "TimeSeries": "1 Label* labels, 2 Sample* samples",
+        "Exemplar": "1 Label* labels, 2 double value, 3 int64 timestamp",
+        "BucketSpan": "1 sint32 offset, 2 uint32 length",
+        "Histogram": (
+            "1 uint64 count_int, 3 double sum, 4 sint32 schema, 5 double zero_threshold,"
+            " 6 uint64 zero_count_int, 11 BucketSpan* positive_spans, 12 sint64* positive_deltas,"
+            " 15 int64 timestamp"
+        ),
+        "TimeSeries": "1 Label* labels, 2 Sample* samples, 3 Exemplar* exemplars, 4 Histogram* histograms",
         "WriteRequest": "1 TimeSeries* timeseries",
     },
     "WriteRequest",
@@ -64,16 +71,21 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/write"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def samples(self) -> dict[tuple[tuple[str, str], ...], tuple[float, int]]:
-        """Value and time of each series that arrived, the latest of it."""
-        found = {}
+    def series(self) -> Iterator[tuple[dict[str, str], Any]]:
+        """Labels and contents of every series that arrived."""
         for _, _, body in self.requests:
             message = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
             for series in message.timeseries:
                 labels = [(label.name, label.value) for label in series.labels]
                 assert labels == sorted(labels), "receivers want them in order"
-                [sample] = series.samples
-                found[tuple(labels)] = (sample.value, sample.timestamp)
+                yield dict(labels), series
+
+    def samples(self) -> dict[tuple[tuple[str, str], ...], tuple[float, int]]:
+        """Value and time of each series that arrived, the latest of it."""
+        found = {}
+        for labels, series in self.series():
+            [sample] = series.samples
+            found[tuple(labels.items())] = (sample.value, sample.timestamp)
         return found
 
 
@@ -264,3 +276,84 @@ def test_a_password_in_the_url_is_told_to_nobody(registry: CollectorRegistry) ->
 def test_what_cannot_work_is_refused(url: str, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         RemoteWrite(url, registry=CollectorRegistry(), **options)
+
+
+def test_exemplars_and_native_histograms_arrive_when_asked_for(
+    receiver: Receiver, registry: CollectorRegistry
+) -> None:
+    began = time.time() * 1000
+    Counter("jobs", "Jobs", ["queue"], registry=registry).labels("a").inc(exemplar={"trace_id": "c"})
+    latency = Histogram("latency", "Latency", ["path"], registry=registry, buckets=(1, 2.5))
+    latency.labels("/").observe(1.5, exemplar={"trace_id": "x", "span_id": "y"})
+    for value in (0, 1.5, 3, 700):
+        latency.labels("/").observe(value, exemplar={"trace_id": "z"} if value > 100 else None)
+    sender = RemoteWrite(
+        receiver.url,
+        registry=registry,
+        labels={"job": "j"},
+        interval=60,
+        batch=2,
+        exemplars=True,
+        native_histograms=True,
+    )
+    with sender:
+        wait_until(lambda: count(registry, "samples_total") > 10)
+    sizes = [
+        len(WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(b))).timeseries)
+        for *_, b in receiver.requests
+    ]
+    assert max(sizes) == 2
+    exemplars = {
+        (labels["__name__"], labels.get("le")): {label.name: label.value for label in exemplar.labels}
+        | {"": exemplar.value}
+        for labels, series in receiver.series()
+        for exemplar in series.exemplars
+        if began - 1 <= exemplar.timestamp <= time.time() * 1000 and labels["job"] == "j"
+    }
+    assert exemplars == {
+        ("jobs_total", None): {"trace_id": "c", "": 1},
+        ("latency_bucket", "2.5"): {"trace_id": "x", "span_id": "y", "": 1.5},
+        ("latency_bucket", "+Inf"): {"trace_id": "z", "": 700},
+    }
+    native = next(
+        series.histograms[0] for labels, series in receiver.series() if labels["__name__"] == "latency"
+    )
+    assert (native.count_int, native.sum, native.schema, native.zero_count_int) == (5, 706, 7, 1)
+    assert began - 1 <= native.timestamp <= time.time() * 1000
+    counts, bounds, index, value = [], [], 0, 0
+    deltas = iter(native.positive_deltas)
+    for span in native.positive_spans:
+        index += span.offset
+        for _ in range(span.length):
+            value += next(deltas)
+            counts.append(value)
+            bounds.append(2 ** (index / 128))
+            index += 1
+    assert counts == [2, 1, 1]
+    assert all(0.99 * bound <= known <= bound for bound, known in zip(bounds, (1.5, 3, 700), strict=True))
+
+
+def test_neither_is_sent_unasked(receiver: Receiver, registry: CollectorRegistry) -> None:
+    Histogram("latency", "Latency", registry=registry).observe(1.5, exemplar={"trace_id": "x"})
+    with RemoteWrite(receiver.url, registry=registry, interval=60):
+        wait_until(lambda: bool(receiver.requests))
+    assert all(len(series.samples) == 1 for _, series in receiver.series())
+    assert not any(series.exemplars or series.histograms for _, series in receiver.series())
+
+
+@pytest.mark.parametrize("wanted", ["exemplars", "native_histograms"])
+def test_each_may_be_sent_alone(receiver: Receiver, registry: CollectorRegistry, wanted: str) -> None:
+    Histogram("latency", "Latency", registry=registry).observe(1.5, exemplar={"trace_id": "x"})
+    sender = RemoteWrite(
+        receiver.url,
+        registry=registry,
+        interval=60,
+        exemplars=wanted == "exemplars",
+        native_histograms=wanted == "native_histograms",
+    )
+    with sender:
+        wait_until(lambda: len(receiver.requests) > 1)
+    found = [series for _, series in receiver.series() if not series.samples]
+    assert {(bool(series.exemplars), bool(series.histograms)) for series in found} == {
+        (wanted == "exemplars", wanted == "native_histograms")
+    }

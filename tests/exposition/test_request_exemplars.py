@@ -245,3 +245,17 @@ def test_nothing_is_imported_for_it() -> None:
     with patch.dict(sys.modules):
         del sys.modules["opentelemetry.trace"]
         assert active_trace_id() is None
+
+
+@pytest.mark.parametrize(("argument", "expected"), [(None, True), (False, False)])
+async def test_the_environment_asks_for_exemplars(
+    argument: bool | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for every other setting, an argument wins."""
+    monkeypatch.setenv("FERROMETER_EXEMPLARS", "true")
+    registry = CollectorRegistry()
+    app = Starlette(routes=[Route("/hello", lambda request: PlainTextResponse("hello"))])
+    ferrometer.instrument(app, registry=registry, exemplars=argument, default_collectors=False)
+    async with calling(app) as client:
+        await client.get("/hello", headers={"traceparent": PARENT})
+    assert (TRACE.encode() in generate_openmetrics(registry)) is expected

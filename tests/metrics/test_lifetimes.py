@@ -68,6 +68,21 @@ def test_a_removed_childs_handle_works_unseen(registry: CollectorRegistry) -> No
     assert counter._metrics == {}
 
 
+@pytest.mark.parametrize(("kind", "further"), KINDS)
+def test_weak_references_keep_nothing(kind: Any, further: dict[str, Any]) -> None:
+    family = kind("m", "h", ["a"], registry=None, **further)
+    single = kind("n", "h", registry=None, **further)
+    child = family.labels("".join(["a", "b"]))
+    everyone = weakref.WeakSet([family, single, child])
+    refs = [weakref.ref(metric) for metric in everyone]
+    assert len(everyone) == 3
+    family.clear()
+    del child
+    assert sorted(str(metric) for metric in everyone) == [f"{kind._type}:m", f"{kind._type}:n"]
+    del family, single
+    assert [ref() for ref in refs] == [None, None, None]
+
+
 def test_a_child_works_without_its_family() -> None:
     family = Histogram("h", "h", ["l"], registry=None)
     child = family.labels("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ferrometer import CollectorRegistry, Counter
 from tests.metrics.fresh import python
 
 
@@ -72,3 +73,69 @@ def test_a_child_whose_deallocation_is_put_off_is_not_given_out(container: str) 
         dev=True,
     )
     assert "ok" in done.stdout
+
+
+def test_a_weak_references_callback_asks_for_the_child() -> None:
+    """It runs when nobody refers to the child any more, and before its memory is given back."""
+    done = python(
+        """
+        import weakref
+
+        counter = Counter("c", "h", ["l"], registry=registry)
+        asked = []
+        for number in range(1, 200):
+            child = counter.labels("".join(["a", "b"]))
+            child.inc()
+            gone = weakref.ref(child, lambda gone: asked.append(counter.labels("".join(["a", "b"]))))
+            del child
+            assert gone() is None
+            junk = [bytearray(size) for size in range(16, 400, 8)]
+            (child,) = asked
+            asked.clear()
+            assert child._value.get() == number
+            assert child is counter.labels("ab")
+            counter.remove("x")  # empties the cache
+            del child
+        print("ok")
+        """,
+        dev=True,
+    )
+    assert "ok" in done.stdout
+
+
+class Made(Counter):
+    """Makes its own children."""
+
+
+def test_a_child_defined_by_its_own_label(registry: CollectorRegistry) -> None:
+    family, child, errors = Made("c", "h", ["l"], registry=registry), Made.__new__(Made), []
+
+    class Label:
+        def __str__(self) -> str:
+            try:
+                child._become_child(family, ("inner",))
+            except RuntimeError as error:
+                errors.append(error)
+            return "outer"
+
+    with pytest.raises(RuntimeError, match="defined already"):
+        child._become_child(family, (Label(),))
+    child.inc()
+    assert (errors, child._labelvalues) == ([], ("inner",))
+    assert registry.get_sample_value("c_total", {"l": "inner"}) == 1
+
+
+def test_a_metric_defined_by_the_clock(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    metric, times = Counter.__new__(Counter), []
+
+    def define() -> float:
+        times.append(1.0)
+        if len(times) == 1:
+            metric.__init__("inner", "h", registry=registry)  # type: ignore[misc]
+        return 1.0
+
+    monkeypatch.setattr("time.time", define)
+    with pytest.raises(RuntimeError, match="defined already"):
+        metric.__init__("outer", "h", registry=registry)  # type: ignore[misc]
+    metric.inc()
+    assert registry.get_sample_value("inner_total") == 1

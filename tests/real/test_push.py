@@ -131,3 +131,70 @@ def _writes_arrive(base: str, path: str, registry: CollectorRegistry) -> None:
     assert own["ferrometer_remote_write_samples_total"] > 20
     assert "ferrometer_remote_write_dropped_samples_total" not in own
     assert own["ferrometer_remote_write_queue_requests"] == 0
+
+
+FEATURES = "--enable-feature=native-histograms,exemplar-storage"
+
+
+def test_prometheus_takes_exemplars_and_native_histograms(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    latency = Histogram("latency_seconds", "Latency", registry=registry, buckets=(0.1, 1))
+    for number in range(1, 1001):
+        latency.observe(number / 100)
+    latency.observe(0)
+    latency.observe(0.5, exemplar={"trace_id": "t", "user": 'say "hi"'})
+    receiver = "--web.enable-remote-write-receiver"
+    with prometheus("", tmp_path, receiver, FEATURES, config=_NOTHING) as server:
+        url = f"{server.url}/api/v1/write"
+        with RemoteWrite(
+            url, registry=registry, labels={"job": "j"}, interval=0.2, exemplars=True, native_histograms=True
+        ):
+            wait_until(lambda: server.value("histogram_count(latency_seconds)") == 1002)
+            assert server.value("histogram_sum(latency_seconds)") == pytest.approx(5005.5)
+            assert server.value("histogram_quantile(0.5, latency_seconds)") == pytest.approx(5, rel=0.01)
+            assert server.value("latency_seconds_count") == 1002, "the classic ones are there too"
+            wait_until(lambda: bool(server.exemplars("latency_seconds_bucket")))
+            [found] = server.exemplars("latency_seconds_bucket")
+            assert found["seriesLabels"] == {"__name__": "latency_seconds_bucket", "job": "j", "le": "1.0"}
+            [exemplar] = found["exemplars"]
+            assert exemplar["labels"] == {"trace_id": "t", "user": 'say "hi"'}
+            assert float(exemplar["value"]) == 0.5
+            latency.observe(1e9)  # an octave far away: a span of its own
+            wait_until(lambda: server.value("histogram_count(latency_seconds)") == 1003)
+    refused = registry.get_sample_value(
+        "ferrometer_remote_write_dropped_samples_total", {"reason": "refused"}
+    )
+    assert refused is None
+
+
+def test_a_prometheus_that_keeps_no_exemplars_takes_the_rest(
+    tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    _observe_with_exemplar(registry)
+    with (
+        prometheus("", tmp_path, "--web.enable-remote-write-receiver", config=_NOTHING) as server,
+        RemoteWrite(f"{server.url}/api/v1/write", registry=registry, interval=0.2, exemplars=True),
+    ):
+        wait_until(lambda: server.value("latency_seconds_count") == 5)
+    assert _given_up(registry) == []
+
+
+def test_victoria_metrics_passes_over_what_it_does_not_know(
+    tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    _observe_with_exemplar(registry)
+    with victoria_metrics(tmp_path) as base:
+        url = f"{base}/api/v1/write"
+        with RemoteWrite(url, registry=registry, interval=0.2, exemplars=True, native_histograms=True):
+            wait_until(lambda: list(query(base, "latency_seconds_count").values()) == [5])
+    assert _given_up(registry) == []
+
+
+def _observe_with_exemplar(registry: CollectorRegistry) -> None:
+    latency = Histogram("latency_seconds", "Latency", registry=registry, buckets=(0.1, 1))
+    latency.observe(0.5, exemplar={"trace_id": "t"})
+
+
+def _given_up(registry: CollectorRegistry) -> list[Any]:
+    name = "ferrometer_remote_write_dropped_samples"
+    return [sample for family in registry.collect() if family.name == name for sample in family.samples]

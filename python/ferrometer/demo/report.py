@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ferrometer.demo.ledger import POOL
 from ferrometer.demo.overhead import Overhead
 from ferrometer.demo.seen import Seen
 from ferrometer.demo.service import NAMESPACE
+from ferrometer.demo.stores import Stores
+
+CallQuantile = Callable[[str, dict[str, str], float], float]
+"""Seconds at a quantile of one kind of call: family, labels, quantile."""
 
 Quantile = Callable[[str, str, float], float]
 """Seconds at a quantile of one route: method, route, quantile."""
@@ -42,6 +47,69 @@ def beside(seen: Seen) -> str:
             f"  in flight   {seen.total('http_requests_in_flight'):.0f}",
         )
     )
+
+
+def foundation(found: Stores) -> str:
+    """What the gateway stands on."""
+    running = " and ".join(
+        f"{store.name} {store.version}" for store in (found.database, found.cache) if store
+    )
+    lines = [f"On {running}, started for it and stopped with it."] if running else []
+    return "\n".join([*lines, *found.remarks]) or "On SQLite, in memory."
+
+
+def calls(seen: Seen, quantile: CallQuantile, found: Stores) -> str:
+    """What the gateway asked its database and its cache, and how long it took, as it saw it."""
+    rows: list[Sequence[str]] = [("calls", "", "errors", "p50", "p95", "p99")]
+    for operation in seen.labels("db_queries_total", "operation"):
+        name = found.database.name if found.database else "SQLite"
+        families = ("db_queries_total", "db_query_errors_total", "db_query_duration_seconds")
+        labels = {"pool": POOL, "operation": operation}
+        rows.append((f"{name} {operation}", *_timed(seen, quantile, families, labels)))
+    for operation in seen.labels("redis_operation_duration_seconds_count", "operation"):
+        name = found.cache.name if found.cache else "Valkey"
+        families = (
+            "redis_operation_duration_seconds_count",
+            "redis_errors_total",
+            "redis_operation_duration_seconds",
+        )
+        rows.append((f"{name} {operation}", *_timed(seen, quantile, families, {"operation": operation})))
+    return "\n".join(_aligned(rows))
+
+
+def below(seen: Seen, found: Stores) -> str:
+    """What the database and the cache say about themselves."""
+    hits, misses = (seen.total(f"{NAMESPACE}_cache_{what}") for what in ("hits", "misses"))
+    opened, most = seen.total("db_pool_connections"), seen.total("db_pool_connections_max")
+    pool = f"pool of {most:.0f} with {opened:.0f} open"
+    lines = [f"  cache       {hits:.0f} hits, {misses:.0f} misses"]
+    if found.database:
+        committed = seen.total("postgres_transactions_total", outcome="commit")
+        size = seen.total("postgres_database_size_bytes") / 2**20
+        lines.append(
+            f"  {found.database.name}  {pool}, {seen.total('postgres_connections'):.0f} connections in all, "
+            f"{committed:.0f} transactions, {size:.1f} MiB"
+        )
+    else:
+        lines.append(f"  SQLite      {pool}")
+    if found.cache:
+        memory = seen.total("redis_memory_used_bytes") / 2**20
+        lines.append(
+            f"  {found.cache.name.ljust(10)}  {seen.total('redis_commands_processed_total'):.0f} commands, "
+            f"{seen.total('redis_db_keys'):.0f} keys, {memory:.1f} MiB, "
+            f"{seen.total('redis_connected_clients'):.0f} clients"
+        )
+    return "\n".join(lines)
+
+
+def _timed(
+    seen: Seen, quantile: CallQuantile, families: tuple[str, str, str], labels: dict[str, str]
+) -> tuple[str, ...]:
+    """Calls, errors and percentiles of one kind of call."""
+    counted, errors, timed = families
+    failed = seen.total(errors, **labels)
+    shown = (_duration(quantile(timed, labels, q)) for q in _QUANTILES)
+    return (f"{seen.total(counted, **labels):.0f}", f"{failed:.0f}" if failed else "", *shown)
 
 
 def price(cost: Overhead) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ferrometer.demo.progress import Progress
 from ferrometer.demo.seen import Seen, differences
 from ferrometer.demo.server import AddressError, address, listen, serving
 from ferrometer.demo.service import Gateway
+from ferrometer.demo.stores import Stores, stores
 
 _SETTLE_SECONDS = 5.0
 """How long requests whose client has gone may take to end."""
@@ -32,6 +34,8 @@ class Options:
     """Requests a second after the table; 0 for none."""
     once: bool = False
     """End after the table."""
+    sqlite: bool = False
+    """Start no PostgreSQL and no Valkey."""
 
 
 def run(options: Options) -> int:
@@ -66,23 +70,33 @@ async def _programme(options: Options, listener: socket) -> int:
     base = address(listener)
     _say(f"A small GPU gateway on {base}, watched by Ferrometer.")
     cost = overhead.measure()
-    gateway = Gateway()
-    async with serving(gateway.app, listener), traffic(base, options.requests, options.rate) as client:
-        totals = await _watch(client, options.requests, gateway)
-        seen = await _settled(base)
-        _say(report.table(seen, gateway.quantile))
-        _say(report.beside(seen))
-        wrong = differences(totals, seen)
-        _say("\n".join(["The client and /metrics disagree:", *wrong]) if wrong else _AGREED)
-        _say(f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}")
-        if options.once or wrong:
-            return 1 if wrong else 0
-        if options.rate:
-            client.stroll()
-        _say(f"Serving{', with a little traffic,' if options.rate else ''} until Ctrl-C:")
-        _say(report.urls(base))
-        await asyncio.Event().wait()
-        return 0
+    async with stores(not options.sqlite) as found:
+        _say(report.foundation(found))
+        gateway = Gateway(found)
+        async with serving(gateway.app, listener), traffic(base, options.requests, options.rate) as client:
+            return await _show(options, base, gateway, client, found, cost)
+
+
+async def _show(
+    options: Options, base: str, gateway: Gateway, client: Traffic, found: Stores, cost: overhead.Overhead
+) -> int:
+    totals = await _watch(client, options.requests, gateway)
+    seen = await _settled(base, gateway)
+    _say(report.table(seen, gateway.quantile))
+    _say(report.beside(seen))
+    _say(report.calls(seen, gateway.call_quantile, found))
+    _say(report.below(seen, found))
+    wrong = differences(totals, seen)
+    _say("\n".join(["The client and /metrics disagree:", *wrong]) if wrong else _AGREED)
+    _say(f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}")
+    if options.once or wrong:
+        return 1 if wrong else 0
+    if options.rate:
+        client.stroll()
+    _say(f"Serving{', with a little traffic,' if options.rate else ''} until Ctrl-C:")
+    _say(report.urls(base))
+    await asyncio.Event().wait()
+    return 0
 
 
 _AGREED = "Every answer the client counted is in /metrics, under its route and status."
@@ -102,12 +116,20 @@ async def _watch(client: Traffic, total: int, gateway: Gateway) -> Totals:
     return client.totals
 
 
-async def _settled(base: str) -> Seen:
-    """A scrape with nothing in flight: the clients that hung up are noticed a moment later."""
+async def _settled(base: str, gateway: Gateway) -> Seen:
+    """A scrape with nothing in flight: the clients that hung up are noticed a moment later.
+
+    The servers' own figures, which are read in the background, are then of this moment too.
+    """
     deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
+    written = 0.0
     while True:
         seen = Seen.of(await asyncio.to_thread(_get, f"{base}/metrics"))
-        if seen.quiet() or asyncio.get_running_loop().time() > deadline:
+        late = asyncio.get_running_loop().time() > deadline
+        if seen.quiet() and not written:
+            await gateway.settled()
+            written = time.time()
+        elif late or (written and seen.read_since(written, gateway.readers)):
             return seen
         await asyncio.sleep(0.05)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -37,6 +38,16 @@ class Seen:
         for labels, value in self.samples.get("http_requests_total", ()):
             found[labels["method"], labels["endpoint"], int(labels["status"])] += int(value)
         return found
+
+    def labels(self, name: str, label: str) -> list[str]:
+        """The values of a label, in order."""
+        return sorted({own[label] for own, _ in self.samples.get(name, ())})
+
+    def read_since(self, moment: float, collectors: Iterable[str]) -> bool:
+        """Whether all of these collectors have read something since then (seconds since 1970)."""
+        read = "ferrometer_collector_last_success_timestamp_seconds"
+        # What ended after that moment may have begun before it.
+        return all(self.total(read, collector=name) > moment + 0.2 for name in collectors)
 
     def quiet(self) -> bool:
         """Whether nothing is in flight."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import Annotated, Literal
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import FastAPI, HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 import ferrometer
+from ferrometer.collectors.base import Collector
+from ferrometer.collectors.caches import CacheCollector
 from ferrometer.collectors.gpu import GpuCollector
-from ferrometer.collectors.postgres import postgres_check
-from ferrometer.collectors.sql import instrument_sqlite
-from ferrometer.demo.ledger import Ledger
+from ferrometer.collectors.postgres import PostgresCollector, postgres_check
+from ferrometer.collectors.redis import RedisCollector
+from ferrometer.demo.ledger import Ledger, PostgresLedger, SQLiteLedger, Writer
 from ferrometer.demo.model import NAMES, SimulatedModel
+from ferrometer.demo.shelf import LATEST, Contexts, Shelf
+from ferrometer.demo.stores import Stores
 
 NAMESPACE = "gpuproxy"
 _DOLLARS_PER_TOKEN = 0.6e-6
+_SECONDS = 1.0
+"""How often servers and caches are read: someone is watching."""
 
 
 class Prompt(BaseModel):
@@ -32,11 +38,15 @@ class Prompt(BaseModel):
 class Gateway:
     """The application and what it is measured with; every one counts in a registry of its own."""
 
-    def __init__(self) -> None:
-        self.app = FastAPI(title="A small GPU gateway")
-        self._model = SimulatedModel()
-        self._ledger = Ledger(NAMES)
+    def __init__(self, stores: Stores | None = None) -> None:
+        self._stores = stores or Stores()
         self._registry = ferrometer.CollectorRegistry()
+        self._model = SimulatedModel()
+        self._ledger = self._make_ledger()
+        cache = self._stores.cache
+        self._shelf = Shelf(cache.address, self._ledger.context) if cache else None
+        self._contexts: Contexts = self._shelf.context if self._shelf else self._ledger.context
+        self._writer = Writer(self._note, self._registry)
         self._tokens = ferrometer.Counter("tokens", "Tokens written", ["model"], registry=self._registry)
         waiting = ferrometer.Gauge(
             "gpu_requests_waiting",
@@ -45,22 +55,70 @@ class Gateway:
             multiprocess_mode="livesum",
         )
         waiting.set_function(lambda: self._model.waiting)
+        self.app = FastAPI(title="A small GPU gateway", lifespan=self._lifespan)
         self._routes()
+        checks = {"model": self._model.alive, "database": postgres_check(self._ledger.pool)}
         self._watched = ferrometer.instrument(
             self.app,
             namespace=NAMESPACE,
             registry=self._registry,
-            health_checks={"model": self._model.alive, "database": postgres_check(self._ledger.pool)},
-            collectors=[GpuCollector(registry=self._registry)],  # real ones; the model's is not
+            health_checks=checks | ({"cache": self._shelf.check()} if self._shelf else {}),
+            collectors=self._collectors(),
         )
-        instrument_sqlite(
-            self._ledger.pool,
-            name="ledger",
-            database=self._watched.stats.database,
-            registry=self._registry,
-        )
-        ferrometer.track_cache("models", self._ledger.context, registry=self._registry)
+        self._ledger.watch(self._watched.stats, self._registry)
+        if self._shelf:
+            self._shelf.watch(self._watched.stats, self._registry)
+        self._read_caches_often()
         self._watched.stats.gpu.instances(1)
+
+    def _read_caches_often(self) -> None:
+        collectors, cache = self._watched.collectors, self._watched.stats.cache
+        collectors.remove(CacheCollector.name)
+        collectors.add(CacheCollector(registry=self._registry, interval=_SECONDS, stats=cache))
+
+    def _make_ledger(self) -> Ledger:
+        if self._stores.database is not None:
+            return PostgresLedger(self._stores.database.address, NAMES)
+        return SQLiteLedger(NAMES, None if self._stores.cache else self._registry)
+
+    def _collectors(self) -> list[Collector]:
+        """What the machines say about themselves."""
+        found: list[Any] = [GpuCollector(registry=self._registry)]  # real ones; the model's is not
+        database, cache = self._stores.database, self._stores.cache
+        if database is not None:
+            found.append(PostgresCollector(database.address, interval=_SECONDS, registry=self._registry))
+        if cache is not None:
+            found.append(
+                RedisCollector(cache.address, queues=[LATEST], interval=_SECONDS, registry=self._registry)
+            )
+        return found
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        await self._ledger.open()
+        self._writer.start()
+        try:
+            yield
+        finally:
+            await self._writer.stop()
+            await self._ledger.close()
+            if self._shelf is not None:
+                await self._shelf.close()
+
+    async def _note(self, model: str, tokens: int) -> None:
+        await self._ledger.write(model, tokens)
+        if self._shelf is not None:
+            await self._shelf.note(model, tokens)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the collectors that read servers and caches."""
+        names = {"postgres": self._stores.database, "redis": self._stores.cache}
+        return (CacheCollector.name, *(name for name, store in names.items() if store is not None))
+
+    async def settled(self) -> None:
+        """Returns when everything that was noted is written."""
+        await self._writer.settled()
 
     def in_flight(self) -> int:
         """Requests being served now."""
@@ -73,6 +131,11 @@ class Gateway:
         )
         return durations.labels(method, route).quantile(q)
 
+    def call_quantile(self, family: str, labels: dict[str, str], q: float) -> float:
+        """Seconds that the fraction `q` of the calls with these labels took at most."""
+        known = cast("ferrometer.Histogram", self._registry._names_to_collectors[family])
+        return known.labels(**labels).quantile(q)
+
     async def _write(self, prompt: Prompt) -> AsyncIterator[str]:
         counted = self._tokens.labels(prompt.model)
         self._watched.stats.gpu.request(cost_usd=prompt.max_tokens * _DOLLARS_PER_TOKEN)
@@ -83,7 +146,7 @@ class Gateway:
                 written += 1
                 yield token
         finally:
-            self._ledger.write(prompt.model, written)
+            self._writer.note(prompt.model, written)
 
     def _routes(self) -> None:
         app = self.app
@@ -94,7 +157,7 @@ class Gateway:
 
         @app.get("/v1/models/{name}")
         async def one_model(name: str) -> dict[str, str | int]:
-            context = self._ledger.context(name)
+            context = await self._contexts(name)
             if context is None:
                 raise HTTPException(404, f"no model {name}")
             return {"name": name, "context": context}

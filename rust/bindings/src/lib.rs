@@ -57,7 +57,7 @@ mod _core {
     use super::registry::{export_created, exports_created, protobuf_family, Registry};
 
     #[pymodule_export]
-    use super::remote_write::write_requests;
+    use super::remote_write::{write_further_requests, write_requests};
     #[pymodule_export]
     use super::server::MetricsServer;
     #[pymodule_export]

@@ -61,7 +61,7 @@ impl Parent {
 }
 
 /// The native base class of all metrics.
-#[pyclass(subclass, frozen, module = "ferrometer._core")]
+#[pyclass(subclass, frozen, weakref, module = "ferrometer._core")]
 pub struct Metric {
     /// The address of the cells, which `series` keeps in place: a `CounterCell`, a `GaugeCell`, or a
     /// `Histogram`, with 1 added for a sampled one. Zero for labelled families, infos, enums, and gauges
@@ -154,6 +154,15 @@ impl Metric {
             self.cell.with(|c| *c = cell);
             self.series.with(|s| *s = Some(series));
             self.parent.with(|p| *p = Some(parent.clone()));
+        }
+    }
+
+    /// Refuses a second definition, also one that Python code made in the middle of this one: a label's
+    /// `__str__`, a finaliser, the clock.
+    fn check_empty(&self) -> PyResult<()> {
+        match self.parent() {
+            Ok(_) => Err(PyRuntimeError::new_err("the metric is defined already")),
+            Err(_) => Ok(()),
         }
     }
 
@@ -290,20 +299,20 @@ impl Metric {
             Some(registry) => registry.get().core.family(definition).map_err(value_error)?,
             None => Family::new(definition, ""),
         };
-        let labelled = !names.is_empty();
+        let series = if names.is_empty() { Some(series_of(py, &family, &[])?) } else { None };
+        let children = if plain || series.is_some() { None } else { Some(PyDict::new(py).unbind()) };
+        metric.check_empty()?;
         let callbacks = GilCell::new(Vec::new());
         let parent = Arc::new(Parent { family, names, sampler, plain, only_set, meta, callbacks });
-        if labelled {
-            let children = if plain { None } else { Some(PyDict::new(py).unbind()) };
+        if let Some(series) = series {
+            metric.bind(&parent, series);
+        } else {
             let cache = Box::new(LabelCache::new(parent.family.clone(), children));
             // SAFETY: the GIL is held; the old values are empty, so nothing is dropped.
             unsafe {
                 metric.cache.with(|place| *place = Some(cache));
                 metric.parent.with(|p| *p = Some(parent));
             }
-        } else {
-            let series = series_of(py, &parent.family, &[])?;
-            metric.bind(&parent, series);
         }
         Ok(())
     }
@@ -312,10 +321,9 @@ impl Metric {
     fn _become_child(slf: &Bound<'_, Self>, parent: &Bound<'_, Metric>, values: &Bound<'_, PyTuple>) -> PyResult<()> {
         let parent = parent.get().parent()?;
         check_class(slf, parent.family.definition().kind.name())?;
-        if slf.get().parent().is_ok() {
-            return Err(PyRuntimeError::new_err("the metric is defined already"));
-        }
+        slf.get().check_empty()?;
         let series = series_of(slf.py(), &parent.family, &borrowed(&texts(values)?))?;
+        slf.get().check_empty()?;
         slf.get().bind(parent, series);
         Ok(())
     }

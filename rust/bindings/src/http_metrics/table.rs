@@ -138,9 +138,8 @@ impl Table {
         if self.by_name.borrow().len() >= MOST {
             self.forget();
         }
-        let fresh = Rc::new(Endpoint::new(name));
-        self.by_name.borrow_mut().insert(name.into(), fresh.clone());
-        fresh
+        // Forgetting runs Python code, which may have been here with the same name; a slot may have its address by now.
+        self.by_name.borrow_mut().entry(name.into()).or_insert_with(|| Rc::new(Endpoint::new(name))).clone()
     }
 
     fn hold(&self, py: Python<'_>, held: &[Py<PyAny>]) {

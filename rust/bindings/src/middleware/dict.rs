@@ -4,8 +4,9 @@
 //! instructions on one, nearly all on what cannot happen here (computing a hash, comparing text, keys that are no
 //! strings); looking at the entry where the key was last time takes about twelve, following the hash thirty.
 //!
-//! The layout below is that of CPython 3.11 to 3.13. It is checked at import against the official functions, and later
-//! versions, other implementations, and dicts of another shape use those.
+//! The layout below is that of CPython 3.11 to 3.13. It is checked at import against the official functions, which dicts
+//! of another shape use. In later versions, and where keys are no strings, a dict is gone through entry by entry: slower,
+//! but no key's `__eq__` is run.
 
 use super::ffi::Obj;
 use pyo3::ffi;
@@ -174,10 +175,9 @@ pub unsafe fn lookup(dict: Obj, key: &Key) -> Obj {
 #[cold]
 #[inline(never)]
 unsafe fn ask(dict: Obj, key: &Key) -> Obj {
-    // SAFETY: as for `lookup`. Where the layout is not known, an error is that of some key's `__eq__`, which is no
-    // business of ours.
+    // SAFETY: as for `lookup`. Where the layout is not known, nor is whether all keys are strings.
     unsafe {
-        if STRINGS.load(Relaxed) != NEVER && (*table(dict)).kind == GENERAL {
+        if STRINGS.load(Relaxed) == NEVER || (*table(dict)).kind == GENERAL {
             return scan(dict, key);
         }
         let found = ffi::PyDict_GetItemWithError(dict, key.object);

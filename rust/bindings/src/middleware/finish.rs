@@ -185,6 +185,8 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
         let middleware = &*(*request).middleware;
         let shared = &*middleware.instrument().shared;
         shared.active.leave(request);
+        // The user's functions that are asked below may still send: nothing of that belongs to this request.
+        (*request).phase = Phase::Over;
         let done = shield(shared, || {
             if (*request).kind == Kind::Websocket {
                 socket::end(request, ending)

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub mod further;
 pub mod number;
 pub mod protobuf;
+pub mod remote_further;
 pub mod remote_write;
 pub mod text;
 mod wire;

@@ -10,37 +10,83 @@ use crate::labels::pairs;
 /// `WriteRequest`'s repeated `timeseries`.
 const SERIES: u64 = 1;
 
+/// Label names and values.
+pub(super) type Labels = Vec<(String, String)>;
+
 /// Calls `send` with one uncompressed message for at most `limit` samples at a time, and their number.
 ///
 /// `timestamp` (milliseconds since 1970) is that of samples that have none of their own. `labels` are
 /// added where a sample has none of that name.
-pub fn encode(
-    text: &[u8],
-    timestamp: i64,
-    labels: &[(String, String)],
-    limit: usize,
-    mut send: impl FnMut(&[u8], usize),
-) {
-    let mut out = Vec::new();
-    let mut samples = 0;
+pub fn encode(text: &[u8], timestamp: i64, labels: &[(String, String)], limit: usize, send: impl FnMut(&[u8], usize)) {
+    let mut batches = Batches::new(limit, send);
     for line in text.split(|&byte| byte == b'\n') {
         let Some(sample) = Sample::parse(line) else { continue };
-        nested(SERIES, &mut out, |out| sample.encode(timestamp, labels, out));
-        samples += 1;
-        if samples == limit {
-            send(&out, samples);
-            out.clear();
-            samples = 0;
+        batches.add(|out| sample.encode(timestamp, labels, out));
+    }
+    batches.finish();
+}
+
+/// Messages of no more than so many series.
+pub(super) struct Batches<S> {
+    out: Vec<u8>,
+    held: usize,
+    limit: usize,
+    send: S,
+}
+
+impl<S: FnMut(&[u8], usize)> Batches<S> {
+    pub(super) fn new(limit: usize, send: S) -> Self {
+        Batches { out: Vec::new(), held: 0, limit, send }
+    }
+
+    /// Adds the series that `write` writes.
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        nested(SERIES, &mut self.out, write);
+        self.held += 1;
+        if self.held == self.limit {
+            self.finish();
         }
     }
-    if samples > 0 {
-        send(&out, samples);
+
+    /// Sends what is held.
+    pub(super) fn finish(&mut self) {
+        if self.held > 0 {
+            (self.send)(&self.out, self.held);
+            self.out.clear();
+            self.held = 0;
+        }
     }
+}
+
+/// A `TimeSeries`: its labels in order, and what `write` puts behind them.
+pub(super) fn series(
+    name: &str,
+    mut labels: Labels,
+    further: &[(String, String)],
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    for label in further {
+        if labels.iter().all(|(name, _)| *name != label.0) {
+            labels.push(label.clone());
+        }
+    }
+    // A label without a value is none, and a receiver may refuse it.
+    labels.retain(|(_, value)| !value.is_empty());
+    labels.push(("__name__".into(), name.into()));
+    labels.sort_unstable();
+    for (name, value) in &labels {
+        nested(1, out, |out| {
+            bytes(1, name.as_bytes(), out);
+            bytes(2, value.as_bytes(), out);
+        });
+    }
+    write(out);
 }
 
 struct Sample<'a> {
     name: &'a str,
-    labels: Vec<(String, String)>,
+    labels: Labels,
     value: f64,
     timestamp: Option<i64>,
 }
@@ -67,25 +113,12 @@ impl<'a> Sample<'a> {
     }
 
     fn encode(self, now: i64, further: &[(String, String)], out: &mut Vec<u8>) {
-        let mut labels = self.labels;
-        for label in further {
-            if labels.iter().all(|(name, _)| *name != label.0) {
-                labels.push(label.clone());
-            }
-        }
-        // A label without a value is none, and a receiver may refuse it.
-        labels.retain(|(_, value)| !value.is_empty());
-        labels.push(("__name__".into(), self.name.into()));
-        labels.sort_unstable();
-        for (name, value) in &labels {
-            nested(1, out, |out| {
-                bytes(1, name.as_bytes(), out);
-                bytes(2, value.as_bytes(), out);
+        let timestamp = self.timestamp.unwrap_or(now).cast_unsigned();
+        series(self.name, self.labels, further, out, |out| {
+            nested(2, out, |out| {
+                double(1, self.value, out);
+                number(2, timestamp, out);
             });
-        }
-        nested(2, out, |out| {
-            double(1, self.value, out);
-            number(2, self.timestamp.unwrap_or(now).cast_unsigned(), out);
         });
     }
 }

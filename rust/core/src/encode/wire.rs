@@ -87,3 +87,70 @@ pub(super) fn delimited(out: &mut Vec<u8>, message: impl FnOnce(&mut Vec<u8>)) {
     varint(length as u64, &mut prefix);
     out.splice(start..=start, prefix);
 }
+
+/// What a field of a message holds; the numbers of smaller ones are not told apart.
+#[derive(Clone, Copy)]
+pub(super) enum Field<'a> {
+    Number(u64),
+    Double(f64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Field<'a> {
+    /// The text, if it is one.
+    pub(super) fn text(self) -> Option<&'a str> {
+        match self {
+            Field::Bytes(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// The fields of a message in its order, up to the first that makes no sense.
+#[derive(Clone)]
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(message: &'a [u8]) -> Self {
+        Fields(message)
+    }
+
+    /// The message behind its length that begins here.
+    pub(super) fn delimited(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        self.take(length)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let &[byte] = self.take(1)? else { return None };
+            value |= u64::from(byte & 127) << shift;
+            if byte < 128 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, Field<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            VARINT => Field::Number(self.varint()?),
+            DOUBLE => Field::Double(f64::from_le_bytes(self.take(8)?.try_into().ok()?)),
+            BYTES => Field::Bytes(self.delimited()?),
+            _ => return None,
+        };
+        Some((tag >> 3, value))
+    }
+}
