@@ -79,9 +79,8 @@ impl Snapshot {
     pub(crate) fn settle(&mut self) {
         let Tail { below, zero, above } = self.tail;
         let bins = self.bins.iter().flat_map(|(&exponent, bins)| {
-            bins.iter()
-                .enumerate()
-                .map(move |(bin, &count)| (count, grid::lower(exponent, bin), grid::upper(exponent, bin)))
+            let filled = bins.iter().enumerate().filter(|(_, &count)| count > 0);
+            filled.map(move |(bin, &count)| (count, grid::lower(exponent, bin), grid::upper(exponent, bin)))
         });
         let ranges = [(below, self.min.min(-0.0), -0.0), (zero, -0.0, f64::MIN_POSITIVE)].into_iter().chain(bins);
         let mut filled = ranges.chain([(above, f64::INFINITY, f64::INFINITY)]).filter(|&(count, ..)| count > 0);
