@@ -8,12 +8,18 @@ use ferrometer_core::histogram::{Buckets, Layout};
 use ferrometer_core::mode::Mode;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::Registry;
+use ferrometer_core::segment::record::Tombstone;
 use ferrometer_core::segment::view::View;
 use ferrometer_core::segment::writer::share;
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
+
+#[path = "segments/file.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod file;
 
 struct Folder(PathBuf);
 
@@ -135,11 +141,17 @@ fn a_process_reads_of_itself_what_it_wrote() {
     record(&families, 61);
     same(&mut view, &families, "made again");
     same(&mut View::open(&folder.0).unwrap(), &families, "a fresh look");
-
-    // Beside a writer that makes and removes, so that its log is written anew again and again.
     let lasting = registry.family(definition("lasting", Kind::Counter, &["n"])).unwrap();
-    let fleeting =
-        registry.family(definition("fleeting", Kind::Histogram(Layout::new(&[1.0]).unwrap()), &["n"])).unwrap();
+    let fleeting = Kind::Histogram(Layout::new(&[1.0]).unwrap());
+    let fleeting = registry.family(definition("fleeting", fleeting, &["n"])).unwrap();
+    beside_a_writer(&mut view, &lasting, &fleeting);
+    same(&mut view, &[lasting, fleeting.clone()], "afterwards");
+    let removed = registry.family(definition("removed", Kind::Counter, &[])).unwrap();
+    removed_by_another(&folder.0, &mut view, &removed, &fleeting);
+}
+
+/// Beside a writer that makes and removes, so that its log is written anew again and again.
+fn beside_a_writer(view: &mut View, lasting: &Family, fleeting: &Family) {
     let all: Vec<_> = (0..500).map(|n| lasting.series(&[&n.to_string()]).unwrap()).collect();
     let (done, least) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -177,5 +189,27 @@ fn a_process_reads_of_itself_what_it_wrote() {
             assert_eq!(view.unreadable(), []);
         }
     });
-    same(&mut view, &[lasting.clone(), fleeting.clone()], "afterwards");
+}
+
+/// Another process removes what this one still has; and this one writes its log anew before it acts upon it.
+fn removed_by_another(directory: &Path, view: &mut View, removed: &Family, fleeting: &Family) {
+    removed.series(&[]).unwrap().counter().inc();
+    let mut another = file::Process::start(directory, 1, 1.0);
+    let control = std::fs::OpenOptions::new().read(true).write(true).open(directory.join("control")).unwrap();
+    let mut epoch = [0; 8];
+    control.read_exact_at(&mut epoch, 64).unwrap();
+    let stamp = u64::from_le_bytes(epoch) + 1;
+    control.write_all_at(&stamp.to_le_bytes(), 64).unwrap();
+    another.bury(Tombstone { stamp, scope: "default".into(), name: "removed".into(), text: None });
+    let is_hidden = |view: &mut View| {
+        view.refresh();
+        let family = view.find("default", removed.definition(), removed.ordinal()).expect("the definition stays");
+        read(&family).is_empty()
+    };
+    assert!(is_hidden(view));
+    for _ in 0..100 {
+        (0..100).for_each(|n| drop(fleeting.series(&[&format!("{n}")]).unwrap()));
+        fleeting.clear();
+    }
+    assert!(is_hidden(view) && is_hidden(&mut View::open(directory).unwrap()));
 }

@@ -68,6 +68,17 @@ impl<'a> Cells<'a> {
         generation.is_some_and(|word| word.load(Acquire) == self.source.generation)
     }
 
+    /// Asks for the memory that is read soon: what comes first, and the first buckets.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        self.map().prefetch(self.at);
+        if self.source.buckets != 0 {
+            let buckets = self.source.buckets as usize * GRAIN;
+            self.map().prefetch(buckets);
+            self.map().prefetch(buckets + 64);
+        }
+    }
+
     /// What was read, if the block was this series' before and after.
     #[inline]
     fn current<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {

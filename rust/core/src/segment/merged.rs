@@ -47,9 +47,14 @@ impl<'a> MergedFamily<'a> {
     /// Visits the series that there are now, as what they are.
     pub(super) fn visit(&self, mut visit: impl FnMut(&MergedSeries)) {
         let scratch = RefCell::default();
-        for slot in &self.entry.slots {
+        let slots = &self.entry.slots;
+        for (at, slot) in slots.iter().enumerate() {
+            // The same series of many processes is in as many places that no cache has. While one is read, the
+            // next is on its way.
+            if let Some(slot) = slots.get(at + 1) {
+                MergedSeries { family: self, slot, scratch: &scratch }.cells().for_each(|cells| cells.prefetch());
+            }
             let series = MergedSeries { family: self, slot, scratch: &scratch };
-            // A look at each before the first is read: what is read then is on its way already.
             let current = series.cells().filter(Cells::is_current).count();
             if current < slot.sources.len() && slot.sources.iter().any(|source| !series.is_current(source)) {
                 self.entry.mark_stale();

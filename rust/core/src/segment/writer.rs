@@ -149,7 +149,13 @@ impl Writer {
         self.append(&record);
     }
 
+    /// Tells of a series that is made now.
     fn series(&mut self, family: &Family, series: &SeriesRef) {
+        self.series_since(family, series, self.control.epoch());
+    }
+
+    /// Tells of a series that was made at this removal epoch.
+    fn series_since(&mut self, family: &Family, series: &SeriesRef, stamp: u64) {
         series.show();
         family.exemplars().show(series);
         let (block, buckets) = series.places();
@@ -162,7 +168,7 @@ impl Writer {
             generation: series.head().generation(),
             block,
             buckets,
-            stamp: self.control.epoch(),
+            stamp,
             text: series.text().to_vec(),
         }));
     }
@@ -204,9 +210,16 @@ impl Writer {
     /// Begins the log anew, without what is gone.
     fn rewrite(&mut self) {
         WASTED.store(0, Relaxed);
+        let mut stamps = HashMap::new();
+        self.log.for_each(|record| {
+            if let Record::Series(series) = record {
+                stamps.insert(series.generation, series.stamp);
+            }
+        });
         let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), is_hidden: true, ..Log::default() };
         let old = std::mem::replace(&mut self.log, fresh);
-        self.everything();
+        // As old as they were: what others removed meanwhile stays removed.
+        self.everything(&stamps);
         for tombstone in self.tombstones.clone() {
             self.append(&Record::Tombstone(tombstone));
         }
@@ -218,12 +231,15 @@ impl Writer {
         drop(old);
     }
 
-    /// All there is. Only families that are listed.
-    fn everything(&mut self) {
+    /// All there is. Only families that are listed; and series made at these removal epochs, by generation.
+    fn everything(&mut self, stamps: &HashMap<u32, u64>) {
         for family in family::all() {
             if family.generation() != 0 {
                 self.family(&family);
-                family.for_each(|series| self.series(&family, series));
+                family.for_each(|series| {
+                    let known = stamps.get(&series.head().generation()).copied();
+                    self.series_since(&family, series, known.unwrap_or_else(|| self.control.epoch()));
+                });
             }
         }
     }
@@ -317,7 +333,7 @@ fn begin(directory: &Path) -> Result<Writer, ShareError> {
     own.set_acted(control.epoch());
     slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
     let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new(), news: 0 };
-    writer.everything();
+    writer.everything(&HashMap::new());
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
         slab::come_back();

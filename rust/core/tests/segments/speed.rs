@@ -47,11 +47,19 @@ fn read(view: &View) -> u64 {
     total
 }
 
+/// The processor's time that this thread has had: what others take from it is no cost of ours.
+fn used() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
+}
+
 fn best(mut run: impl FnMut()) -> Duration {
     let once = |_| {
-        let start = Instant::now();
+        let start = used();
         run();
-        start.elapsed()
+        used().saturating_sub(start)
     };
     (0..20).map(once).min().unwrap()
 }
