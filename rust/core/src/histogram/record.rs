@@ -173,18 +173,24 @@ impl Histogram {
     }
 
     /// Records a value that stands for `count` equal ones.
+    pub fn record_many(&self, value: f64, count: u64) -> bool {
+        self.record_around(value, count, || {})
+    }
+
+    /// Records a value that stands for `count` equal ones, doing something once its bucket has them.
     #[cold]
     #[inline(never)]
-    pub fn record_many(&self, value: f64, count: u64) -> bool {
+    fn record_around(&self, value: f64, count: u64, counted: impl FnOnce()) -> bool {
         let key = grid::key(value);
         let octave = grid::exponent(key).wrapping_sub(grid::FIRST);
         if octave >= grid::OCTAVES as u64 {
-            return self.record_far(value, count);
+            return self.record_far(value, count, counted);
         }
         let octave = octave as usize;
         let bin = grid::bin(key);
         let bucket = self.layout.bucket_from_bin(octave * grid::BINS + bin, value);
         bump(&self.buckets[bucket], count);
+        counted();
         if !self.octaves[octave].add(bin, count) {
             self.widen(octave, bin, count);
         }
@@ -223,11 +229,12 @@ impl Histogram {
     /// Zero, negatives, infinities, and magnitudes outside the fast range: rare, so a lock is fine.
     #[cold]
     #[inline(never)]
-    fn record_far(&self, value: f64, count: u64) -> bool {
+    fn record_far(&self, value: f64, count: u64, counted: impl FnOnce()) -> bool {
         if value.is_nan() {
             return false;
         }
         bump(&self.buckets[self.layout.bucket(value)], count);
+        counted();
         let exponent = grid::exponent(grid::key(value));
         if value < 0.0 {
             bump(&self.totals().below, count);
@@ -267,8 +274,9 @@ impl Histogram {
         // their way from there into the buckets.
         self.change(|| {
             let before = own_f64(latest);
-            self.record_many(if before.is_nan() { value } else { before }, count);
-            held.store(0, Relaxed);
+            // Killed before the bucket has them, they are held; after that they are not, and whoever finds more
+            // in the buckets than in the bins knows it, should the next line not have come about.
+            self.record_around(if before.is_nan() { value } else { before }, count, || held.store(0, Release));
             store_f64(latest, value);
             self.record_many(value, 1)
         })

@@ -162,10 +162,33 @@ impl<'a> Cells<'a> {
 
     /// The value of the latest sample, and how many events it stands for that no bucket holds.
     #[inline]
-    fn held(&self) -> Option<(f64, u64)> {
+    fn held(&self, layout: &Layout) -> Option<(f64, u64)> {
         let count = self.map().word::<AtomicU64>(self.at + histogram::HELD)?.load(Acquire);
         let latest = self.f64(histogram::LATEST)?;
-        Some((latest, if count > MOST || latest.is_nan() { 0 } else { count }))
+        let is_none = count == 0 || count > MOST || latest.is_nan() || self.died_holding(layout);
+        Some((latest, if is_none { 0 } else { count }))
+    }
+
+    /// Whether the owner died when the held events were in their bucket, and not yet in a bin, nor held no more.
+    #[inline]
+    fn died_holding(&self, layout: &Layout) -> bool {
+        let is_odd = || Some(!self.u64(histogram::SEQUENCE)?.is_multiple_of(2));
+        !self.segment.is_alive() && is_odd() == Some(true) && self.has_more_in_buckets(layout) == Some(true)
+    }
+
+    #[cold]
+    fn has_more_in_buckets(&self, layout: &Layout) -> Option<bool> {
+        let mut buckets = Buckets::default();
+        self.copy_buckets(layout, &mut buckets)?;
+        let mut bins = 0u64;
+        for tail in [histogram::BELOW, histogram::ZERO, histogram::ABOVE] {
+            bins = bins.saturating_add(self.u64(tail)?);
+        }
+        // The layout matters to the buckets alone.
+        let mut snapshot = Snapshot::empty(Layout::new(&[]).ok()?);
+        self.near(&mut snapshot, &mut bins)?;
+        self.far(&mut snapshot, &mut bins)?;
+        Some(buckets.counts.iter().sum::<u64>() > bins)
     }
 
     /// Copies the buckets, as many as the layout has.
@@ -189,7 +212,7 @@ impl<'a> Cells<'a> {
         let read = || {
             self.consistent(|| {
                 self.copy_buckets(layout, out)?;
-                let (value, count) = self.held()?;
+                let (value, count) = self.held(layout)?;
                 if count > 0 {
                     out.counts[layout.bucket(value)] += count;
                     out.sum += value * count as f64;
@@ -217,7 +240,7 @@ impl<'a> Cells<'a> {
                 if total > MOST {
                     return None;
                 }
-                let (value, count) = self.held()?;
+                let (value, count) = self.held(layout)?;
                 if count > 0 {
                     snapshot.add(value, count);
                 }

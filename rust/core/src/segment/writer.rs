@@ -63,6 +63,8 @@ struct Log {
     /// Where the first extent lies, and whether nobody is to see it before it is whole.
     first: u32,
     is_hidden: bool,
+    /// Whether a record found no place.
+    is_cut: bool,
     scratch: Vec<u8>,
 }
 
@@ -138,15 +140,16 @@ impl Log {
 impl Writer {
     fn append(&mut self, record: &Record) {
         if !self.log.append(record, &self.own) {
+            self.log.is_cut = true;
             self.own.count_fault();
         }
     }
 
+    /// Tells of a family, by a new number.
     fn family(&mut self, family: &Family) {
         self.families += 1;
         family.id.store(self.families, Relaxed);
-        let record = Record::Family(record_of(family));
-        self.append(&record);
+        self.append(&Record::Family(record_of(family)));
     }
 
     /// Tells of a series that is made now.
@@ -223,6 +226,11 @@ impl Writer {
         for tombstone in self.tombstones.clone() {
             self.append(&Record::Tombstone(tombstone));
         }
+        if self.log.is_cut {
+            // The file is full, and the old one has everything.
+            self.log = old;
+            return;
+        }
         // Until here the old one was in use. Whoever is still reading it finds the other in its place, before
         // its memory holds anything else.
         self.log.is_hidden = false;
@@ -235,7 +243,11 @@ impl Writer {
     fn everything(&mut self, stamps: &HashMap<u32, u64>) {
         for family in family::all() {
             if family.generation() != 0 {
-                self.family(&family);
+                if family.id.load(Relaxed) == 0 {
+                    self.family(&family);
+                } else {
+                    self.append(&Record::Family(record_of(&family)));
+                }
                 family.for_each(|series| {
                     let known = stamps.get(&series.head().generation()).copied();
                     self.series_since(&family, series, known.unwrap_or_else(|| self.control.epoch()));
@@ -320,11 +332,12 @@ pub fn share(directory: &Path) -> Result<(), ShareError> {
     if let Some(writer) = &*writer {
         return writer.own.check_directory(directory);
     }
-    *writer = Some(begin(directory)?);
+    *writer = Some(begin(directory, 0)?);
     Ok(())
 }
 
-fn begin(directory: &Path) -> Result<Writer, ShareError> {
+/// The writer of a new file; so many numbers of families are given out already.
+fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
     let own = Own::create(directory)?;
     let control = match Control::open(own.directory()) {
         Ok(control) => control,
@@ -332,7 +345,7 @@ fn begin(directory: &Path) -> Result<Writer, ShareError> {
     };
     own.set_acted(control.epoch());
     slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
-    let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new(), news: 0 };
+    let mut writer = Writer { own, control, log: Log::default(), families, tombstones: Vec::new(), news: 0 };
     writer.everything(&HashMap::new());
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
@@ -382,14 +395,14 @@ pub fn take_failure() -> Option<ShareError> {
 pub(crate) fn forked() {
     let mut writer = lock(&WRITER);
     let Some(parents) = writer.take() else { return };
-    let directory = parents.own.directory().to_owned();
+    let (directory, families) = (parents.own.directory().to_owned(), parents.families);
     // The log's blocks are zeroed with the rest; that they are given back makes room for the new ones.
     drop(parents);
     slab::leave_file();
     for family in family::all() {
         family.begin_again();
     }
-    match begin(&directory) {
+    match begin(&directory, families) {
         Ok(own) => *writer = Some(own),
         Err(error) => *lock(&FAILURE) = Some(error),
     }
