@@ -217,7 +217,7 @@ def test_a_named_directory_goes_on_where_it_was(
 
             running.wait_for(lambda n=n: seen() == {40.0 * n}, what="counted")  # type: ignore[misc]
             assert Path(running.get("/who").json["directory"]).is_relative_to(directory)
-    assert len(segments(directory)) <= 2, "dead workers' files are folded"
+    assert len(segments(directory)) == 3, "the graveyard, and those that died last"
 
 
 def test_a_configuration_file_names_it(tmp_path: Path) -> None:
@@ -233,11 +233,10 @@ def test_switched_off_each_worker_is_alone(tmp_path: Path, how: str) -> None:
     source = APP.replace("namespace=", "shared=False, namespace=") if how == "argument" else APP
     environment = {"FERROMETER_SHARED": "off"} if how == "environment" else {}
     with served("uvicorn", tmp_path, workers=2, source=source, env=environment) as running:
-        running.load(60)
+        running.from_each("/who", 2)
         answers = running.from_each("/metrics", 2)
-        seen = [total(answer.body, "http_requests_total", HELLO) for answer in answers.values()]
-        assert 58 <= sum(seen) <= 60, "the last ones may not be counted yet"
-        assert max(seen) < 58
+        shown = [total(answer.body, "shop_requests_total") for answer in answers.values()]
+        assert max(shown) < running.measured
         assert segments(tmp_path) == []
 
 
