@@ -247,3 +247,50 @@ def test_one_process_keeps_its_numbers_in_private_memory(tmp_path: Path) -> None
             running.load(20)
             check(running, 20, workers=1)
             assert segments(tmp_path) == []
+
+
+BY_HAND = """
+import os
+import ferrometer
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+class SayWho:
+    def __init__(self, app):
+        self.app = app
+    async def __call__(self, scope, receive, send):
+        async def named(message):
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-worker", str(os.getpid()).encode())]
+            await send(message)
+        await self.app(scope, receive, named)
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+measured = ferrometer.MetricsMiddleware(
+    Starlette(routes=[Route("/hello", hello), Route("/who", hello)]), namespace="shop"
+)
+endpoints = ferrometer.observability_app(metrics=measured.metrics)
+
+async def both(scope, receive, send):
+    await (measured if scope.get("path") in ("/hello", "/who") else endpoints)(scope, receive, send)
+
+app = SayWho(both)
+"""
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn-preload"])
+def test_without_instrument(server: str, tmp_path: Path) -> None:
+    with served(server, tmp_path, workers=3, source=BY_HAND) as running:
+        running.from_each("/who", 3)
+        running.load(60)
+
+        def shown() -> set[float]:
+            answers = running.from_each("/metrics", 3).values()
+            return {total(answer.body, "http_requests_total", HELLO) for answer in answers}
+
+        running.wait_for(lambda: shown() == {60.0}, what="the total everywhere")
+        for answer in running.from_each("/stats", 3).values():
+            assert answer.json["requests"]["total"] == running.measured
