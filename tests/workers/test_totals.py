@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.servers import APP, SERVERS, Served, served, total, until
+from tests.workers.servers import APP, COMMANDS, SERVERS, Served, served, total, until
 
 N = 100
 HELLO = 'endpoint="/hello"'
@@ -149,6 +150,28 @@ def test_a_worker_that_is_asked_to_end_leaves_its_numbers(tmp_path: Path) -> Non
 
         running.wait_for(renewed, what="new workers")
         check(running, N)
+
+
+def test_workers_that_are_recycled_leave_only_their_numbers(tmp_path: Path) -> None:
+    command = [*COMMANDS["gunicorn"](0, 2), "--max-requests", "8", "--bind", "127.0.0.1:PORT"]
+    command = [word for word in command if word not in ("-b", "127.0.0.1:0")]
+    with served("gunicorn", tmp_path, workers=2, command=command) as running:
+        seen, unanswered = set(), 0
+        for _ in range(120):
+            try:
+                seen.add(running.get("/hello").worker)
+            except (OSError, http.client.HTTPException):  # it went to a worker that was leaving
+                unanswered += 1
+        assert len(seen) > 6, "they were recycled"
+        assert unanswered < 50
+        directory = Path(running.get("/who").json["directory"])
+
+        def shown() -> float:
+            return total(running.get("/metrics").body, "http_requests_total", HELLO, 'status="200"')
+
+        running.wait_for(lambda: 120 - unanswered <= shown() <= 120, what="all of them counted")
+        running.wait_for(lambda: len(segments(directory)) <= 4, what="tidied up")
+        assert len(list(directory.iterdir())) <= 4 + 3  # control, fold.lock, leases
 
 
 def test_two_applications_never_mix(tmp_path: Path) -> None:
