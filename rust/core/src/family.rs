@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::{fresh_generation, is_leaving};
 use crate::labels::Labels;
+use crate::segment::heed::heed;
 use crate::series::{Cells, SeriesRef};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
@@ -211,6 +212,7 @@ impl Family {
     /// When there are not as many values as names.
     pub fn series(&self, values: &[&str]) -> Result<SeriesRef, Error> {
         self.check(values.len())?;
+        heed();
         let series = match self.find_or_insert(values) {
             Ok(known) => return Ok(known),
             Err(fresh) => fresh,
@@ -271,20 +273,23 @@ impl Family {
         self.check(values.len())?;
         let mut text = Vec::new();
         self.labels.render(values, &mut text);
-        let removed = self.remove_here(&text);
+        let removed = self.remove_here(&text, None);
         self.tell_removed(Some(&text));
         Ok(removed)
     }
 
-    /// Removes the series with this text, in this process alone; `false` when there is none.
-    pub(crate) fn remove_here(&self, wanted: &[u8]) -> bool {
+    /// Removes the series with this text, in this process alone; only that of a generation, if one is given, and
+    /// not one that was made in its place meanwhile. `false` when there is none.
+    pub(crate) fn remove_here(&self, wanted: &[u8], generation: Option<u32>) -> bool {
         let gone = {
             let mut table = lock(&self.table);
             let Table { series, index, .. } = &mut *table;
             let hash = self.hasher.hash_one(wanted);
-            let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == wanted) else {
-                return false;
+            let is_it = |position: u32| {
+                let found = series[position as usize].as_ref().filter(|found| found.text() == wanted);
+                found.is_some_and(|found| generation.is_none_or(|wanted| found.head().generation() == wanted))
             };
+            let Ok(entry) = index.find_entry(hash, |&position| is_it(position)) else { return false };
             let (position, _) = entry.remove();
             let gone = series[position as usize].take();
             gone.iter().for_each(hide);
@@ -330,7 +335,7 @@ impl Family {
         self.check(values.len())?;
         let mut text = Vec::new();
         self.labels.render(values, &mut text);
-        Ok(self.remove_here(&text))
+        Ok(self.remove_here(&text, None))
     }
 
     /// Removes all series in this process alone; others keep theirs.

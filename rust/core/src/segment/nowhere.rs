@@ -91,3 +91,10 @@ pub mod shared {
         None
     }
 }
+
+/// Removals by others.
+pub mod heed {
+    /// There are none.
+    #[inline(always)]
+    pub fn heed() {}
+}
