@@ -135,7 +135,8 @@ impl Histogram {
         let mut next = 0;
         for (&exponent, octave) in far {
             octave.exponent.store(exponent as u32, Relaxed);
-            octave.next.store(next, Relaxed);
+            // Whoever comes by one from another finds it whole.
+            octave.next.store(next, Release);
             next = place_of(&**octave);
         }
         self.totals().far.store(next, Release);

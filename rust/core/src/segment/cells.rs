@@ -3,6 +3,7 @@
 //! Nothing that they say is believed further than it can do harm: offsets are checked, counts that no
 //! process could reach are taken for none.
 
+use super::damage::Damage;
 use super::format::{counter, exemplar, far, gauge, histogram, info, series, GRAIN};
 use super::map::{Map, Word};
 use super::reader::Segment;
@@ -79,7 +80,17 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// What was read, if the block was this series' before and after.
+    /// Whether the file is so long that the block is in it, and the buckets of a histogram.
+    pub(super) fn is_inside(&self, layout: Option<&Layout>) -> bool {
+        let size = if layout.is_some() { histogram::SIZE } else { counter::SIZE };
+        let buckets = layout.map_or(Some(()), |layout| {
+            self.map().run::<AtomicU64>(self.source.buckets as usize * GRAIN, layout.bounds().len()).map(drop)
+        });
+        buckets.is_some() && self.map().run::<AtomicU64>(self.at, size / 8).is_some()
+    }
+
+    /// What was read, if the block was this series' before and after. That there is nothing to read in a block
+    /// that is this series' all the while is noted: something in it leads out of the file, or cannot be.
     #[inline]
     fn current<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
         if !self.is_current() {
@@ -87,7 +98,11 @@ impl<'a> Cells<'a> {
         }
         let result = read();
         fence(Acquire);
-        result.filter(|_| self.is_current())
+        let is_current = self.is_current();
+        if is_current && result.is_none() {
+            self.segment.note(Damage::Offset);
+        }
+        result.filter(|_| is_current)
     }
 
     #[inline]
@@ -125,18 +140,21 @@ impl<'a> Cells<'a> {
                 let before = word.load(Acquire);
                 let (place, length) = ((before as u32) as usize * GRAIN, (before >> 32) as usize);
                 if place == 0 {
-                    return None;
+                    return Some(None);
                 }
-                self.map().copy(place, length, &mut bytes)?;
-                let set = self.f64(info::SET)?;
+                let set = self.u64(info::SET)?;
+                let copied = self.map().copy(place, length, &mut bytes);
                 fence(Acquire);
-                if word.load(Relaxed) == before {
+                // Both: the place may have been given up, and be in its third use by now.
+                if word.load(Relaxed) == before && self.u64(info::SET)? == set {
+                    copied?;
                     let text = String::from_utf8(bytes).ok()?;
-                    return is_rendered(text.as_bytes()).then_some((text, set));
+                    return is_rendered(text.as_bytes()).then_some(Some((text, f64::from_bits(set))));
                 }
             }
-            None
+            Some(None)
         })
+        .flatten()
     }
 
     /// Runs a read again while a change of more than one value is going on. The owner finishes it in
@@ -280,9 +298,18 @@ impl<'a> Cells<'a> {
         if place == 0 || !self.is_current() {
             return;
         }
+        let all: Vec<Option<Exemplar>> =
+            (0..buckets).map(|bucket| self.exemplar(place + bucket * exemplar::SIZE)).collect();
+        fence(Acquire);
+        // The slots of a series that is gone are another one's by now.
+        if !self.is_current() {
+            return;
+        }
+        if self.map().run::<AtomicU64>(place, buckets * exemplar::SIZE / 8).is_none() {
+            return self.segment.note(Damage::Offset);
+        }
         out.resize(out.len().max(buckets), None);
-        for (bucket, ours) in out.iter_mut().enumerate().take(buckets) {
-            let theirs = self.exemplar(place + bucket * exemplar::SIZE);
+        for (ours, theirs) in out.iter_mut().zip(all) {
             let since = ours.as_ref().map_or(f64::NEG_INFINITY, |ours| ours.timestamp);
             if theirs.as_ref().is_some_and(|theirs| theirs.timestamp > since) {
                 *ours = theirs;

@@ -6,7 +6,7 @@ use super::liveness::{is_alive, Place};
 use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
-    fence, AtomicU32, AtomicU64,
+    fence, AtomicU32, AtomicU64, AtomicU8,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
@@ -30,6 +30,8 @@ pub(super) struct Segment {
     damages: u64,
     /// Histograms that were in the middle of a change all the while, since the last look.
     stuck: AtomicU32,
+    /// What was wrong with its cells since the last look, and before that since the one before.
+    noted: [AtomicU8; 2],
 }
 
 /// How far the log was read.
@@ -79,6 +81,7 @@ impl Segment {
             damage: None,
             damages: 0,
             stuck: AtomicU32::new(0),
+            noted: Default::default(),
         }))
     }
 
@@ -111,7 +114,15 @@ impl Segment {
 
     /// What is wrong with it, if anything.
     pub(super) fn damage(&self) -> Option<Damage> {
-        self.damage
+        let noted = self.noted.iter().find_map(|noted| Damage::EVERY.get(noted.load(Relaxed).checked_sub(1)? as usize));
+        self.damage.or(noted.copied())
+    }
+
+    /// Notes that something makes no sense to one of those who read it, until the look after the next.
+    #[cold]
+    pub(super) fn note(&self, damage: Damage) {
+        let index = Damage::EVERY.iter().position(|every| *every == damage).unwrap_or_default();
+        self.noted[0].store(index as u8 + 1, Relaxed);
     }
 
     /// How often something was.
@@ -163,6 +174,7 @@ impl Segment {
     /// Looks whether the owner lives and how long the file is. True when the owner has just died.
     pub(super) fn look(&mut self, place: Option<&Place>) -> bool {
         self.stuck.store(0, Relaxed);
+        self.noted[1].store(self.noted[0].swap(0, Relaxed), Relaxed);
         if let Err(damage) = self.map.refresh() {
             self.spoil(damage);
         }
