@@ -32,6 +32,8 @@ pub mod inspect;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod liveness;
 #[cfg(all(target_os = "linux", not(loom)))]
+mod losses;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod map;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod members;
