@@ -65,6 +65,11 @@ impl Head {
         fence(Release);
     }
 
+    #[cfg(loom)]
+    pub(crate) fn generation_word(&self) -> &AtomicU32 {
+        &self.generation
+    }
+
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Relaxed)
     }

@@ -8,10 +8,11 @@
 //! | how label values become a series | [`labels`], [`family`], [`series`] |
 //! | what a scrape visits and prints | [`registry`], [`encode`] |
 //! | where the memory comes from and goes | `slab`, [`reclaim`] |
+//! | how a reader notices a change | `seqlock` |
 //! | what a fork waits for | [`fork`] |
 //! | how processes see each other's cells | [`segment`], [`mode`] |
 //!
-//! Modules import those above them in `sync, fork, slab, reclaim, cell, histogram, labels, series,
+//! Modules import those above them in `sync, seqlock, fork, slab, reclaim, cell, histogram, labels, series,
 //! family, registry, encode`, never below.
 
 pub mod cell;
@@ -34,6 +35,7 @@ pub mod registry;
 pub mod sampling;
 pub mod scrape;
 pub mod segment;
+mod seqlock;
 pub mod series;
 mod slab;
 mod sync;

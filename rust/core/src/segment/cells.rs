@@ -10,17 +10,15 @@ use super::reader::Segment;
 use crate::exemplar::Exemplar;
 use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
+use crate::seqlock::{undisturbed, while_current, TRIES};
 use crate::sync::{
-    fence, pause, AtomicU16, AtomicU32, AtomicU64,
+    fence, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed},
 };
 use std::sync::Arc;
 
 /// More events than a process sees in its life: a hundred millions a second for twenty years.
 const MOST: u64 = 1 << 56;
-
-/// Tries to read while a change is going on.
-const TRIES: u32 = 200;
 
 /// Where one process keeps a series.
 #[derive(Clone, Copy)]
@@ -93,16 +91,12 @@ impl<'a> Cells<'a> {
     /// that is this series' all the while is noted: something in it leads out of the file, or cannot be.
     #[inline]
     fn current<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
-        if !self.is_current() {
-            return None;
-        }
-        let result = read();
-        fence(Acquire);
-        let is_current = self.is_current();
-        if is_current && result.is_none() {
+        let generation = self.map().word::<AtomicU32>(self.at + series::GENERATION)?;
+        let result = while_current(generation, self.source.generation, read)?;
+        if result.is_none() {
             self.segment.note(Damage::Offset);
         }
-        result.filter(|_| is_current)
+        result
     }
 
     #[inline]
@@ -142,11 +136,12 @@ impl<'a> Cells<'a> {
                 if place == 0 {
                     return Some(None);
                 }
-                let set = self.u64(info::SET)?;
+                let set_at = self.map().word::<AtomicU64>(self.at + info::SET)?;
+                let set = set_at.load(Acquire);
                 let copied = self.map().copy(place, length, &mut bytes);
                 fence(Acquire);
                 // Both: the place may have been given up, and be in its third use by now.
-                if word.load(Relaxed) == before && self.u64(info::SET)? == set {
+                if word.load(Acquire) == before && set_at.load(Relaxed) == set {
                     copied?;
                     let text = String::from_utf8(bytes).ok()?;
                     return is_rendered(text.as_bytes()).then_some(Some((text, f64::from_bits(set))));
@@ -162,17 +157,8 @@ impl<'a> Cells<'a> {
     #[inline]
     fn consistent<T>(&self, mut read: impl FnMut() -> Option<T>) -> Option<T> {
         let sequence = self.map().word::<AtomicU64>(self.at + histogram::SEQUENCE)?;
-        for tries in 0..TRIES {
-            let before = sequence.load(Acquire);
-            let result = read();
-            fence(Acquire);
-            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
-                return result;
-            }
-            if !self.segment.is_worth_waiting() {
-                break;
-            }
-            pause(tries);
+        if let Some(result) = undisturbed(sequence, || self.segment.is_worth_waiting(), &mut read) {
+            return result;
         }
         self.segment.waited_in_vain();
         read()
@@ -322,25 +308,21 @@ impl<'a> Cells<'a> {
         let f64 = |offset| Some(f64::from_bits(map.word::<AtomicU64>(at + offset)?.load(Relaxed)));
         let sequence = map.word::<AtomicU64>(at + exemplar::SEQUENCE)?;
         let mut bytes = Vec::new();
-        for tries in 0..TRIES {
-            let before = sequence.load(Acquire);
+        let read = || {
             let (value, timestamp) = (f64(exemplar::VALUE)?, f64(exemplar::TIMESTAMP)?);
             let length = map.word::<AtomicU32>(at + exemplar::LENGTH)?.load(Relaxed) as usize;
             map.copy(at + exemplar::TEXT, length.min(exemplar::ROOM), &mut bytes)?;
-            fence(Acquire);
-            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
-                let labels = String::from_utf8(bytes).ok()?;
-                // An empty slot, or one that makes no sense.
-                let is_good = timestamp > 0.0 && timestamp.is_finite() && is_rendered(labels.as_bytes());
-                return is_good.then(|| Exemplar { labels: labels.into(), value, timestamp });
-            }
-            if !self.segment.is_worth_waiting() {
-                // Half an exemplar is worse than none.
-                return None;
-            }
-            pause(tries);
-        }
-        self.segment.waited_in_vain();
-        None
+            Some((value, timestamp))
+        };
+        let Some(seen) = undisturbed(sequence, || self.segment.is_worth_waiting(), read) else {
+            // Half an exemplar is worse than none.
+            self.segment.waited_in_vain();
+            return None;
+        };
+        let (value, timestamp) = seen?;
+        let labels = String::from_utf8(bytes).ok()?;
+        // An empty slot, or one that makes no sense.
+        let is_good = timestamp > 0.0 && timestamp.is_finite() && is_rendered(labels.as_bytes());
+        is_good.then(|| Exemplar { labels: labels.into(), value, timestamp })
     }
 }

@@ -31,6 +31,8 @@ mod index;
 pub mod inspect;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod liveness;
+#[cfg(any(target_os = "linux", loom))]
+mod log;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod losses;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -39,6 +41,8 @@ mod map;
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(any(not(target_os = "linux"), loom))]
 mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -2,14 +2,16 @@
 
 use super::damage::Damage;
 use super::format::{extent, header, hex, Content, Header, GRAIN, SUFFIX};
+use super::log;
 use super::liveness::{is_alive, Place};
 use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
-    fence, AtomicU32, AtomicU64, AtomicU8,
+    fence, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
+use std::sync::atomic::AtomicU8;
 
 /// How often a log that was rewritten meanwhile is read again.
 const TRIES: usize = 5;
@@ -226,22 +228,21 @@ impl Segment {
         News { anew: false, records: Vec::new() }
     }
 
-    fn read_on(&self, log: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    fn read_on(&self, first: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
         if cursor.extent == 0 {
             // The upper half counts how often the log was rewritten.
-            cursor.extent = (log as u32) as usize * GRAIN;
+            cursor.extent = (first as u32) as usize * GRAIN;
             if cursor.extent == 0 {
                 return;
             }
         }
         let mut bytes = Vec::new();
         loop {
-            // One word, so that they belong together: an extent that has a next one grows no more.
             let Some(first) = self.map.word::<AtomicU64>(cursor.extent + extent::NEXT) else {
                 return damages.push(Damage::Offset);
             };
-            let first = first.load(Acquire);
-            let (next, used) = ((first as u32) as usize * GRAIN, (first >> 32) as usize);
+            let (next, used) = log::look(first);
+            let next = next as usize * GRAIN;
             if used > cursor.read {
                 let start = cursor.extent + extent::RECORDS + cursor.read;
                 if self.map.copy(start, used - cursor.read, &mut bytes).is_none() {
