@@ -6,13 +6,10 @@
 use crate::cell::store_f64;
 use crate::clock::now;
 use crate::labels::Labels;
+use crate::seqlock::change;
 use crate::series::SeriesRef;
 use crate::slab::{place_of, Block, Zeroed};
-use crate::sync::{
-    fence, lock, AtomicU64, Mutex,
-    Ordering::{Relaxed, Release},
-    Own,
-};
+use crate::sync::{lock, AtomicU64, Mutex, Ordering::Relaxed};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -39,7 +36,7 @@ impl Exemplar {
 }
 
 /// The longest text that other processes see, in bytes.
-const LONGEST: usize = 28 * 8;
+const LONGEST: usize = if cfg!(loom) { 16 } else { 28 * 8 };
 
 /// One exemplar where other processes read it.
 #[repr(C)]
@@ -67,18 +64,16 @@ impl Slot {
         if text.len() > LONGEST {
             return;
         }
-        let odd = self.sequence.own() | 1;
-        self.sequence.store(odd, Relaxed);
-        fence(Release);
-        store_f64(&self.value, exemplar.value);
-        store_f64(&self.timestamp, exemplar.timestamp);
-        self.length.store(text.len() as u64, Relaxed);
-        for (word, bytes) in self.text.iter().zip(text.chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(eight), Relaxed);
-        }
-        self.sequence.store(odd.wrapping_add(1), Release);
+        change(&self.sequence, || {
+            store_f64(&self.value, exemplar.value);
+            store_f64(&self.timestamp, exemplar.timestamp);
+            self.length.store(text.len() as u64, Relaxed);
+            for (word, bytes) in self.text.iter().zip(text.chunks(8)) {
+                let mut eight = [0; 8];
+                eight[..bytes.len()].copy_from_slice(bytes);
+                word.store(u64::from_le_bytes(eight), Relaxed);
+            }
+        });
     }
 }
 
@@ -148,5 +143,36 @@ impl Exemplars {
     /// Forgets all.
     pub fn clear(&self) {
         lock(&self.by_series).clear();
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model {
+    use super::*;
+    use crate::seqlock::undisturbed;
+    use loom::{sync::Arc, thread};
+
+    /// A reader in another process never sees a half of one exemplar and a half of another.
+    #[test]
+    fn an_exemplar_is_read_whole() {
+        let exemplar = |text: &str, value| Exemplar { labels: text.into(), value, timestamp: value };
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let slot = Arc::new(Slot::zeroed());
+            slot.write(&exemplar("111111111", 1.0));
+            let writer = {
+                let slot = slot.clone();
+                thread::spawn(move || slot.write(&exemplar("22222222222222", 2.0)))
+            };
+            let load = |word: &AtomicU64| word.load(Relaxed);
+            let read = || (load(&slot.value), load(&slot.length), slot.text.each_ref().map(load));
+            let seen = undisturbed(&slot.sequence, || true, read).expect("the writer ends");
+            let text = |text: &[u8; 16]| [0, 8].map(|at| u64::from_le_bytes(text[at..at + 8].try_into().unwrap()));
+            let first = (1f64.to_bits(), 9, text(b"111111111\0\0\0\0\0\0\0"));
+            let second = (2f64.to_bits(), 14, text(b"22222222222222\0\0"));
+            assert!(seen == first || seen == second, "{seen:?}");
+            writer.join().unwrap();
+        });
     }
 }

@@ -10,7 +10,7 @@ use crate::segment::heed::heed;
 use crate::series::{Cells, SeriesRef};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
-    global, lock, AtomicU32, AtomicU64, Mutex,
+    fence, global, lock, AtomicU32, AtomicU64, Mutex,
     Ordering::{Relaxed, Release},
 };
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -168,6 +168,8 @@ impl Family {
     /// Shows the family to other processes, or hides it: one that is in no registry any more is no one's.
     pub(crate) fn list(&self, listed: bool) {
         self.slot.generation.store(if listed { fresh_generation() } else { 0 }, Release);
+        // Whoever reads something that the block holds afterwards sees that it ended.
+        fence(Release);
         if listed {
             if let Some(audience) = AUDIENCE.get() {
                 audience.family(self);

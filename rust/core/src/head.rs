@@ -2,7 +2,7 @@
 
 use crate::slab::Zeroed;
 use crate::sync::{
-    global, AtomicBool, AtomicU32, AtomicU64,
+    fence, global, AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Relaxed, Release},
 };
 
@@ -59,9 +59,15 @@ impl Head {
         self.generation.store(fresh_generation(), Release);
     }
 
-    /// Nobody sees it from now on.
+    /// Nobody sees it from now on: whoever reads something that the block holds afterwards sees that it ended.
     pub(crate) fn end(&self) {
-        self.generation.store(0, Release);
+        self.generation.store(0, Relaxed);
+        fence(Release);
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn generation_word(&self) -> &AtomicU32 {
+        &self.generation
     }
 
     pub(crate) fn generation(&self) -> u32 {

@@ -4,7 +4,7 @@ use crate::clock::now;
 use crate::head::Head;
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
-    lock, AtomicU64, Mutex,
+    fence, lock, AtomicU64, Mutex,
     Ordering::{Relaxed, Release},
 };
 
@@ -80,8 +80,10 @@ impl Info {
         }
         let place = place_of(&*copy);
         let word = if place == 0 { 0 } else { u64::from(place) | (own.len() as u64) << 32 };
-        self.slot.set_at.store(now().to_bits(), Relaxed);
+        self.slot.set_at.store(now().to_bits(), Release);
         self.slot.text.store(word, Release);
+        // Before anything else is written where the one before the last is.
+        fence(Release);
         text.previous = text.copy.replace(copy);
     }
 

@@ -8,10 +8,11 @@
 //! | how label values become a series | [`labels`], [`family`], [`series`] |
 //! | what a scrape visits and prints | [`registry`], [`encode`] |
 //! | where the memory comes from and goes | `slab`, [`reclaim`] |
+//! | how a reader notices a change | `seqlock` |
 //! | what a fork waits for | [`fork`] |
 //! | how processes see each other's cells | [`segment`], [`mode`] |
 //!
-//! Modules import those above them in `sync, fork, descriptor, slab, reclaim, cell, histogram, labels, series,
+//! Modules import those above them in `sync, seqlock, fork, descriptor, slab, reclaim, cell, histogram, labels, series,
 //! family, registry, encode`, never below.
 
 pub mod cell;
@@ -36,6 +37,7 @@ pub mod registry;
 pub mod sampling;
 pub mod scrape;
 pub mod segment;
+mod seqlock;
 pub mod series;
 mod slab;
 mod sync;

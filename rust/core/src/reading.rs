@@ -86,6 +86,24 @@ impl Series for Here<'_> {
     }
 }
 
+impl<T: Reading + ?Sized> Reading for &T {
+    fn definition(&self) -> &Definition {
+        T::definition(self)
+    }
+
+    fn labels(&self) -> &Labels {
+        T::labels(self)
+    }
+
+    fn for_each(&self, visit: &mut dyn FnMut(&dyn Series)) {
+        T::for_each(self, visit);
+    }
+
+    fn faults(&self) -> (u64, u64) {
+        T::faults(self)
+    }
+}
+
 impl Reading for Family {
     fn definition(&self) -> &Definition {
         Family::definition(self)

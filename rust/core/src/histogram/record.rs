@@ -5,9 +5,10 @@ use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
 use crate::cell::{bump, load_f64, own_f64, store_f64};
 use crate::head::Head;
+use crate::seqlock::{self, undisturbed};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
-    fence, lock, pause, AtomicU32, AtomicU64, Mutex,
+    lock, AtomicU32, AtomicU64, Mutex,
     Ordering::{Acquire, Relaxed, Release},
     Own,
 };
@@ -135,7 +136,8 @@ impl Histogram {
         let mut next = 0;
         for (&exponent, octave) in far {
             octave.exponent.store(exponent as u32, Relaxed);
-            octave.next.store(next, Relaxed);
+            // Whoever comes by one from another finds it whole.
+            octave.next.store(next, Release);
             next = place_of(&**octave);
         }
         self.totals().far.store(next, Release);
@@ -307,29 +309,13 @@ impl Histogram {
 
     /// Makes a change that readers see wholly or not at all.
     fn change<T>(&self, change: impl FnOnce() -> T) -> T {
-        let sequence = &self.totals().sequence;
-        let odd = sequence.own() | 1;
-        sequence.store(odd, Relaxed);
-        fence(Release);
-        let result = change();
-        sequence.store(odd.wrapping_add(1), Release);
-        result
+        seqlock::change(&self.totals().sequence, change)
     }
 
     /// Runs a read again while a change is going on: a few nanoseconds, or a time slice when the writer
     /// was interrupted in the middle. After ten milliseconds it is dead, and the loss is that one change.
     fn consistent<T>(&self, mut read: impl FnMut() -> T) -> T {
-        let sequence = &self.totals().sequence;
-        for tries in 0..200 {
-            let before = sequence.load(Acquire);
-            let result = read();
-            fence(Acquire);
-            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
-                return result;
-            }
-            pause(tries);
-        }
-        read()
+        undisturbed(&self.totals().sequence, || true, &mut read).unwrap_or_else(read)
     }
 
     /// The value and number of the events that the latest sample stands for and no bucket holds yet.

@@ -16,6 +16,7 @@ impl View {
         for name in self.conflicts() {
             *conflicts.entry(name).or_default() += 1;
         }
+        let folded = self.damaged().into_iter().map(|(damage, count)| (damage.reason().to_owned(), count));
         let full = [("full".to_owned(), self.faults())];
         [
             Computed::about(
@@ -35,6 +36,15 @@ impl View {
                     "reason",
                 ],
                 reasons,
+            ),
+            Computed::about(
+                "counter",
+                [
+                    "ferrometer_segments_damaged",
+                    "Dead processes' files that could not be read wholly when their totals were taken over",
+                    "reason",
+                ],
+                folded,
             ),
             Computed::about(
                 "gauge",

@@ -3,23 +3,22 @@
 //! Nothing that they say is believed further than it can do harm: offsets are checked, counts that no
 //! process could reach are taken for none.
 
+use super::damage::Damage;
 use super::format::{counter, exemplar, far, gauge, histogram, info, series, GRAIN};
 use super::map::{Map, Word};
 use super::reader::Segment;
 use crate::exemplar::Exemplar;
 use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
+use crate::seqlock::{undisturbed, while_current, TRIES};
 use crate::sync::{
-    fence, pause, AtomicU16, AtomicU32, AtomicU64,
+    fence, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed},
 };
 use std::sync::Arc;
 
 /// More events than a process sees in its life: a hundred millions a second for twenty years.
 const MOST: u64 = 1 << 56;
-
-/// Tries to read while a change is going on.
-const TRIES: u32 = 200;
 
 /// Where one process keeps a series.
 #[derive(Clone, Copy)]
@@ -79,15 +78,25 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// What was read, if the block was this series' before and after.
+    /// Whether the file is so long that the block is in it, and the buckets of a histogram.
+    pub(super) fn is_inside(&self, layout: Option<&Layout>) -> bool {
+        let size = if layout.is_some() { histogram::SIZE } else { counter::SIZE };
+        let buckets = layout.map_or(Some(()), |layout| {
+            self.map().run::<AtomicU64>(self.source.buckets as usize * GRAIN, layout.bounds().len()).map(drop)
+        });
+        buckets.is_some() && self.map().run::<AtomicU64>(self.at, size / 8).is_some()
+    }
+
+    /// What was read, if the block was this series' before and after. That there is nothing to read in a block
+    /// that is this series' all the while is noted: something in it leads out of the file, or cannot be.
     #[inline]
     fn current<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
-        if !self.is_current() {
-            return None;
+        let generation = self.map().word::<AtomicU32>(self.at + series::GENERATION)?;
+        let result = while_current(generation, self.source.generation, read)?;
+        if result.is_none() {
+            self.segment.note(Damage::Offset);
         }
-        let result = read();
-        fence(Acquire);
-        result.filter(|_| self.is_current())
+        result
     }
 
     #[inline]
@@ -125,18 +134,22 @@ impl<'a> Cells<'a> {
                 let before = word.load(Acquire);
                 let (place, length) = ((before as u32) as usize * GRAIN, (before >> 32) as usize);
                 if place == 0 {
-                    return None;
+                    return Some(None);
                 }
-                self.map().copy(place, length, &mut bytes)?;
-                let set = self.f64(info::SET)?;
+                let set_at = self.map().word::<AtomicU64>(self.at + info::SET)?;
+                let set = set_at.load(Acquire);
+                let copied = self.map().copy(place, length, &mut bytes);
                 fence(Acquire);
-                if word.load(Relaxed) == before {
+                // Both: the place may have been given up, and be in its third use by now.
+                if word.load(Acquire) == before && set_at.load(Relaxed) == set {
+                    copied?;
                     let text = String::from_utf8(bytes).ok()?;
-                    return is_rendered(text.as_bytes()).then_some((text, set));
+                    return is_rendered(text.as_bytes()).then_some(Some((text, f64::from_bits(set))));
                 }
             }
-            None
+            Some(None)
         })
+        .flatten()
     }
 
     /// Runs a read again while a change of more than one value is going on. The owner finishes it in
@@ -144,17 +157,8 @@ impl<'a> Cells<'a> {
     #[inline]
     fn consistent<T>(&self, mut read: impl FnMut() -> Option<T>) -> Option<T> {
         let sequence = self.map().word::<AtomicU64>(self.at + histogram::SEQUENCE)?;
-        for tries in 0..TRIES {
-            let before = sequence.load(Acquire);
-            let result = read();
-            fence(Acquire);
-            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
-                return result;
-            }
-            if !self.segment.is_worth_waiting() {
-                break;
-            }
-            pause(tries);
+        if let Some(result) = undisturbed(sequence, || self.segment.is_worth_waiting(), &mut read) {
+            return result;
         }
         self.segment.waited_in_vain();
         read()
@@ -303,9 +307,18 @@ impl<'a> Cells<'a> {
         if place == 0 || !self.is_current() {
             return;
         }
+        let all: Vec<Option<Exemplar>> =
+            (0..buckets).map(|bucket| self.exemplar(place + bucket * exemplar::SIZE)).collect();
+        fence(Acquire);
+        // The slots of a series that is gone are another one's by now.
+        if !self.is_current() {
+            return;
+        }
+        if self.map().run::<AtomicU64>(place, buckets * exemplar::SIZE / 8).is_none() {
+            return self.segment.note(Damage::Offset);
+        }
         out.resize(out.len().max(buckets), None);
-        for (bucket, ours) in out.iter_mut().enumerate().take(buckets) {
-            let theirs = self.exemplar(place + bucket * exemplar::SIZE);
+        for (ours, theirs) in out.iter_mut().zip(all) {
             let since = ours.as_ref().map_or(f64::NEG_INFINITY, |ours| ours.timestamp);
             if theirs.as_ref().is_some_and(|theirs| theirs.timestamp > since) {
                 *ours = theirs;
@@ -318,25 +331,21 @@ impl<'a> Cells<'a> {
         let f64 = |offset| Some(f64::from_bits(map.word::<AtomicU64>(at + offset)?.load(Relaxed)));
         let sequence = map.word::<AtomicU64>(at + exemplar::SEQUENCE)?;
         let mut bytes = Vec::new();
-        for tries in 0..TRIES {
-            let before = sequence.load(Acquire);
+        let read = || {
             let (value, timestamp) = (f64(exemplar::VALUE)?, f64(exemplar::TIMESTAMP)?);
             let length = map.word::<AtomicU32>(at + exemplar::LENGTH)?.load(Relaxed) as usize;
             map.copy(at + exemplar::TEXT, length.min(exemplar::ROOM), &mut bytes)?;
-            fence(Acquire);
-            if before.is_multiple_of(2) && sequence.load(Relaxed) == before {
-                let labels = String::from_utf8(bytes).ok()?;
-                // An empty slot, or one that makes no sense.
-                let is_good = timestamp > 0.0 && timestamp.is_finite() && is_rendered(labels.as_bytes());
-                return is_good.then(|| Exemplar { labels: labels.into(), value, timestamp });
-            }
-            if !self.segment.is_worth_waiting() {
-                // Half an exemplar is worse than none.
-                return None;
-            }
-            pause(tries);
-        }
-        self.segment.waited_in_vain();
-        None
+            Some((value, timestamp))
+        };
+        let Some(seen) = undisturbed(sequence, || self.segment.is_worth_waiting(), read) else {
+            // Half an exemplar is worse than none.
+            self.segment.waited_in_vain();
+            return None;
+        };
+        let (value, timestamp) = seen?;
+        let labels = String::from_utf8(bytes).ok()?;
+        // An empty slot, or one that makes no sense.
+        let is_good = timestamp > 0.0 && timestamp.is_finite() && is_rendered(labels.as_bytes());
+        is_good.then(|| Exemplar { labels: labels.into(), value, timestamp })
     }
 }

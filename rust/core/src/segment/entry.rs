@@ -12,12 +12,13 @@ use crate::histogram::Layout;
 use crate::labels::{is_plain, Labels};
 use crate::mode::Mode;
 use crate::sync::{
-    AtomicU32, AtomicU64,
+    fence, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed},
 };
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use std::hash::BuildHasher;
 use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 /// The label that tells processes apart.
 const PID: &str = "pid";
@@ -45,10 +46,22 @@ impl Origin {
         generation.is_some_and(|word| word.load(Acquire) == self.generation) && self.generation != 0
     }
 
+    /// Whether the file is so long that the block is in it.
+    pub(super) fn is_inside(&self, segment: &Segment) -> bool {
+        segment.map().run::<AtomicU64>(self.at(), family::SIZE / 8).is_some()
+    }
+
     /// Label sets that were folded, and NaN that were refused.
     pub(super) fn faults(&self, segment: &Segment) -> (u64, u64) {
         let word = |offset| segment.map().word::<AtomicU64>(self.at() + offset).map_or(0, |word| word.load(Relaxed));
-        (word(family::FOLDED), word(family::REFUSED))
+        let faults = (word(family::FOLDED), word(family::REFUSED));
+        fence(Acquire);
+        // Else the block is something else by now.
+        if self.is_current(segment) {
+            faults
+        } else {
+            (0, 0)
+        }
     }
 }
 
@@ -161,6 +174,14 @@ impl Entry {
         }
     }
 
+    /// The buckets of its series, if they have any.
+    pub(super) fn layout(&self) -> Option<&Arc<Layout>> {
+        match &self.definition.kind {
+            Kind::Histogram(layout) | Kind::Summary(layout, _) => Some(layout),
+            _ => None,
+        }
+    }
+
     /// Whether every process has a series of its own.
     pub(super) fn is_per_process(&self) -> bool {
         self.labels.names().len() > self.declared.names().len()
@@ -195,8 +216,12 @@ impl Entry {
         if !(if is_whole { &self.labels } else { &self.declared }).accepts(text) {
             return Err(Damage::Text);
         }
+        let cells = Cells::new(&member.segment, &source);
+        if !cells.is_inside(self.layout().map(|layout| &**layout)) {
+            return Err(Damage::Offset);
+        }
         // Removed while it waited to be read.
-        if source.generation == 0 || !Cells::new(&member.segment, &source).is_current() {
+        if source.generation == 0 || !cells.is_current() {
             return Ok(());
         }
         let fallen = tombstones.of(&self.scope, &self.definition.name);

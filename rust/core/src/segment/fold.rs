@@ -8,6 +8,7 @@
 use super::format::{hex, Content, Header, FOLD_LOCK, GRAVEYARD, SUFFIX, TEMPORARY};
 use super::image::{Image, GENERATION};
 use super::lock;
+use super::losses::Losses;
 use super::merged::{MergedFamily, MergedSeries};
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord};
 use super::view::View;
@@ -138,7 +139,10 @@ impl<'a> Fold<'a> {
             created: now(),
             content: Content::Graveyard,
         };
-        image.finish(&head, self.acted)
+        let mut bytes = image.finish(&head, self.acted)?;
+        let dead: Vec<u32> = self.dead.iter().map(|&(position, _)| position).collect();
+        Losses::after(self.view, &dead).put(&mut bytes);
+        Some(bytes)
     }
 
     /// In which turn the process of each segment died; the graveyard's series have theirs written by them.

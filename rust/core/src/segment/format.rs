@@ -62,6 +62,8 @@ pub mod header {
     pub const REMOVING: usize = 152;
     /// u64: records that found no place.
     pub const FAULTS: usize = 144;
+    /// u64 each, of the graveyard: how many folded files were damaged, by reason.
+    pub const DAMAGED: usize = 160;
     /// How much the header takes.
     pub const SIZE: usize = 4096;
 }

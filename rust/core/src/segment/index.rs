@@ -68,6 +68,9 @@ impl Index {
             counts: !definitions_only,
         };
         let Some(member) = self.members.get(position) else { return Ok(()) };
+        if !origin.is_inside(&member.segment) {
+            return Err(Damage::Offset);
+        }
         // Gone already: its record is only not swept away yet.
         if !origin.is_current(&member.segment) {
             return Ok(());

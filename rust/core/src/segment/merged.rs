@@ -5,7 +5,7 @@ use super::entry::{Entry, Slot};
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
-use crate::family::{Definition, Kind};
+use crate::family::Definition;
 use crate::histogram::{Buckets, Layout, Snapshot};
 use crate::labels::Labels;
 use crate::mode::Mode;
@@ -125,10 +125,7 @@ impl<'a> MergedSeries<'a> {
     }
 
     fn layout(&self) -> Option<&'a Arc<Layout>> {
-        match &self.family.entry.definition.kind {
-            Kind::Histogram(layout) | Kind::Summary(layout, _) => Some(layout),
-            _ => None,
-        }
+        self.family.entry.layout()
     }
 
     /// The latest of several values by when they were set; of those that do not tell, the youngest living

@@ -36,12 +36,18 @@ pub mod inspect;
 mod liveness;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod lock;
+#[cfg(any(target_os = "linux", loom))]
+mod log;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod losses;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod map;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(any(not(target_os = "linux"), loom))]
 mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]

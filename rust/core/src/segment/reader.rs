@@ -3,6 +3,7 @@
 use super::damage::Damage;
 use super::format::{extent, header, hex, Content, Header, GRAIN, SUFFIX};
 use super::liveness::{is_alive, Place};
+use super::log;
 use super::map::Map;
 use super::record::Record;
 use crate::descriptor::Identity;
@@ -11,6 +12,7 @@ use crate::sync::{
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::path::Path;
+use std::sync::atomic::AtomicU8;
 
 /// How often a log that was rewritten meanwhile is read again.
 const TRIES: usize = 5;
@@ -31,6 +33,8 @@ pub(super) struct Segment {
     damages: u64,
     /// Histograms that were in the middle of a change all the while, since the last look.
     stuck: AtomicU32,
+    /// What was wrong with its cells since the last look, and before that since the one before.
+    noted: [AtomicU8; 2],
 }
 
 /// How far the log was read.
@@ -80,6 +84,7 @@ impl Segment {
             damage: None,
             damages: 0,
             stuck: AtomicU32::new(0),
+            noted: Default::default(),
         }))
     }
 
@@ -112,7 +117,15 @@ impl Segment {
 
     /// What is wrong with it, if anything.
     pub(super) fn damage(&self) -> Option<Damage> {
-        self.damage
+        let noted = self.noted.iter().find_map(|noted| Damage::EVERY.get(noted.load(Relaxed).checked_sub(1)? as usize));
+        self.damage.or(noted.copied())
+    }
+
+    /// Notes that something makes no sense to one of those who read it, until the look after the next.
+    #[cold]
+    pub(super) fn note(&self, damage: Damage) {
+        let index = Damage::EVERY.iter().position(|every| *every == damage).unwrap_or_default();
+        self.noted[0].store(index as u8 + 1, Relaxed);
     }
 
     /// How often something was.
@@ -164,6 +177,7 @@ impl Segment {
     /// Looks whether the owner lives and how long the file is. True when the owner has just died.
     pub(super) fn look(&mut self, place: Option<&Place>) -> bool {
         self.stuck.store(0, Relaxed);
+        self.noted[1].store(self.noted[0].swap(0, Relaxed), Relaxed);
         if let Err(damage) = self.map.refresh() {
             self.spoil(damage);
         }
@@ -215,22 +229,21 @@ impl Segment {
         News { anew: false, records: Vec::new() }
     }
 
-    fn read_on(&self, log: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
+    fn read_on(&self, first: u64, series: bool, cursor: &mut Cursor, out: &mut Vec<Record>, damages: &mut Vec<Damage>) {
         if cursor.extent == 0 {
             // The upper half counts how often the log was rewritten.
-            cursor.extent = (log as u32) as usize * GRAIN;
+            cursor.extent = (first as u32) as usize * GRAIN;
             if cursor.extent == 0 {
                 return;
             }
         }
         let mut bytes = Vec::new();
         loop {
-            // One word, so that they belong together: an extent that has a next one grows no more.
             let Some(first) = self.map.word::<AtomicU64>(cursor.extent + extent::NEXT) else {
                 return damages.push(Damage::Offset);
             };
-            let first = first.load(Acquire);
-            let (next, used) = ((first as u32) as usize * GRAIN, (first >> 32) as usize);
+            let (next, used) = log::look(first);
+            let next = next as usize * GRAIN;
             if used > cursor.read {
                 let start = cursor.extent + extent::RECORDS + cursor.read;
                 if self.map.copy(start, used - cursor.read, &mut bytes).is_none() {

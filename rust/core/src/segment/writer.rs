@@ -6,6 +6,7 @@
 use super::control::Control;
 use super::format::extent;
 use super::heed;
+use super::log;
 use super::own::Own;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::share_error::ShareError;
@@ -18,7 +19,7 @@ use crate::series::SeriesRef;
 use crate::slab::{self, place_of, Block};
 use crate::sync::{
     fence, lock, AtomicU64, AtomicUsize, Mutex,
-    Ordering::{Relaxed, Release, SeqCst},
+    Ordering::{Relaxed, SeqCst},
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -67,11 +68,6 @@ struct Log {
     scratch: Vec<u8>,
 }
 
-/// The first word of an extent: the next one, and how many bytes are used.
-fn first_word(next: u32, used: usize) -> u64 {
-    u64::from(next) | (used as u64) << 32
-}
-
 impl Log {
     /// Appends a record; `false` when the file has no room for it.
     fn append(&mut self, record: &Record, own: &Own) -> bool {
@@ -81,14 +77,8 @@ impl Log {
         let placed = self.make_room(bytes.len(), own);
         if placed {
             let last = self.extents.last().expect("room was made");
-            let words = last[(extent::RECORDS + self.used) / 8..].iter();
-            for (word, bytes) in words.zip(bytes.as_chunks().0) {
-                word.store(u64::from_le_bytes(*bytes), Relaxed);
-            }
-            self.used += bytes.len();
+            self.used = log::append(last, self.used, &bytes);
             self.written += bytes.len();
-            // Whoever sees that it is there sees all of it.
-            last[0].store(first_word(0, self.used), Release);
         }
         self.scratch = bytes;
         placed
@@ -99,7 +89,7 @@ impl Log {
         let mut bytes = Vec::new();
         for extent in &self.extents {
             bytes.clear();
-            let used = (extent[0].load(Relaxed) >> 32) as usize;
+            let (_, used) = log::look(&extent[0]);
             let words = &extent[extent::RECORDS / 8..][..used / 8];
             bytes.extend(words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()));
             let mut rest = &bytes[..];
@@ -123,7 +113,7 @@ impl Log {
         }
         fresh[1].store(size as u64, Relaxed);
         if let Some(last) = self.extents.last() {
-            last[0].store(first_word(place, self.used), Release);
+            log::link(&last[0], self.used, place);
         } else {
             self.first = place;
             if !self.is_hidden {

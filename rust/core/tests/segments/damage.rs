@@ -1,9 +1,10 @@
 //! Files that are not what they should be: counted by reason, and everything else is read.
 
-use crate::file::{Folder, Process};
+use crate::file::{Folder, Place, Process};
 use crate::model::shown;
 use crate::views::{counter, family, open};
 use ferrometer_core::segment::damage::Damage;
+use ferrometer_core::segment::fold::fold;
 use ferrometer_core::segment::record::Detail;
 use ferrometer_core::segment::view::View;
 use std::fs::{self, OpenOptions, Permissions};
@@ -103,6 +104,58 @@ fn a_file_that_becomes_shorter_is_read_no_further() {
     OpenOptions::new().write(true).open(&process.path).unwrap().set_len(65_536).unwrap();
     view.refresh();
     assert_eq!((total(&view), reasons(&view)), (0, vec![Damage::Truncated]));
+}
+
+/// The log is whole, and where it says that the series are there is no file.
+#[test]
+fn a_file_that_is_cut_is_told_of_whatever_is_missing() {
+    let folder = Folder::new();
+    let mut process = Process::start(&folder.0, 1, 1.0);
+    process.family(family(1, "default", "c", &["l"], Detail::Counter));
+    process.family(family(2, "default", "h", &[], Detail::Histogram(vec![1.0, f64::INFINITY])));
+    counter(&mut process, 1, "l=\"a\"", 5);
+    let far = process.series(32, 0, 1.0);
+    process.tell_of(1, Place { at: 1 << 30, ..far }, 0, b"l=\"b\"");
+    assert_eq!((total(&open(&folder)), reasons(&open(&folder))), (5, vec![Damage::Offset]));
+    let mut process = Process::start(&folder.0, 2, 2.0);
+    process.family(family(1, "default", "h", &[], Detail::Histogram(vec![1.0, f64::INFINITY])));
+    let cells = process.series(352, 2, 1.0);
+    process.tell_of(1, Place { buckets: 1 << 30, ..cells }, 0, b"");
+    assert_eq!(reasons(&open(&folder)), [Damage::Offset; 2]);
+    let mut process = Process::start(&folder.0, 3, 3.0);
+    process.family(family(1, "default", "g", &[], Detail::Info));
+    let text = process.series(32, 0, 1.0);
+    process.put(text.at + 16, &((1u64 << 26) | (5 << 32)).to_le_bytes());
+    process.tell_of(1, text, 0, b"");
+    let mut view = open(&folder);
+    assert_eq!(reasons(&view).len(), 2, "nobody has read it yet");
+    shown(&view);
+    assert_eq!(reasons(&view), [Damage::Offset; 3]);
+    view.refresh();
+    assert_eq!(reasons(&view), [Damage::Offset; 3], "until the look after the next");
+}
+
+/// What was wrong with it is known when the file is no more.
+#[test]
+fn losses_outlive_a_fold() {
+    let folder = Folder::new();
+    for round in 1..4u64 {
+        let process = worker(&folder, round);
+        overwrite(&process.path, 144, &7u64.to_le_bytes());
+        let first = u64::from(process.u64_at(128) as u32) * 16 + 16;
+        let length = process.u64_at(first) as u32;
+        overwrite(&process.path, first + u64::from(length) + 12, b"\xff");
+        process.die();
+        fold(&folder.0).unwrap();
+        let view = open(&folder);
+        assert_eq!((reasons(&view), view.damaged()), (vec![], vec![(Damage::Checksum, round)]));
+        assert_eq!((view.faults(), total(&view)), (7 * round, 9 * (1..=round).sum::<u64>()));
+    }
+    overwrite(&folder.0.join("graveyard.seg"), 0, b"PK");
+    worker(&folder, 9).die();
+    fold(&folder.0).unwrap();
+    let view = open(&folder);
+    assert_eq!((view.damaged(), total(&view)), (vec![(Damage::Magic, 1)], 90), "what it told of is lost with it");
 }
 
 #[test]

@@ -1,0 +1,14 @@
+//! Segment files that nobody would write, made of files that somebody did, and whether they are read all the
+//! same.
+//!
+//! - [`corpus`] has the real writer make files;
+//! - [`anatomy`] says what lies where in one of them;
+//! - [`mutation`] breaks it;
+//! - [`trial`] reads it as a scrape does, beside a file that is whole.
+#![cfg(target_os = "linux")]
+
+pub mod anatomy;
+pub mod corpus;
+pub mod mutation;
+pub mod random;
+pub mod trial;
