@@ -61,6 +61,14 @@ impl<'a> Cells<'a> {
         self.segment.map()
     }
 
+    /// Has what the classic exposition needs brought nearer: of a histogram, so many buckets.
+    #[inline]
+    pub(super) fn fetch(&self, buckets: Option<usize>) {
+        let Some(buckets) = buckets else { return self.map().fetch(self.at, gauge::SIZE) };
+        self.map().fetch(self.at, histogram::BELOW);
+        self.map().fetch(self.source.buckets as usize * GRAIN, buckets * size_of::<u64>());
+    }
+
     /// Whether the block is still this series'.
     #[inline]
     pub(super) fn is_current(&self) -> bool {

@@ -18,6 +18,7 @@ use crate::sync::{
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use std::hash::BuildHasher;
 use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 /// The label that tells processes apart.
 const PID: &str = "pid";
@@ -158,6 +159,14 @@ impl Entry {
             // Told apart by a label of their own.
             Detail::Gauge(Mode::LiveAll) => Mode::LiveMostRecent,
             _ => Mode::MostRecent,
+        }
+    }
+
+    /// The buckets, of a histogram or summary.
+    pub(super) fn layout(&self) -> Option<&Arc<Layout>> {
+        match &self.definition.kind {
+            Kind::Histogram(layout) | Kind::Summary(layout, _) => Some(layout),
+            _ => None,
         }
     }
 

@@ -25,6 +25,10 @@ unsafe impl Word for AtomicU64 {}
 /// Addresses beyond the file's end, for what is appended between two looks at its length.
 const RESERVE: usize = 64 << 20;
 
+/// How much memory comes at a time.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// Which file it is, whatever its name.
 pub(super) type Identity = (u64, u64);
 
@@ -157,6 +161,24 @@ impl Map {
     #[inline]
     pub(super) fn word<T: Word>(&self, at: usize) -> Option<&T> {
         self.run(at, 1)?.first()
+    }
+
+    /// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that
+    /// recorded the same have it at the same places of their pages, and of such lines that cache has room for
+    /// a few only.
+    #[inline]
+    pub(super) fn fetch(&self, at: usize, length: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if at.checked_add(length).is_some_and(|end| end <= self.length.load(Relaxed)) {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+            let first = self.base.as_ptr().wrapping_add(at & !(LINE - 1));
+            for line in (0..(at & (LINE - 1)) + length).step_by(LINE) {
+                // SAFETY: a hint, which reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (at, length);
     }
 
     /// A private copy of some bytes from an offset on, a multiple of 8, in place of what `out` held.

@@ -5,7 +5,7 @@ use super::entry::{Entry, Slot};
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
-use crate::family::{Definition, Kind};
+use crate::family::Definition;
 use crate::histogram::{Buckets, Layout, Snapshot};
 use crate::labels::Labels;
 use crate::mode::Mode;
@@ -13,6 +13,9 @@ use crate::reading::{Reading, Series};
 use hashbrown::HashSet;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+/// How many cells are brought nearer before they are read.
+const AHEAD: usize = 48;
 
 impl View {
     /// The families of all scopes.
@@ -47,15 +50,32 @@ impl<'a> MergedFamily<'a> {
     /// Visits the series that there are now, as what they are.
     pub(super) fn visit(&self, mut visit: impl FnMut(&MergedSeries)) {
         let scratch = RefCell::default();
+        let (mut ahead, mut fetched) = (self.entry.slots.iter(), 0);
         for slot in &self.entry.slots {
+            // Their cells lie all over the memory. What is read next is on its way while this is read.
+            while fetched < AHEAD {
+                let Some(next) = ahead.next() else { break };
+                self.fetch(next);
+                fetched += next.sources.len();
+            }
+            fetched = fetched.saturating_sub(slot.sources.len());
             let series = MergedSeries { family: self, slot, scratch: &scratch };
-            // A look at each before the first is read: what is read then is on its way already.
             let current = series.cells().filter(Cells::is_current).count();
             if current < slot.sources.len() && slot.sources.iter().any(|source| !series.is_current(source)) {
                 self.entry.mark_stale();
             }
             if current > 0 {
                 visit(&series);
+            }
+        }
+    }
+
+    /// Has the cells of a series brought nearer.
+    fn fetch(&self, slot: &Slot) {
+        let buckets = self.entry.layout().map(|layout| layout.bounds().len());
+        for source in &slot.sources {
+            if let Some(member) = self.members.get(source.segment) {
+                Cells::new(&member.segment, source).fetch(buckets);
             }
         }
     }
@@ -120,10 +140,7 @@ impl<'a> MergedSeries<'a> {
     }
 
     fn layout(&self) -> Option<&'a Arc<Layout>> {
-        match &self.family.entry.definition.kind {
-            Kind::Histogram(layout) | Kind::Summary(layout, _) => Some(layout),
-            _ => None,
-        }
+        self.family.entry.layout()
     }
 
     /// The latest of several values by when they were set; of those that do not tell, the youngest living
