@@ -27,6 +27,7 @@ def rows() -> list[Row]:
         own_port,
         record,
         served,
+        shared,
     )
 
     return [
@@ -40,6 +41,7 @@ def rows() -> list[Row]:
         *collectors.ROWS,
         *served.ROWS,
         *own_port.ROWS,
+        *shared.ROWS,
     ]
 
 

@@ -60,22 +60,19 @@ impl<'a> Cells<'a> {
         self.segment.map()
     }
 
+    /// Has what the classic exposition needs brought nearer: of a histogram, so many buckets.
+    #[inline]
+    pub(super) fn fetch(&self, buckets: Option<usize>) {
+        let Some(buckets) = buckets else { return self.map().fetch(self.at, gauge::SIZE) };
+        self.map().fetch(self.at, histogram::BELOW);
+        self.map().fetch(self.source.buckets as usize * GRAIN, buckets * size_of::<u64>());
+    }
+
     /// Whether the block is still this series'.
     #[inline]
     pub(super) fn is_current(&self) -> bool {
         let generation = self.map().word::<AtomicU32>(self.at + series::GENERATION);
         generation.is_some_and(|word| word.load(Acquire) == self.source.generation)
-    }
-
-    /// Asks for the memory that is read soon: what comes first, and the first buckets.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        self.map().prefetch(self.at);
-        if self.source.buckets != 0 {
-            let buckets = self.source.buckets as usize * GRAIN;
-            self.map().prefetch(buckets);
-            self.map().prefetch(buckets + 64);
-        }
     }
 
     /// Whether the file is so long that the block is in it, and the buckets of a histogram.

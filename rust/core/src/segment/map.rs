@@ -26,6 +26,10 @@ unsafe impl Word for AtomicU64 {}
 /// Addresses beyond the file's end, for what is appended between two looks at its length.
 const RESERVE: usize = 64 << 20;
 
+/// How much memory comes at a time.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// The file behind a path; nothing when there is none.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
     std::fs::symlink_metadata(path).ok().map(|about| identity_of(&about))
@@ -167,17 +171,22 @@ impl Map {
         self.run(at, 1)?.first()
     }
 
-    /// Asks for the memory at an offset, which is read soon.
+    /// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that
+    /// recorded the same have it at the same places of their pages, and of such lines that cache has room for
+    /// a few only.
     #[inline]
-    pub(super) fn prefetch(&self, at: usize) {
+    pub(super) fn fetch(&self, at: usize, length: usize) {
         #[cfg(target_arch = "x86_64")]
-        if at < self.mapped {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            // SAFETY: inside the mapping; and of an address where nothing is, nothing comes.
-            unsafe { _mm_prefetch(self.base.as_ptr().add(at).cast(), _MM_HINT_T0) };
+        if at.checked_add(length).is_some_and(|end| end <= self.length.load(Relaxed)) {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+            let first = self.base.as_ptr().wrapping_add(at & !(LINE - 1));
+            for line in (0..(at & (LINE - 1)) + length).step_by(LINE) {
+                // SAFETY: a hint, which reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
+        let _ = (at, length);
     }
 
     /// A private copy of some bytes from an offset on, a multiple of 8, in place of what `out` held.

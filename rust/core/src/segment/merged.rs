@@ -14,6 +14,9 @@ use hashbrown::HashSet;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+/// How many cells are brought nearer before they are read.
+const AHEAD: usize = 48;
+
 impl View {
     /// The families of all scopes.
     pub fn everything(&self) -> impl Iterator<Item = MergedFamily<'_>> {
@@ -47,13 +50,15 @@ impl<'a> MergedFamily<'a> {
     /// Visits the series that there are now, as what they are.
     pub(super) fn visit(&self, mut visit: impl FnMut(&MergedSeries)) {
         let scratch = RefCell::default();
-        let slots = &self.entry.slots;
-        for (at, slot) in slots.iter().enumerate() {
-            // The same series of many processes is in as many places that no cache has. While one is read, the
-            // next is on its way.
-            if let Some(slot) = slots.get(at + 1) {
-                MergedSeries { family: self, slot, scratch: &scratch }.cells().for_each(|cells| cells.prefetch());
+        let (mut ahead, mut fetched) = (self.entry.slots.iter(), 0);
+        for slot in &self.entry.slots {
+            // Their cells lie all over the memory. What is read next is on its way while this is read.
+            while fetched < AHEAD {
+                let Some(next) = ahead.next() else { break };
+                self.fetch(next);
+                fetched += next.sources.len();
             }
+            fetched = fetched.saturating_sub(slot.sources.len());
             let series = MergedSeries { family: self, slot, scratch: &scratch };
             let current = series.cells().filter(Cells::is_current).count();
             if current < slot.sources.len() && slot.sources.iter().any(|source| !series.is_current(source)) {
@@ -61,6 +66,16 @@ impl<'a> MergedFamily<'a> {
             }
             if current > 0 {
                 visit(&series);
+            }
+        }
+    }
+
+    /// Has the cells of a series brought nearer.
+    fn fetch(&self, slot: &Slot) {
+        let buckets = self.entry.layout().map(|layout| layout.bounds().len());
+        for source in &slot.sources {
+            if let Some(member) = self.members.get(source.segment) {
+                Cells::new(&member.segment, source).fetch(buckets);
             }
         }
     }
