@@ -1,5 +1,6 @@
 //! The cells of one histogram series.
 
+use super::native::Filled;
 use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
@@ -13,6 +14,7 @@ use crate::sync::{
     Own,
 };
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One writer at a time (the GIL); any number of readers beside it.
@@ -338,6 +340,33 @@ impl Histogram {
             if let Some((value, count)) = self.held() {
                 out.counts[self.layout.bucket(value)] += count;
                 out.sum += value * count as f64;
+            }
+        });
+    }
+
+    /// The classic buckets and the bins that hold something, into a buffer that is used again for the next series.
+    pub fn read_filled(&self, out: &mut Filled) {
+        let _reading = REPLACED.read();
+        let Totals { below, zero, above, .. } = self.totals();
+        self.consistent(|| {
+            out.clear();
+            self.copy_buckets(&mut out.buckets);
+            out.tail = Tail { below: below.load(Relaxed), zero: zero.load(Relaxed), above: above.load(Relaxed) };
+            let far = lock(&self.far);
+            let far_bins = |range: Range<u64>, out: &mut Filled| {
+                for (&exponent, far) in far.range(range) {
+                    out.push(exponent, far.bins.iter().map(|cell| cell.load(Relaxed)));
+                }
+            };
+            far_bins(0..grid::FIRST, out);
+            for (octave, exponent) in self.octaves.iter().zip(grid::FIRST..) {
+                octave.read_filled(exponent, out);
+            }
+            far_bins(grid::FIRST..u64::MAX, out);
+            if let Some((value, count)) = self.held() {
+                out.buckets.counts[self.layout.bucket(value)] += count;
+                out.buckets.sum += value * count as f64;
+                out.add(value, count);
             }
         });
     }
