@@ -269,3 +269,28 @@ fn a_log_that_cannot_be_written_anew_stays() {
     })
     .wait();
 }
+
+/// A family that is in two registries goes when it is in none any more.
+#[test]
+fn a_family_of_two_registries_stays_until_both_give_it_up() {
+    let folder = Folder::new("registries");
+    Process::start(|| {
+        let (registry, other) = (Registry::with_scope("default"), Registry::new());
+        let counters = counter(&registry, "c");
+        share(&folder.0).unwrap();
+        counters.series(&["x"]).unwrap().counter().inc();
+        let seen = [("n=\"x\"".to_owned(), 1)];
+        other.adopt(&counters).unwrap();
+        assert_eq!(folder.totals("c"), seen);
+        assert!(other.unregister(&counters));
+        assert_eq!(folder.totals("c"), seen, "it went with the first registry");
+        other.adopt(&counters).unwrap();
+        assert!(registry.unregister(&counters));
+        assert_eq!(folder.totals("c"), seen, "it went with the first registry");
+        assert!(other.unregister(&counters));
+        assert_eq!(folder.totals("c"), []);
+        registry.adopt(&counters).unwrap();
+        assert_eq!(folder.totals("c"), seen);
+    })
+    .wait();
+}
