@@ -294,3 +294,55 @@ fn a_family_of_two_registries_stays_until_both_give_it_up() {
     })
     .wait();
 }
+
+/// What a child never touched says nothing: a fork for another program would make every smallest value zero for
+/// ever, and every worker of a preloaded application would show zeros for what is set once, before the fork.
+#[test]
+fn gauges_that_a_child_never_touched_are_not_its_own() {
+    let folder = Folder::new("untouched");
+    Process::start(|| {
+        let registry = Registry::with_scope("default");
+        let gauges: Vec<Arc<Family>> = Mode::EVERY
+            .into_iter()
+            .map(|mode| family(&registry, &format!("g_{}", mode.name()), Kind::Gauge(mode), &[]))
+            .collect();
+        let states = ["off", "on"].map(str::to_owned);
+        let state = family(&registry, "state", Kind::StateSet(states.into()), &[]);
+        for gauge in &gauges {
+            gauge.series(&[]).unwrap().gauge().set_at(5.0, 7.0);
+        }
+        state.series(&[]).unwrap().gauge().set_at(1.0, 7.0);
+        share(&folder.0).unwrap();
+        let shown = |folder: &Folder| {
+            let mut shown = Vec::new();
+            for family in folder.view().families("default") {
+                family.for_each(&mut |series| shown.push((family.definition().name.clone(), series.gauge())));
+            }
+            shown.sort_by(|left, right| left.partial_cmp(right).unwrap());
+            shown
+        };
+        let before = shown(&folder);
+        assert_eq!(before.len(), 11);
+        assert!(before.iter().all(|(name, value)| *value == if name == "state" { 1.0 } else { 5.0 }));
+        Process::start(|| {
+            assert_eq!(shown(&folder), before, "beside a child");
+            // Zero is a value like any other, and a sum is that of all.
+            for gauge in &gauges {
+                let cell = gauge.series(&[]).unwrap();
+                assert!(cell.gauge().get().is_sign_positive());
+                cell.gauge().add(0.0);
+            }
+            let shown = shown(&folder);
+            assert_eq!(shown.len(), 13, "{shown:?}");
+            let value = |wanted: &str| shown.iter().find(|(name, _)| name == wanted).unwrap().1;
+            assert_eq!((value("g_min"), value("g_livemin"), value("g_all"), value("g_sum")), (0.0, 0.0, 0.0, 5.0));
+            gauges.iter().for_each(|gauge| gauge.forget_all());
+        })
+        .wait();
+        fold(&folder.0).unwrap();
+        Process::start(|| {}).wait();
+        fold(&folder.0).unwrap();
+        assert_eq!(shown(&folder), before, "after the death of children");
+    })
+    .wait();
+}
