@@ -10,6 +10,7 @@ use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::mode::Mode;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::Registry;
+use ferrometer_core::scrape::Scrape;
 use ferrometer_core::segment::fold::fold;
 use ferrometer_core::segment::view::View;
 use ferrometer_core::segment::writer::share;
@@ -343,6 +344,39 @@ fn gauges_that_a_child_never_touched_are_not_its_own() {
         Process::start(|| {}).wait();
         fold(&folder.0).unwrap();
         assert_eq!(shown(&folder), before, "after the death of children");
+    })
+    .wait();
+}
+
+/// Servers that give up being root after a fork may not look at the directory any more. That is told.
+#[test]
+fn who_may_not_look_at_the_directory_any_more_says_so() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("only root can become somebody else");
+        return;
+    }
+    let folder = Folder::new("user");
+    Process::start(|| {
+        let registry = Registry::with_scope("default");
+        share(&folder.0).unwrap();
+        counter(&registry, "c").series(&["x"]).unwrap().counter().inc();
+        let told = || {
+            let faults = registry.faults(&Scrape::begin());
+            let unreadable = faults.iter().find(|family| family.name == "ferrometer_segments_unreadable");
+            unreadable.map(|family| family.samples[0].labels.clone())
+        };
+        for looked_before in [false, true] {
+            if looked_before {
+                assert_eq!(told(), None);
+            }
+            Process::start(|| {
+                // SAFETY: becomes somebody else.
+                assert_eq!(unsafe { libc::setuid(65534) }, 0);
+                assert!(told().is_some_and(|labels| labels.starts_with("reason=")), "{looked_before}: {:?}", told());
+            })
+            .wait();
+        }
     })
     .wait();
 }
