@@ -64,6 +64,8 @@ pub struct Family {
     exemplars: Exemplars,
     /// Times series were removed.
     removals: AtomicU64,
+    /// Registries that it is in.
+    registries: AtomicU32,
     slot: ManuallyDrop<Block<Slot>>,
     scope: Box<str>,
     /// How many families of this scope and name there were when this one was made.
@@ -124,6 +126,7 @@ impl Family {
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
             removals: AtomicU64::new(0),
+            registries: AtomicU32::new(0),
             slot: ManuallyDrop::new(Block::new()),
             scope: scope.into(),
             ordinal,
@@ -165,8 +168,22 @@ impl Family {
         self.slot.generation.load(Relaxed)
     }
 
-    /// Shows the family to other processes, or hides it: one that is in no registry any more is no one's.
-    pub(crate) fn list(&self, listed: bool) {
+    /// A registry has it now.
+    pub(crate) fn join(&self) {
+        if self.registries.fetch_add(1, Relaxed) == 0 && !self.is_listed() {
+            self.list(true);
+        }
+    }
+
+    /// A registry has it no more. What none has is no one's.
+    pub(crate) fn quit(&self) {
+        if self.registries.fetch_sub(1, Relaxed) == 1 {
+            self.list(false);
+        }
+    }
+
+    /// Shows the family to other processes, or hides it.
+    fn list(&self, listed: bool) {
         self.slot.generation.store(if listed { fresh_generation() } else { 0 }, Release);
         // Whoever reads something that the block holds afterwards sees that it ended.
         fence(Release);

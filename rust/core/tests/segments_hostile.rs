@@ -10,6 +10,7 @@ use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::mode::Mode;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::Registry;
+use ferrometer_core::scrape::Scrape;
 use ferrometer_core::segment::fold::fold;
 use ferrometer_core::segment::view::View;
 use ferrometer_core::segment::writer::share;
@@ -266,6 +267,119 @@ fn a_log_that_cannot_be_written_anew_stays() {
             fleeting.forget(&[&n.to_string()]).unwrap();
         }
         assert_eq!(folder.totals("c"), [("n=\"x\"".to_owned(), 10)], "it went with the old log");
+    })
+    .wait();
+}
+
+/// A family that is in two registries goes when it is in none any more.
+#[test]
+fn a_family_of_two_registries_stays_until_both_give_it_up() {
+    let folder = Folder::new("registries");
+    Process::start(|| {
+        let (registry, other) = (Registry::with_scope("default"), Registry::new());
+        let counters = counter(&registry, "c");
+        share(&folder.0).unwrap();
+        counters.series(&["x"]).unwrap().counter().inc();
+        let seen = [("n=\"x\"".to_owned(), 1)];
+        other.adopt(&counters).unwrap();
+        assert_eq!(folder.totals("c"), seen);
+        assert!(other.unregister(&counters));
+        assert_eq!(folder.totals("c"), seen, "it went with the first registry");
+        other.adopt(&counters).unwrap();
+        assert!(registry.unregister(&counters));
+        assert_eq!(folder.totals("c"), seen, "it went with the first registry");
+        assert!(other.unregister(&counters));
+        assert_eq!(folder.totals("c"), []);
+        registry.adopt(&counters).unwrap();
+        assert_eq!(folder.totals("c"), seen);
+    })
+    .wait();
+}
+
+/// What a child never touched says nothing: a fork for another program would make every smallest value zero for
+/// ever, and every worker of a preloaded application would show zeros for what is set once, before the fork.
+#[test]
+fn gauges_that_a_child_never_touched_are_not_its_own() {
+    let folder = Folder::new("untouched");
+    Process::start(|| {
+        let registry = Registry::with_scope("default");
+        let gauges: Vec<Arc<Family>> = Mode::EVERY
+            .into_iter()
+            .map(|mode| family(&registry, &format!("g_{}", mode.name()), Kind::Gauge(mode), &[]))
+            .collect();
+        let states = ["off", "on"].map(str::to_owned);
+        let state = family(&registry, "state", Kind::StateSet(states.into()), &[]);
+        for gauge in &gauges {
+            gauge.series(&[]).unwrap().gauge().set_at(5.0, 7.0);
+        }
+        state.series(&[]).unwrap().gauge().set_at(1.0, 7.0);
+        share(&folder.0).unwrap();
+        let shown = |folder: &Folder| {
+            let mut shown = Vec::new();
+            for family in folder.view().families("default") {
+                family.for_each(&mut |series| shown.push((family.definition().name.clone(), series.gauge())));
+            }
+            shown.sort_by(|left, right| left.partial_cmp(right).unwrap());
+            shown
+        };
+        let before = shown(&folder);
+        assert_eq!(before.len(), 11);
+        let expected = |name: &str| if name == "state" { 1.0 } else { 5.0 };
+        assert_eq!(before, before.iter().map(|(name, _)| (name.clone(), expected(name))).collect::<Vec<_>>());
+        Process::start(|| {
+            assert_eq!(shown(&folder), before, "beside a child");
+            // Zero is a value like any other, and a sum is that of all.
+            for gauge in &gauges {
+                let cell = gauge.series(&[]).unwrap();
+                assert!(cell.gauge().get().is_sign_positive());
+                cell.gauge().add(0.0);
+            }
+            let shown = shown(&folder);
+            assert_eq!(shown.len(), 13, "{shown:?}");
+            let value = |wanted: &str| shown.iter().find(|(name, _)| name == wanted).unwrap().1;
+            assert_eq!((value("g_min"), value("g_livemin"), value("g_all"), value("g_sum")), (0.0, 0.0, 0.0, 5.0));
+            for gauge in &gauges {
+                gauge.forget_all();
+            }
+        })
+        .wait();
+        fold(&folder.0).unwrap();
+        Process::start(|| {}).wait();
+        fold(&folder.0).unwrap();
+        assert_eq!(shown(&folder), before, "after the death of children");
+    })
+    .wait();
+}
+
+/// Servers that give up being root after a fork may not look at the directory any more. That is told.
+#[test]
+fn who_may_not_look_at_the_directory_any_more_says_so() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("only root can become somebody else");
+        return;
+    }
+    let folder = Folder::new("user");
+    Process::start(|| {
+        let registry = Registry::with_scope("default");
+        share(&folder.0).unwrap();
+        counter(&registry, "c").series(&["x"]).unwrap().counter().inc();
+        let told = || {
+            let faults = registry.faults(&Scrape::begin());
+            let unreadable = faults.iter().find(|family| family.name == "ferrometer_segments_unreadable");
+            unreadable.map(|family| family.samples[0].labels.clone())
+        };
+        for looked_before in [false, true] {
+            if looked_before {
+                assert_eq!(told(), None);
+            }
+            Process::start(|| {
+                // SAFETY: becomes somebody else.
+                assert_eq!(unsafe { libc::setuid(65534) }, 0);
+                assert!(told().is_some_and(|labels| labels.starts_with("reason=")), "{looked_before}: {:?}", told());
+            })
+            .wait();
+        }
     })
     .wait();
 }

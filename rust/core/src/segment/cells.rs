@@ -7,6 +7,7 @@ use super::damage::Damage;
 use super::format::{counter, exemplar, far, gauge, histogram, info, series, GRAIN};
 use super::map::{Map, Word};
 use super::reader::Segment;
+use crate::cell::UNTOUCHED;
 use crate::exemplar::Exemplar;
 use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
@@ -119,6 +120,11 @@ impl<'a> Cells<'a> {
     /// A gauge's value, and when it was set.
     pub(super) fn gauge(&self) -> Option<(f64, f64)> {
         self.current(|| Some((self.f64(gauge::VALUE)?, self.f64(gauge::SET)?)))
+    }
+
+    /// The same, unless its process is the child of a fork and has not touched it.
+    pub(super) fn touched(&self) -> Option<(f64, f64)> {
+        self.gauge().filter(|(value, _)| value.to_bits() != UNTOUCHED.to_bits())
     }
 
     /// An info's text, and when it was set.

@@ -5,7 +5,7 @@ use super::entry::{Entry, Slot};
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
-use crate::family::Definition;
+use crate::family::{Definition, Kind};
 use crate::histogram::{Buckets, Layout, Snapshot};
 use crate::labels::Labels;
 use crate::mode::Mode;
@@ -95,7 +95,13 @@ impl Reading for MergedFamily<'_> {
     }
 
     fn for_each(&self, visit: &mut dyn FnMut(&dyn Series)) {
-        self.visit(|series| visit(series));
+        let is_gauge = matches!(self.entry.definition.kind, Kind::Gauge(_) | Kind::StateSet(_));
+        self.visit(|series| {
+            // What nobody has touched is not there.
+            if !is_gauge || series.gauge_and_set().is_some() {
+                visit(series);
+            }
+        });
     }
 
     fn faults(&self) -> (u64, u64) {
@@ -164,15 +170,18 @@ impl<'a> MergedSeries<'a> {
 
     /// The value of a gauge or the state of a state set, and when it was set.
     pub(super) fn gauge_and_set(&self) -> Option<(f64, f64)> {
-        let combine = |combine: fn(f64, f64) -> f64| {
-            let all = self.cells().filter_map(|cells| cells.gauge());
+        let combine = |read: fn(&Cells<'a>) -> Option<(f64, f64)>, combine: fn(f64, f64) -> f64| {
+            let all = self.cells().filter_map(|cells| read(&cells));
             all.reduce(|left, right| (combine(left.0, right.0), left.1.max(right.1)))
         };
         match self.family.entry.mode() {
-            Mode::Sum | Mode::LiveSum => combine(|left, right| left + right),
-            Mode::Min | Mode::LiveMin => combine(f64::min),
-            Mode::Max | Mode::LiveMax => combine(f64::max),
-            Mode::All | Mode::LiveAll | Mode::MostRecent | Mode::LiveMostRecent => self.latest(Cells::gauge),
+            Mode::Sum | Mode::LiveSum => {
+                // Plus zero, for a sum of nothing but untouched ones.
+                combine(Cells::gauge, |left, right| left + right).map(|(sum, set)| (sum + 0.0, set))
+            }
+            Mode::Min | Mode::LiveMin => combine(Cells::touched, f64::min),
+            Mode::Max | Mode::LiveMax => combine(Cells::touched, f64::max),
+            Mode::All | Mode::LiveAll | Mode::MostRecent | Mode::LiveMostRecent => self.latest(Cells::touched),
         }
     }
 

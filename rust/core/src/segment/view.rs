@@ -267,7 +267,11 @@ impl View {
         let mut listed = HashSet::new();
         self.unreadable.clear();
         let mut fresh = Vec::new();
-        for file in fs::read_dir(&self.directory).ok()? {
+        let Ok(files) = fs::read_dir(&self.directory) else {
+            self.unreadable.insert(".".into(), Damage::Unreadable);
+            return None;
+        };
+        for file in files {
             let name = file.ok()?.file_name();
             let Some(name) = name.to_str() else { continue };
             if !name.ends_with(SUFFIX) || name.starts_with(TEMPORARY) || name == GRAVEYARD {

@@ -123,6 +123,7 @@ mod linux {
     fn reserve(file: &std::fs::File, from: u64, length: u64) -> io::Result<()> {
         // SAFETY: plain numbers; the descriptor is open.
         match unsafe { libc::posix_fallocate(file.as_raw_fd(), from.cast_signed(), length.cast_signed()) } {
+            libc::EINTR => reserve(file, from, length),
             // A file system that cannot: the bytes are about to be written anyway.
             0 | libc::EOPNOTSUPP | libc::EINVAL => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),

@@ -74,7 +74,8 @@ impl Slab {
             // The disk is full: better unseen by others, which is counted where it shows, than a fault in
             // the application.
             if file.place(&mut chunk).and_then(|()| chunk.map(file)).is_err() {
-                chunk.place = 0;
+                // What failed half-way may have left nothing at these addresses.
+                chunk.map_private(false);
             }
         }
         (self.next, self.left) = (chunk.start, chunk.grains);
