@@ -18,7 +18,7 @@ use crate::series::SeriesRef;
 use crate::slab::{self, place_of, Block};
 use crate::sync::{
     fence, lock, AtomicU64, AtomicUsize, Mutex,
-    Ordering::{Relaxed, Release, SeqCst},
+    Ordering::{Relaxed, SeqCst},
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
