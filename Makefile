@@ -25,10 +25,10 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model docs clean needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean needs-rust needs-rust-checkers components
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(VENV)/.wheel  ## the wheel, built and installed into .venv
 
@@ -36,7 +36,7 @@ demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show t
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
-	cargo test --locked --package ferrometer-core --package ferrometer-server
+	cargo test --locked --package ferrometer-core --package ferrometer-server --package ferrometer-fuzz
 	$(PY) -m pytest $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
@@ -51,8 +51,20 @@ lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdo
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
 
-model: needs-rust  ## every interleaving of the lock-free parts, under loom
+model: needs-rust  ## the lock-free parts, and a reader in another process, in every interleaving, under loom
 	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --release --lib --target-dir target/loom model
+
+fuzz: needs-rust  ## broken segment files, read as scrapes do (RUNS=1000000 SEED=1); then libFuzzer where it is (SECONDS=60)
+	cargo build --locked --release --package ferrometer-fuzz --bin drive
+	target/release/drive $(or $(RUNS),1000000) $(or $(SEED),1)
+	@tools/libfuzzer $(or $(SECONDS),60)
+
+torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step and at random, thousands of times (TIMES=10)
+	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --release --package ferrometer-core --test torture -- --nocapture
+	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
+
+sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
+	@tools/sanitize
 
 docs: needs-rust $(VENV)/.dev $(VENV)/.demo  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps

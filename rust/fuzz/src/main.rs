@@ -1,5 +1,5 @@
 //! Mutates real segment files and reads them: `drive [runs] [seed]`. What it was doing when it failed, it says;
-//! the file is kept.
+//! the file is kept. `drive seeds DIRECTORY` writes the files that it begins with.
 
 use ferrometer_fuzz::anatomy::Anatomy;
 use ferrometer_fuzz::corpus::seeds;
@@ -7,10 +7,18 @@ use ferrometer_fuzz::mutation::mutate;
 use ferrometer_fuzz::random::Random;
 use ferrometer_fuzz::trial::Trial;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::time::Instant;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == "seeds").is_some() {
+        let directory = PathBuf::from(arguments.next().expect("a directory"));
+        for (number, seed) in seeds().into_iter().enumerate() {
+            std::fs::write(directory.join(format!("seed-{number}")), seed.bytes).expect("room for the file");
+        }
+        return;
+    }
     let mut number = |usual: u64| arguments.next().map_or(usual, |text| text.parse().expect("a number"));
     let (runs, seed) = (number(1_000_000), number(1));
     let seeds: Vec<_> = seeds().into_iter().map(|seed| (Anatomy::new(&seed.bytes), seed)).collect();
