@@ -4,7 +4,7 @@
 
 Processes, routes, library, directory. The first process forks the others, as a supervisor does, and answers
 commands, one a line, with the seconds they took: `scrape N` (the text of the last one is left beside the
-directory), `recycle N` (so many more processes record the same and are killed). It ends with its standard input.
+directory), `recycle N` (so many more processes record the same and are killed). It ends with its input.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 
 PROCESSES, ROUTES = 32, 1000
 QUICK_PROCESSES, QUICK_ROUTES = 4, 50
+ROUNDS_OF_SCRAPES = 60
 DEATHS, QUICK_DEATHS = 1000, 20
 CONSTANT = 3  # files of a directory besides one for each live process: control, graveyard, the lock of a fold
 PER_ROUTE = len(BUCKETS) + 4  # the buckets, +Inf, _count, _sum, _created
@@ -146,7 +147,11 @@ def same(ours: dict[answers.Sample, float], theirs: dict[answers.Sample, float])
     assert ours.keys() == theirs.keys()
     for sample, value in ours.items():
         near = abs(value - theirs[sample]) <= 1e-9 * abs(value)
-        assert value == theirs[sample] or (sample[0].endswith("_sum") and near), (sample, value, theirs[sample])
+        assert value == theirs[sample] or (sample[0].endswith("_sum") and near), (
+            sample,
+            value,
+            theirs[sample],
+        )
 
 
 # Speed -----------------------------------------------------------------------------------------------------
@@ -173,11 +178,13 @@ def measure_scrape(effort: Effort) -> Samples:
         samples = interleave(
             lambda: [
                 # One of prometheus_client's lasts seconds.
-                Subject(name, partial(it.ask, "scrape"), every=8 if name == CLIENT else 1)
+                Subject(
+                    name, partial(it.ask, "scrape"), every=ROUNDS_OF_SCRAPES // 3 if name == CLIENT else 1
+                )
                 for name, it in live.items()
             ],
-            rounds=effort.rounds(24, 2),
-            seconds=effort.seconds(0.03),
+            rounds=effort.rounds(ROUNDS_OF_SCRAPES, 2),
+            seconds=0.0,  # one: what is short is seldom interrupted
             title="scrapes of many processes",
         )
         _compare(live, processes, routes)
@@ -221,8 +228,8 @@ def measure_recycled(effort: Effort) -> Samples:
         live[OURS].ask("recycle", deaths)
         samples = interleave(
             lambda: [Subject(name, partial(it.ask, "scrape")) for name, it in live.items()],
-            rounds=effort.rounds(24, 2),
-            seconds=effort.seconds(0.03),
+            rounds=effort.rounds(ROUNDS_OF_SCRAPES, 2),
+            seconds=0.0,  # one: what is short is seldom interrupted
             title="scrapes after many deaths",
         )
         for name, of in ((FLOOR, processes), (OURS, processes + deaths), (CONTROL, 2 * processes)):
