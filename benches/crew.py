@@ -58,7 +58,9 @@ def fill(family: Any, routes: int) -> None:
 def scraper(library: Any, directory: Path) -> Callable[[], bytes]:
     """What a process of the application does when it is scraped."""
     if library.__name__ == "ferrometer":
-        return lambda: bytes(library.generate_latest(library.REGISTRY))
+        # Looked up here, because both are imported when they are asked for.
+        generate_latest, registry = library.generate_latest, library.REGISTRY
+        return lambda: bytes(generate_latest(registry))
     from prometheus_client import multiprocess
 
     def scrape() -> bytes:

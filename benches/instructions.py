@@ -86,7 +86,7 @@ def _subject(key: str, name: str) -> Subject:
 
 def _operations(key: str, name: str) -> int:
     """Operations in a batch."""
-    return _subject(key, name).step * BATCH.get(key, 1)
+    return _subject(key, name).step * BATCH.get(key, 40)
 
 
 def run(key: str, name: str, batches: int) -> None:
@@ -97,7 +97,7 @@ def run(key: str, name: str, batches: int) -> None:
 
 
 def _operations_of(subject: Subject, key: str) -> int:
-    return subject.step * BATCH.get(key, 1)
+    return subject.step * BATCH.get(key, 40)
 
 
 def table(keys: list[str], where: bool) -> None:

@@ -1,4 +1,4 @@
-"""Recording into a file that other processes read, against private memory: the same code, the same machine code.
+"""Recording into a file that other processes read, against private memory: the same code in both.
 
 Sharing cannot be taken back, so each is a process of its own; they take turns, and are started anew several
 times. `python -m benches.instructions` counts the instructions of both.

@@ -10,7 +10,7 @@ import ferrometer
 from benches import exposition, footprint, gil, own_port, served, shared, shared_record
 from benches.fixture import Benchmark
 from benches.rounds import Effort
-from benches.row import CONTROL, FLOOR, OURS, Result, Row
+from benches.row import CONTROL, OURS, Result, Row
 
 QUICK = Effort(quick=True)
 [SCRAPE] = exposition.ROWS
@@ -73,9 +73,10 @@ def test_requests_beside_scrapes_of_an_own_port() -> None:
 
 @pytest.mark.parametrize("row", [*shared_record.ROWS, *shared.ROWS], ids=lambda row: row.key)
 def test_many_processes(row: Row) -> None:
-    """The processes recorded what they were told to, where they were told to, and every scrape shows all of it."""
+    """They record what and where they are told to, and scrapes show all of it: the rows check that."""
     samples = row.measure(QUICK)
-    assert {OURS, FLOOR if row in shared_record.ROWS else CONTROL} & set(samples)
+    assert len(samples[OURS]) >= 1
+    assert len(samples) > 1
     if row.key == "shared_files":
         # No time, so it holds anywhere: as many files as live processes, and a few.
         assert samples[OURS] == [shared.QUICK_PROCESSES + shared.CONSTANT]
