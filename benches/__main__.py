@@ -28,6 +28,7 @@ def rows() -> list[Row]:
         record,
         served,
         shared,
+        shared_record,
     )
 
     return [
@@ -41,6 +42,7 @@ def rows() -> list[Row]:
         *collectors.ROWS,
         *served.ROWS,
         *own_port.ROWS,
+        *shared_record.ROWS,
         *shared.ROWS,
     ]
 
