@@ -4,8 +4,8 @@
 
 Processes, routes, library, directory. The first process forks the others, as a supervisor does, and answers
 commands, one a line, with the seconds they took: `scrape N` (the text of the last one is left beside the
-directory), `work N` (the same, in seconds of a processor), `recycle N` (so many more processes record the same
-and are killed). It ends with its input.
+directory), `work N` (the same, in seconds of a processor), `recycle N` (so many more processes record the
+same and are killed). It ends with its input.
 """
 
 from __future__ import annotations
