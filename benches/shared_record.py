@@ -53,7 +53,9 @@ class Recorder:
         files = [file.name for file in Path(self.folder.name, "metrics").iterdir()]
         assert any(name.endswith((".seg", ".db")) for name in files) == self.shared, files
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
+        self.process.stdout.close()
         assert self.process.wait() == 0
         self.folder.cleanup()
 

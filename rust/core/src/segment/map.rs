@@ -35,6 +35,23 @@ pub(super) fn identity(path: &Path) -> Option<Identity> {
     std::fs::symlink_metadata(path).ok().map(|about| identity_of(&about))
 }
 
+/// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that recorded
+/// the same have it at the same places of their pages, and of such lines that cache has room for a few only.
+#[inline]
+pub(super) fn fetch(first: *const u8, length: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+        let before = first.addr() & (LINE - 1);
+        for line in (0..before + length).step_by(LINE) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_sub(before).wrapping_add(line).cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (first, length);
+}
+
 /// A mapped file.
 pub(super) struct Map {
     base: NonNull<u8>,
@@ -171,22 +188,12 @@ impl Map {
         self.run(at, 1)?.first()
     }
 
-    /// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that
-    /// recorded the same have it at the same places of their pages, and of such lines that cache has room for
-    /// a few only.
+    /// Has some bytes brought nearer, which are about to be read.
     #[inline]
     pub(super) fn fetch(&self, at: usize, length: usize) {
-        #[cfg(target_arch = "x86_64")]
         if at.checked_add(length).is_some_and(|end| end <= self.length.load(Relaxed)) {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
-            let first = self.base.as_ptr().wrapping_add(at & !(LINE - 1));
-            for line in (0..(at & (LINE - 1)) + length).step_by(LINE) {
-                // SAFETY: a hint, which reads nothing.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
-            }
+            fetch(self.base.as_ptr().wrapping_add(at), length);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (at, length);
     }
 
     /// A private copy of some bytes from an offset on, a multiple of 8, in place of what `out` held.

@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, Source};
 use super::entry::{Entry, Slot};
+use super::map::fetch;
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
@@ -56,6 +57,9 @@ impl<'a> MergedFamily<'a> {
             while fetched < AHEAD {
                 let Some(next) = ahead.next() else { break };
                 self.fetch(next);
+                if let Some(after) = ahead.as_slice().first() {
+                    fetch(after.sources.as_ptr().cast(), size_of_val(&*after.sources));
+                }
                 fetched += next.sources.len();
             }
             fetched = fetched.saturating_sub(slot.sources.len());
