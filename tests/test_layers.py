@@ -51,7 +51,7 @@ PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"error", "mode", "sync"}),
-    frozenset({"fork", "seqlock"}),
+    frozenset({"descriptor", "fork", "seqlock"}),
     frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell", "head"}),
     frozenset({"histogram", "labels", "sampling"}),

@@ -108,9 +108,14 @@ unsafe impl Zeroed for CounterCell {
     }
 }
 
-/// What the gauges of a forked child hold before it touches them: a zero that no sum and no setting to zero
-/// comes to.
-pub(crate) const UNTOUCHED: f64 = -0.0;
+/// The value and the time of the gauges of a forked child before it touches them: a zero that no sum and no
+/// setting to zero comes to, and a time that no clock shows.
+const UNTOUCHED: (f64, f64) = (-0.0, -1.0);
+
+/// Whether a gauge that holds these is one that a forked child has not touched.
+pub(crate) fn is_untouched(value: f64, set_at: f64) -> bool {
+    (value.to_bits(), set_at.to_bits()) == (UNTOUCHED.0.to_bits(), UNTOUCHED.1.to_bits())
+}
 
 /// A value that goes up and down.
 #[repr(C)]
@@ -143,13 +148,17 @@ impl GaugeCell {
     /// The value.
     #[inline]
     pub fn get(&self) -> f64 {
-        // Plus zero, for what was never touched.
-        load_f64(&self.value) + 0.0
+        let value = load_f64(&self.value);
+        if is_untouched(value, load_f64(&self.set_at)) {
+            return 0.0;
+        }
+        value
     }
 
     /// Zero, and marked as what nobody has touched: whatever is set or added takes the mark away.
     pub(crate) fn begin(&self) {
-        store_f64(&self.value, UNTOUCHED);
+        store_f64(&self.value, UNTOUCHED.0);
+        store_f64(&self.set_at, UNTOUCHED.1);
     }
 }
 

@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::{fresh_generation, is_leaving};
 use crate::labels::Labels;
-use crate::segment::heed::heed;
 use crate::series::{Cells, SeriesRef};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
@@ -25,6 +24,8 @@ global! {
 
 /// Whom to tell what there is: nobody, unless other processes are to know.
 pub(crate) trait Audience: Send + Sync {
+    /// Somebody looks for a series.
+    fn sought(&self);
     /// A family has appeared, with the series that it has.
     fn family(&self, family: &Family);
     /// A series has appeared in a family that was told of.
@@ -231,7 +232,9 @@ impl Family {
     /// When there are not as many values as names.
     pub fn series(&self, values: &[&str]) -> Result<SeriesRef, Error> {
         self.check(values.len())?;
-        heed();
+        if let Some(audience) = AUDIENCE.get() {
+            audience.sought();
+        }
         let series = match self.find_or_insert(values) {
             Ok(known) => return Ok(known),
             Err(fresh) => fresh,

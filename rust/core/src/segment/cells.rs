@@ -7,7 +7,7 @@ use super::damage::Damage;
 use super::format::{counter, exemplar, far, gauge, histogram, info, series, GRAIN};
 use super::map::{Map, Word};
 use super::reader::Segment;
-use crate::cell::UNTOUCHED;
+use crate::cell::is_untouched;
 use crate::exemplar::Exemplar;
 use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
@@ -117,14 +117,21 @@ impl<'a> Cells<'a> {
         self.current(|| Some((self.u64(counter::WHOLE)?, self.f64(counter::FRACTION)?)))
     }
 
-    /// A gauge's value, and when it was set.
+    /// A gauge's value, and when it was set; zero for what was not touched.
     pub(super) fn gauge(&self) -> Option<(f64, f64)> {
-        self.current(|| Some((self.f64(gauge::VALUE)?, self.f64(gauge::SET)?)))
+        self.value_and_set()
+            .map(|(value, set)| if is_untouched(value, set) { (0.0, 0.0) } else { (value, set.max(0.0)) })
     }
 
     /// The same, unless its process is the child of a fork and has not touched it.
     pub(super) fn touched(&self) -> Option<(f64, f64)> {
-        self.gauge().filter(|(value, _)| value.to_bits() != UNTOUCHED.to_bits())
+        let (value, set) = self.value_and_set().filter(|&(value, set)| !is_untouched(value, set))?;
+        // What was set without a time has none.
+        Some((value, set.max(0.0)))
+    }
+
+    fn value_and_set(&self) -> Option<(f64, f64)> {
+        self.current(|| Some((self.f64(gauge::VALUE)?, self.f64(gauge::SET)?)))
     }
 
     /// An info's text, and when it was set.

@@ -114,9 +114,10 @@ pub mod counter {
 
 /// The block of a gauge, or of a state set, whose value is the index of the state.
 pub mod gauge {
-    /// f64: the value; `-0.0` for what the child of a fork has not touched, which only a sum counts.
+    /// f64: the value.
     pub const VALUE: usize = 16;
-    /// f64: when it was set, in seconds since 1970; 0 when never, or not known.
+    /// f64: when it was set, in seconds since 1970; 0 when never, or not known. -1 beside a value of `-0.0`: the
+    /// child of a fork has not touched it, and only a sum counts it, as zero.
     pub const SET: usize = 24;
     /// The whole.
     pub const SIZE: usize = 32;

@@ -179,10 +179,7 @@ impl<'a> MergedSeries<'a> {
             all.reduce(|left, right| (combine(left.0, right.0), left.1.max(right.1)))
         };
         match self.family.entry.mode() {
-            Mode::Sum | Mode::LiveSum => {
-                // Plus zero, for a sum of nothing but untouched ones.
-                combine(Cells::gauge, |left, right| left + right).map(|(sum, set)| (sum + 0.0, set))
-            }
+            Mode::Sum | Mode::LiveSum => combine(Cells::gauge, |left, right| left + right),
             Mode::Min | Mode::LiveMin => combine(Cells::touched, f64::min),
             Mode::Max | Mode::LiveMax => combine(Cells::touched, f64::max),
             Mode::All | Mode::LiveAll | Mode::MostRecent | Mode::LiveMostRecent => self.latest(Cells::touched),

@@ -275,6 +275,10 @@ fn record_of(family: &Family) -> FamilyRecord {
 struct Mirror;
 
 impl Audience for Mirror {
+    fn sought(&self) {
+        heed::heed();
+    }
+
     fn family(&self, family: &Family) {
         if let Some(writer) = &mut *lock(&WRITER) {
             writer.family(family);
