@@ -94,7 +94,7 @@ fn number(bytes: &[u8], anatomy: &Anatomy, random: &mut Random) -> u64 {
         7 if !anatomy.blocks.is_empty() => (random.of(&anatomy.blocks).start / GRAIN) as u64,
         // The same as an octave's place: the width is in the lowest bits.
         8 if !anatomy.blocks.is_empty() => (random.of(&anatomy.blocks).start / GRAIN) as u64 * 4 + random.any() % 4,
-        9 => end.wrapping_sub(random.any() % 64) << 2 | random.any() % 4,
+        9 => (end.wrapping_sub(random.any() % 64) << 2) | (random.any() % 4),
         10 => random.of(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324, 1e308, -1.0]).to_bits(),
         _ => random.any(),
     }

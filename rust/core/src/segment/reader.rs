@@ -2,8 +2,8 @@
 
 use super::damage::Damage;
 use super::format::{extent, header, hex, Content, Header, GRAIN, SUFFIX};
-use super::log;
 use super::liveness::{is_alive, Place};
+use super::log;
 use super::map::{Identity, Map};
 use super::record::Record;
 use crate::sync::{
