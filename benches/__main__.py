@@ -27,6 +27,8 @@ def rows() -> list[Row]:
         own_port,
         record,
         served,
+        shared,
+        shared_record,
     )
 
     return [
@@ -40,6 +42,8 @@ def rows() -> list[Row]:
         *collectors.ROWS,
         *served.ROWS,
         *own_port.ROWS,
+        *shared_record.ROWS,
+        *shared.ROWS,
     ]
 
 

@@ -50,6 +50,8 @@ BY_SUBJECT: dict[str, tuple[Callable[[], list[Subject]], str, tuple[str, ...]]] 
         (FLOOR, OURS),
     ),
 }
+SHARED = "ferrometer, shared"  # the same, into a file that other processes read
+SHARES = ("inc", "labels", "observe", "middleware")
 MANY, MORE = 4, 12  # batches: the difference is eight of them
 BATCH = {"middleware": 400, "middleware_sampled": 400, "middleware_starlette": 400}  # steps of five requests
 
@@ -65,23 +67,26 @@ def costs(key: str, name: str, folder: Path) -> Counter[Place]:
 def _count(key: str, name: str, batches: int, folder: Path) -> Path:
     out = folder / f"{key}-{name.replace(' ', '_')}-{batches}.callgrind"
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable]
-    command += ["-m", "benches.instructions", "--run", key, name, str(batches)]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"}
-    )
+    command += ["-m", "benches.instructions", "--run", key, OURS if name == SHARED else name, str(batches)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    if name == SHARED:
+        environment["FERROMETER_DIR"] = str(folder / "metrics")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert name != SHARED or list((folder / "metrics").glob("*.seg")), "nothing was shared"
     return out
 
 
 def _subject(key: str, name: str) -> Subject:
     peers.only = {"ferrometer"}
-    [subject] = [s for s in BY_SUBJECT[key][0]() if s.name == name]
+    of = OURS if name == SHARED else name
+    [subject] = [s for s in BY_SUBJECT[key][0]() if s.name == of]
     return subject
 
 
 def _operations(key: str, name: str) -> int:
     """Operations in a batch."""
-    return _subject(key, name).step * BATCH.get(key, 1)
+    return _subject(key, name).step * BATCH.get(key, 40)
 
 
 def run(key: str, name: str, batches: int) -> None:
@@ -92,7 +97,7 @@ def run(key: str, name: str, batches: int) -> None:
 
 
 def _operations_of(subject: Subject, key: str) -> int:
-    return subject.step * BATCH.get(key, 1)
+    return subject.step * BATCH.get(key, 40)
 
 
 def table(keys: list[str], where: bool) -> None:
@@ -101,7 +106,7 @@ def table(keys: list[str], where: bool) -> None:
         _, baseline, names = BY_SUBJECT[key]
         with tempfile.TemporaryDirectory() as folder:
             base = costs(key, baseline, Path(folder))
-            for name in names:
+            for name in (*names, SHARED) if key in SHARES else names:
                 each = costs(key, name, Path(folder))
                 each.subtract(base)
                 _print_line(f"{key}: {name}", each)

@@ -31,6 +31,15 @@ LINES = {
     "memory_histogram": ("memory of a histogram's child", CLIENT),
     "memory_counter": ("memory of a counter's child", CLIENT),
     "import": ("`import`", CLIENT),
+    "shared_inc": ("`counter.inc()` that other processes see; floor: private", CLIENT),
+    "shared_labels": ("`family.labels(a, b, c).inc()`, likewise", CLIENT),
+    "shared_observe": ("`histogram.observe(x)`, likewise", CLIENT),
+    "shared_middleware": ("middleware, likewise", ""),
+    "shared_scrape": ("scrape of 32 processes with 1 000 routes", CLIENT),
+    "shared_first": ("a process's first of these", CLIENT),
+    "shared_recycled": ("the same after 1 000 deaths; floor: after none", ""),
+    "shared_files": ("files in the directory then; floor: before", CLIENT),
+    "shared_memory": ("directory, each process with 1 000 routes", CLIENT),
     "wrk_plain": ("uvicorn, requests a second", EXPORTER),
 }
 PEERS = {"control": CLIENT}

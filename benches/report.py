@@ -92,6 +92,8 @@ def _spread(figure: Figure, unit: str) -> str:
 def amount(value: float, unit: str) -> str:
     if unit == "% lost":
         return f"{value:.1f} %"
+    if unit == "files":
+        return f"{value:,.0f} files"
     if unit == "req/s":
         return f"{value / 1000:.2f} k/s"
     if unit == "ns" and abs(value) >= 1e6:

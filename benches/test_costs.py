@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import ferrometer
-from benches import exposition, footprint, gil, own_port, served
+from benches import exposition, footprint, gil, own_port, served, shared, shared_record
 from benches.fixture import Benchmark
 from benches.rounds import Effort
 from benches.row import CONTROL, OURS, Result, Row
@@ -69,3 +69,16 @@ def test_requests_beside_scrapes_of_an_own_port() -> None:
     if not samples:
         pytest.skip("a machine with two cores and uvicorn is needed")
     assert Result(row, samples).figure(OURS).median > 0
+
+
+@pytest.mark.parametrize("row", [*shared_record.ROWS, *shared.ROWS], ids=lambda row: row.key)
+def test_many_processes(row: Row) -> None:
+    """They record what and where they are told to, and scrapes show all of it: the rows check that."""
+    samples = row.measure(QUICK)
+    assert len(samples[OURS]) >= 1
+    assert len(samples) > 1
+    if row.key == "shared_files":
+        # No time, so it holds anywhere: as many files as live processes, and a few.
+        assert samples[OURS] == [shared.QUICK_PROCESSES + shared.CONSTANT]
+    if row.key == "shared_memory":
+        assert Result(row, samples).ratio(OURS, shared.CLIENT) < 1

@@ -74,6 +74,12 @@ def settle(shared: bool | str | None) -> str | None:
     return share(None if shared is True else shared)
 
 
+def detect() -> None:
+    """Share if there are several workers, unless the environment has switched that off."""
+    if os.environ.get(SWITCH_VARIABLE, "").lower() not in _OFF:
+        settle(None)
+
+
 def by_inheritance() -> None:
     """Share from the import on, when the environment or a parent by ``multiprocessing`` names the directory.
 

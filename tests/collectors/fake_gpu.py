@@ -111,6 +111,7 @@ def run(code: str, library: Path, folder: Path) -> str:
         "LD_LIBRARY_PATH": str(library),
         "FAKE_NVML": str(folder / "nvml.txt"),
         "FERROMETER_DIR": str(folder),
+        "FERROMETER_SHARED": "false",  # a child counts for itself
     }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PRELUDE + code],

@@ -41,7 +41,8 @@ SCRAPES_SURVIVE = {
     ),
 }
 
-#: With ``PROMETHEUS_MULTIPROC_DIR`` set, metrics still live in their process: no file is written.
+#: One process plays several, by ids that it makes up, and names the directory after the import. The same
+#: is asked of real processes, and of both libraries, in `tests/workers/test_multiprocess.py`.
 MULTI_PROCESS = {
     _MULTI + name
     for name in (

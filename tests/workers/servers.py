@@ -176,7 +176,7 @@ def served(
     server: str,
     folder: Path,
     *,
-    workers: int = 4,
+    workers: int = 3,
     source: str = APP,
     home: Path | None = None,
     command: list[str] | None = None,

@@ -322,3 +322,29 @@ def test_a_parent_that_is_killed_leaves_its_children_sharing(tmp_path: Path) -> 
         process.send_signal(signal.SIGKILL)
         assert process.stdout is not None
         check(process.stdout.read(), 30)
+
+
+def test_a_pool_that_one_worker_closes_stays_in_the_others(tmp_path: Path) -> None:
+    program = """
+        from ferrometer.collectors.sql.metrics import PoolMetrics, PoolState
+        ferrometer.share(directory)
+        def pool():
+            made = PoolMetrics("main", lambda: PoolState(2, 1, 5), None, ferrometer.REGISTRY)
+            made.refresh()
+            return made
+        def child():
+            pool().forget()
+            os.close(ready[1])
+            time.sleep(60)
+        pool()
+        ready = os.pipe()
+        pid = fork(child)
+        os.close(ready[1])
+        os.read(ready[0], 1)
+        show()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    """
+    said = run(program, tmp_path / "shared")
+    assert total(said, "db_pool_connections", 'state="active"') == 2
+    assert total(said, "db_pool_connections_max") == 5

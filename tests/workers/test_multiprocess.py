@@ -54,6 +54,7 @@ ALL_TYPES = """
     h = Histogram("h", "A histogram", buckets=(1, 5), registry=registry)
     s = Summary("s", "A summary", ["x"], registry=registry)
     plain = Counter("plain", "Of the default registry")
+    nowhere = Counter("nowhere", "Of no registry", registry=None)
     def work():
         c.labels("a").inc(3)
         c.labels(str(n)).inc()
@@ -61,6 +62,7 @@ ALL_TYPES = """
             h.observe(i)
         s.labels("b").observe(2.5)
         plain.inc(4)
+        nowhere.inc(2)
     for n in range(4):
         fork(work)
     n = "parent"

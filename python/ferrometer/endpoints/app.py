@@ -11,6 +11,7 @@ from .._core import HttpMetrics
 from ..access import Access, Auth, Network
 from ..health import HealthChecks
 from ..registry import REGISTRY, CollectorRegistry
+from ..sharing import detect
 from ..stats import ServiceStats
 from .answers import Answers
 from .cors import Cors
@@ -81,8 +82,10 @@ def observability_app(
 ) -> Starlette:
     """The endpoints as an application: mount it (``app.mount("/observability", ...)``) or serve it alone.
 
-    The arguments are those of ``observability_routes``.
+    The arguments are those of ``observability_routes``. Under a server with several workers it shows the
+    numbers of all, as ``instrument()`` does; ``FERROMETER_SHARED=false`` leaves each alone.
     """
+    detect()
     return Starlette(
         routes=observability_routes(
             registry=registry,

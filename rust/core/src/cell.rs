@@ -108,6 +108,10 @@ unsafe impl Zeroed for CounterCell {
     }
 }
 
+/// What the gauges of a forked child hold before it touches them: a zero that no sum and no setting to zero
+/// comes to.
+pub(crate) const UNTOUCHED: f64 = -0.0;
+
 /// A value that goes up and down.
 #[repr(C)]
 pub struct GaugeCell {
@@ -139,7 +143,13 @@ impl GaugeCell {
     /// The value.
     #[inline]
     pub fn get(&self) -> f64 {
-        load_f64(&self.value)
+        // Plus zero, for what was never touched.
+        load_f64(&self.value) + 0.0
+    }
+
+    /// Zero, and marked as what nobody has touched: whatever is set or added takes the mark away.
+    pub(crate) fn begin(&self) {
+        store_f64(&self.value, UNTOUCHED);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::{fresh_generation, is_leaving};
 use crate::labels::Labels;
+use crate::segment::heed::heed;
 use crate::series::{Cells, SeriesRef};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
@@ -63,6 +64,8 @@ pub struct Family {
     exemplars: Exemplars,
     /// Times series were removed.
     removals: AtomicU64,
+    /// Registries that it is in.
+    registries: AtomicU32,
     slot: ManuallyDrop<Block<Slot>>,
     scope: Box<str>,
     /// How many families of this scope and name there were when this one was made.
@@ -123,6 +126,7 @@ impl Family {
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
             removals: AtomicU64::new(0),
+            registries: AtomicU32::new(0),
             slot: ManuallyDrop::new(Block::new()),
             scope: scope.into(),
             ordinal,
@@ -164,8 +168,22 @@ impl Family {
         self.slot.generation.load(Relaxed)
     }
 
-    /// Shows the family to other processes, or hides it: one that is in no registry any more is no one's.
-    pub(crate) fn list(&self, listed: bool) {
+    /// A registry has it now.
+    pub(crate) fn join(&self) {
+        if self.registries.fetch_add(1, Relaxed) == 0 && !self.is_listed() {
+            self.list(true);
+        }
+    }
+
+    /// A registry has it no more. What none has is no one's.
+    pub(crate) fn quit(&self) {
+        if self.registries.fetch_sub(1, Relaxed) == 1 {
+            self.list(false);
+        }
+    }
+
+    /// Shows the family to other processes, or hides it.
+    fn list(&self, listed: bool) {
         self.slot.generation.store(if listed { fresh_generation() } else { 0 }, Release);
         // Whoever reads something that the block holds afterwards sees that it ended.
         fence(Release);
@@ -213,6 +231,7 @@ impl Family {
     /// When there are not as many values as names.
     pub fn series(&self, values: &[&str]) -> Result<SeriesRef, Error> {
         self.check(values.len())?;
+        heed();
         let series = match self.find_or_insert(values) {
             Ok(known) => return Ok(known),
             Err(fresh) => fresh,
@@ -273,20 +292,23 @@ impl Family {
         self.check(values.len())?;
         let mut text = Vec::new();
         self.labels.render(values, &mut text);
-        let removed = self.remove_here(&text);
+        let removed = self.remove_here(&text, None);
         self.tell_removed(Some(&text));
         Ok(removed)
     }
 
-    /// Removes the series with this text, in this process alone; `false` when there is none.
-    pub(crate) fn remove_here(&self, wanted: &[u8]) -> bool {
+    /// Removes the series with this text, in this process alone; only that of a generation, if one is given, and
+    /// not one that was made in its place meanwhile. `false` when there is none.
+    pub(crate) fn remove_here(&self, wanted: &[u8], generation: Option<u32>) -> bool {
         let gone = {
             let mut table = lock(&self.table);
             let Table { series, index, .. } = &mut *table;
             let hash = self.hasher.hash_one(wanted);
-            let Ok(entry) = index.find_entry(hash, |&position| text(series, position) == wanted) else {
-                return false;
+            let is_it = |position: u32| {
+                let found = series[position as usize].as_ref().filter(|found| found.text() == wanted);
+                found.is_some_and(|found| generation.is_none_or(|wanted| found.head().generation() == wanted))
             };
+            let Ok(entry) = index.find_entry(hash, |&position| is_it(position)) else { return false };
             let (position, _) = entry.remove();
             let gone = series[position as usize].take();
             gone.iter().for_each(hide);
@@ -332,7 +354,7 @@ impl Family {
         self.check(values.len())?;
         let mut text = Vec::new();
         self.labels.render(values, &mut text);
-        Ok(self.remove_here(&text))
+        Ok(self.remove_here(&text, None))
     }
 
     /// Removes all series in this process alone; others keep theirs.

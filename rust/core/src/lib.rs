@@ -12,13 +12,15 @@
 //! | what a fork waits for | [`fork`] |
 //! | how processes see each other's cells | [`segment`], [`mode`] |
 //!
-//! Modules import those above them in `sync, seqlock, fork, slab, reclaim, cell, histogram, labels, series,
+//! Modules import those above them in `sync, seqlock, fork, descriptor, slab, reclaim, cell, histogram, labels, series,
 //! family, registry, encode`, never below.
 
 pub mod cell;
 pub mod clock;
 pub mod computed;
 pub mod definition;
+#[cfg(not(loom))]
+mod descriptor;
 pub mod encode;
 pub mod error;
 pub mod exemplar;

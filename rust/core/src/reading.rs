@@ -3,6 +3,7 @@
 
 use crate::exemplar::Exemplar;
 use crate::family::{Definition, Family};
+use crate::histogram::native::Filled;
 use crate::histogram::{Buckets, Snapshot};
 use crate::labels::Labels;
 use crate::series::SeriesRef;
@@ -21,6 +22,10 @@ pub trait Series {
     fn buckets(&self, out: &mut Buckets);
     /// A copy for quantiles and merging.
     fn snapshot(&self) -> Snapshot;
+    /// The classic buckets and the bins that hold something, into a buffer that is used again for the next series.
+    fn filled(&self, out: &mut Filled) {
+        out.set(&self.snapshot());
+    }
     /// The rendered constant labels of an info, once they are known.
     fn info(&self) -> Option<String>;
     /// The exemplars by bucket; shorter than the buckets when the last have none.
@@ -75,6 +80,10 @@ impl Series for Here<'_> {
 
     fn snapshot(&self) -> Snapshot {
         self.series.histogram().snapshot()
+    }
+
+    fn filled(&self, out: &mut Filled) {
+        self.series.histogram().read_filled(out);
     }
 
     fn info(&self) -> Option<String> {

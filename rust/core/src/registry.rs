@@ -98,6 +98,7 @@ impl Registry {
         let names = names_of(&definition);
         inner.check(&names, || definition.describe())?;
         let family = Family::new(definition, &self.scope);
+        family.join();
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
         Ok(family)
@@ -113,7 +114,7 @@ impl Registry {
         inner.check(&names, || family.definition().describe())?;
         inner.claim(names, &Owner::Family(family.clone()));
         inner.entries.push(Entry::Family(family.clone()));
-        family.list(true);
+        family.join();
         Ok(())
     }
 
@@ -159,7 +160,7 @@ impl Registry {
         inner.names.retain(|_, owner| !matches!(owner, Owner::Family(other) if Arc::ptr_eq(other, family)));
         let removed = inner.entries.len() < before;
         if removed {
-            family.list(false);
+            family.quit();
         }
         removed
     }

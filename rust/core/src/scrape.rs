@@ -58,7 +58,7 @@ impl Scrape {
 
     /// What there is to say about the processes themselves.
     pub fn faults(&self) -> Vec<Computed> {
-        self.view().map(View::about).unwrap_or_default()
+        self.view().map_or_else(shared::blind, View::about)
     }
 
     /// All processes, when there are several.

@@ -122,8 +122,10 @@ impl SeriesRef {
     /// After a fork, in the child: every word is zero.
     pub(crate) fn begin_again(&self) {
         self.head().begin(now());
-        if let Cells::Histogram(histogram) = self.cells() {
-            histogram.begin();
+        match self.cells() {
+            Cells::Histogram(histogram) => histogram.begin(),
+            Cells::Gauge(slot) => slot.cell.begin(),
+            Cells::Counter(_) | Cells::Info(_) => {}
         }
     }
 

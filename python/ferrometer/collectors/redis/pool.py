@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
+from ferrometer._own import OwnSeries
 from ferrometer.metrics import Counter, Gauge, Histogram
 from ferrometer.registry import CollectorRegistry
 
@@ -74,10 +75,11 @@ class RedisPool:
         """Give the pool its method back and drop the gauges."""
         if self._watched is not None:
             del self._watched.get_connection
-        self._connections.remove(self._name, "active")
-        self._connections.remove(self._name, "idle")
-        self._maximum.remove(self._name)
-        self._waiting.remove(self._name)
+        with OwnSeries():  # other workers have a pool of this name, too
+            self._connections.remove(self._name, "active")
+            self._connections.remove(self._name, "idle")
+            self._maximum.remove(self._name)
+            self._waiting.remove(self._name)
 
     def _read(self) -> float:
         active, idle, maximum = read_pools(self._client)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from ferrometer._own import OwnSeries
 from ferrometer.collectors.base import Collector, Stale
 from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
 from ferrometer.metrics import Counter, Gauge, Histogram, Summary
@@ -259,10 +260,11 @@ class PoolMetrics:
 
     def forget(self) -> None:
         """Drop the gauges: the pool is watched no longer. What was counted stays."""
-        self._connections.remove(self._pool, "active")
-        self._connections.remove(self._pool, "idle")
-        self._maximum.remove(self._pool)
-        self._waiting.remove(self._pool)
+        with OwnSeries():  # other workers have a pool of this name, too
+            self._connections.remove(self._pool, "active")
+            self._connections.remove(self._pool, "idle")
+            self._maximum.remove(self._pool)
+            self._waiting.remove(self._pool)
         if self._view is not None and self._read_pool in self._view.readers:
             self._view.readers.remove(self._read_pool)
 

@@ -8,7 +8,8 @@ use super::further::{encode_further, Further};
 use super::wire::{bytes, delimited, double, gauge, kind, label, metric, nested, number, signed, varint, zigzag};
 use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
-use crate::histogram::native::Native;
+use crate::histogram::native::{Filled, Native};
+use crate::histogram::Layout;
 use crate::labels::pairs;
 use crate::reading::{Reading, Series};
 use crate::registry::{names_of, Registry, Visited};
@@ -65,13 +66,20 @@ fn encode_family(family: &dyn Reading, native_buckets: usize, out: &mut Vec<u8>)
     bytes(1, format!("{}{suffix}", definition.name).as_bytes(), out);
     bytes(2, definition.help.as_bytes(), out);
     number(3, kind, out);
-    family.for_each(&mut |series| encode_series(family, series, native_buckets, out));
+    let mut filled = Filled::default();
+    family.for_each(&mut |series| encode_series(family, series, native_buckets, &mut filled, out));
     if !definition.unit.is_empty() {
         bytes(5, definition.unit.as_bytes(), out);
     }
 }
 
-fn encode_series(family: &dyn Reading, series: &dyn Series, native_buckets: usize, out: &mut Vec<u8>) {
+fn encode_series(
+    family: &dyn Reading,
+    series: &dyn Series,
+    native_buckets: usize,
+    filled: &mut Filled,
+    out: &mut Vec<u8>,
+) {
     let definition = family.definition();
     let names = family.labels().names();
     let values = family.labels().values(series.text());
@@ -85,7 +93,10 @@ fn encode_series(family: &dyn Reading, series: &dyn Series, native_buckets: usiz
             });
         }),
         Kind::Gauge(_) => metric(out, &labels, |out| gauge(series.gauge(), out)),
-        Kind::Histogram(_) => metric(out, &labels, |out| histogram(series, native_buckets, out)),
+        Kind::Histogram(layout) => {
+            series.filled(filled);
+            metric(out, &labels, |out| histogram(series, layout, filled, native_buckets, out));
+        }
         Kind::Summary(_, quantiles) => metric(out, &labels, |out| {
             let snapshot = series.snapshot();
             nested(4, out, |out| {
@@ -118,14 +129,13 @@ fn encode_series(family: &dyn Reading, series: &dyn Series, native_buckets: usiz
     }
 }
 
-fn histogram(series: &dyn Series, native_buckets: usize, out: &mut Vec<u8>) {
-    let snapshot = series.snapshot();
+fn histogram(series: &dyn Series, layout: &Layout, filled: &Filled, native_buckets: usize, out: &mut Vec<u8>) {
     nested(7, out, |out| {
-        number(1, snapshot.count(), out);
-        double(2, snapshot.buckets.sum, out);
+        number(1, filled.buckets.counts.iter().sum(), out);
+        double(2, filled.buckets.sum, out);
         let exemplars = series.exemplars();
         let mut cumulative = 0;
-        for (index, (&bound, count)) in snapshot.layout().bounds().iter().zip(&snapshot.buckets.counts).enumerate() {
+        for (index, (&bound, count)) in layout.bounds().iter().zip(&filled.buckets.counts).enumerate() {
             cumulative += count;
             nested(3, out, |out| {
                 number(1, cumulative, out);
@@ -133,7 +143,7 @@ fn histogram(series: &dyn Series, native_buckets: usize, out: &mut Vec<u8>) {
                 write_exemplar(3, exemplars.get(index), out);
             });
         }
-        if let Some(native) = Native::new(&snapshot, native_buckets) {
+        if let Some(native) = Native::new(filled, native_buckets) {
             signed(5, i64::from(native.schema), out);
             double(6, native.zero_threshold, out);
             number(7, native.zero, out);

@@ -3,7 +3,8 @@
 //! The grid's bins *are* schema 7, so a view is a renumbering, and every lower schema merges whole
 //! neighbours: no count is moved across a boundary that it does not lie on.
 
-use super::Snapshot;
+use super::snapshot::Tail;
+use super::{grid, Buckets, Snapshot};
 
 /// The schema of the grid itself.
 const FINEST: i8 = 7;
@@ -29,33 +30,84 @@ pub struct Native {
     pub sum: f64,
 }
 
+/// What the native view is made of, in a buffer that is used again for the next series: as a
+/// [`Snapshot`], but of the filled bins alone.
+#[derive(Debug, Default, PartialEq)]
+pub struct Filled {
+    /// The classic view.
+    pub buckets: Buckets,
+    /// Values outside the grid.
+    pub tail: Tail,
+    /// The index of each filled bin at the grid's own schema, and its count; ascending.
+    pub bins: Vec<(i32, u64)>,
+}
+
+impl Filled {
+    /// Empties the buffer.
+    pub(super) fn clear(&mut self) {
+        self.tail = Tail::default();
+        self.bins.clear();
+    }
+
+    /// Appends the filled bins of an octave, which is above those that are there.
+    #[inline]
+    pub(super) fn push(&mut self, exponent: u64, counts: impl Iterator<Item = u64>) {
+        let octave = (exponent as i32 - 1023) * BINS + 1;
+        self.bins.extend((octave..).zip(counts).filter(|&(_, count)| count > 0));
+    }
+
+    /// Copies a snapshot.
+    pub fn set(&mut self, snapshot: &Snapshot) {
+        self.clear();
+        self.buckets.clone_from(&snapshot.buckets);
+        self.tail = snapshot.tail;
+        for (&exponent, bins) in &snapshot.bins {
+            self.push(exponent, bins.iter().copied());
+        }
+    }
+
+    /// Adds `count` equal values to the bins; the buckets have them already.
+    pub(super) fn add(&mut self, value: f64, count: u64) {
+        let key = grid::key(value);
+        let exponent = grid::exponent(key);
+        if value < 0.0 {
+            self.tail.below += count;
+        } else if value == f64::INFINITY {
+            self.tail.above += count;
+        } else if exponent == 0 || value == 0.0 {
+            self.tail.zero += count;
+        } else {
+            let index = (exponent as i32 - 1023) * BINS + 1 + i32::from(grid::bin(key) as u8);
+            match self.bins.binary_search_by_key(&index, |&(index, _)| index) {
+                Ok(at) => self.bins[at].1 += count,
+                Err(at) => self.bins.insert(at, (index, count)),
+            }
+        }
+    }
+}
+
 impl Native {
     /// The native view at the finest schema that needs at most `limit` buckets, or at the coarsest.
     ///
     /// Populated buckets only ever become more, so a series' schema only ever falls: it cannot flap.
     /// None when there are negative values, of which the grid keeps no bins.
-    pub fn new(snapshot: &Snapshot, limit: usize) -> Option<Self> {
-        if snapshot.tail.below > 0 {
+    pub fn new(filled: &Filled, limit: usize) -> Option<Self> {
+        if filled.tail.below > 0 {
             return None;
         }
-        let mut buckets = Vec::new();
-        for (&exponent, bins) in &snapshot.bins {
-            let octave = (exponent as i32 - 1023) * BINS;
-            let populated = (0..).zip(bins.iter()).filter(|(_, &count)| count > 0);
-            buckets.extend(populated.map(|(bin, &count)| (octave + bin + 1, count)));
-        }
-        if snapshot.tail.above > 0 {
+        let mut buckets = filled.bins.clone();
+        if filled.tail.above > 0 {
             // +Inf goes behind the bucket of the largest double, as client_golang has it.
-            buckets.push(((2046 - 1023 + 1) * BINS + 1, snapshot.tail.above));
+            buckets.push(((2046 - 1023 + 1) * BINS + 1, filled.tail.above));
         }
         let mut schema = FINEST;
         while buckets.len() > limit && schema > COARSEST {
             schema -= 1;
             buckets = halve(&buckets);
         }
-        let zero = snapshot.tail.zero;
+        let zero = filled.tail.zero;
         let count = zero + buckets.iter().map(|(_, count)| count).sum::<u64>();
-        Some(Native { schema, zero_threshold: f64::MIN_POSITIVE, zero, buckets, count, sum: snapshot.buckets.sum })
+        Some(Native { schema, zero_threshold: f64::MIN_POSITIVE, zero, buckets, count, sum: filled.buckets.sum })
     }
 
     /// Runs of neighbouring buckets as Prometheus wants them: the gap before each run (from index 0 for
@@ -96,12 +148,20 @@ mod tests {
     use crate::histogram::{Histogram, Layout};
     use proptest::prelude::*;
 
+    fn native(histogram: &Histogram, limit: usize) -> Option<Native> {
+        let (mut filled, mut copied) = (Filled::default(), Filled::default());
+        histogram.read_filled(&mut filled);
+        copied.set(&histogram.snapshot());
+        assert_eq!(filled, copied);
+        Native::new(&filled, limit)
+    }
+
     fn view(values: &[f64], limit: usize) -> Native {
         let histogram = Histogram::new(Layout::new(&[1.0]).unwrap());
         for &value in values {
             histogram.record(value);
         }
-        Native::new(&histogram.snapshot(), limit).expect("no negative values")
+        native(&histogram, limit).expect("no negative values")
     }
 
     /// The boundary of bucket `index`, from the definition.
@@ -124,7 +184,7 @@ mod tests {
     fn negative_values_have_no_native_form() {
         let histogram = Histogram::new(Layout::new(&[1.0]).unwrap());
         histogram.record(-1.0);
-        assert_eq!(Native::new(&histogram.snapshot(), 160), None);
+        assert_eq!(native(&histogram, 160), None);
     }
 
     proptest! {
@@ -170,7 +230,7 @@ mod tests {
             let mut last = FINEST;
             for value in values {
                 histogram.record(value);
-                let native = Native::new(&histogram.snapshot(), 20).unwrap();
+                let native = native(&histogram, 20).unwrap();
                 prop_assert!(native.schema <= last);
                 last = native.schema;
             }

@@ -5,6 +5,7 @@
 //! reader, or a crash, sees the old counts or the new ones and never a mixture.
 
 use super::grid::BINS;
+use super::native::Filled;
 use crate::reclaim::Reclaimer;
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
@@ -218,6 +219,20 @@ impl Octave {
                 1 => sum(bins.cells::<AtomicU16>(), out),
                 2 => sum(bins.cells::<AtomicU32>(), out),
                 _ => sum(bins.cells::<AtomicU64>(), out),
+            }
+        }
+    }
+
+    /// Appends the bins that hold something. A caller that is not the writer holds a `REPLACED.read()` guard.
+    pub(super) fn read_filled(&self, exponent: u64, out: &mut Filled) {
+        let bins = Tagged(self.0.load(Acquire));
+        // SAFETY: as in `read`.
+        unsafe {
+            match bins.width() {
+                0 => {}
+                1 => out.push(exponent, bins.cells::<AtomicU16>().iter().map(Cell::get)),
+                2 => out.push(exponent, bins.cells::<AtomicU32>().iter().map(Cell::get)),
+                _ => out.push(exponent, bins.cells::<AtomicU64>().iter().map(Cell::get)),
             }
         }
     }

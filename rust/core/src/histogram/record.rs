@@ -1,5 +1,6 @@
 //! The cells of one histogram series.
 
+use super::native::Filled;
 use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
@@ -13,6 +14,7 @@ use crate::sync::{
     Own,
 };
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One writer at a time (the GIL); any number of readers beside it.
@@ -175,18 +177,24 @@ impl Histogram {
     }
 
     /// Records a value that stands for `count` equal ones.
+    pub fn record_many(&self, value: f64, count: u64) -> bool {
+        self.record_around(value, count, || {})
+    }
+
+    /// Records a value that stands for `count` equal ones, doing something once its bucket has them.
     #[cold]
     #[inline(never)]
-    pub fn record_many(&self, value: f64, count: u64) -> bool {
+    fn record_around(&self, value: f64, count: u64, counted: impl FnOnce()) -> bool {
         let key = grid::key(value);
         let octave = grid::exponent(key).wrapping_sub(grid::FIRST);
         if octave >= grid::OCTAVES as u64 {
-            return self.record_far(value, count);
+            return self.record_far(value, count, counted);
         }
         let octave = octave as usize;
         let bin = grid::bin(key);
         let bucket = self.layout.bucket_from_bin(octave * grid::BINS + bin, value);
         bump(&self.buckets[bucket], count);
+        counted();
         if !self.octaves[octave].add(bin, count) {
             self.widen(octave, bin, count);
         }
@@ -225,11 +233,12 @@ impl Histogram {
     /// Zero, negatives, infinities, and magnitudes outside the fast range: rare, so a lock is fine.
     #[cold]
     #[inline(never)]
-    fn record_far(&self, value: f64, count: u64) -> bool {
+    fn record_far(&self, value: f64, count: u64, counted: impl FnOnce()) -> bool {
         if value.is_nan() {
             return false;
         }
         bump(&self.buckets[self.layout.bucket(value)], count);
+        counted();
         let exponent = grid::exponent(grid::key(value));
         if value < 0.0 {
             bump(&self.totals().below, count);
@@ -269,8 +278,9 @@ impl Histogram {
         // their way from there into the buckets.
         self.change(|| {
             let before = own_f64(latest);
-            self.record_many(if before.is_nan() { value } else { before }, count);
-            held.store(0, Relaxed);
+            // Killed before the bucket has them, they are held; after that they are not, and whoever finds more
+            // in the buckets than in the bins knows it, should the next line not have come about.
+            self.record_around(if before.is_nan() { value } else { before }, count, || held.store(0, Release));
             store_f64(latest, value);
             self.record_many(value, 1)
         })
@@ -330,6 +340,33 @@ impl Histogram {
             if let Some((value, count)) = self.held() {
                 out.counts[self.layout.bucket(value)] += count;
                 out.sum += value * count as f64;
+            }
+        });
+    }
+
+    /// The classic buckets and the bins that hold something, into a buffer that is used again for the next series.
+    pub fn read_filled(&self, out: &mut Filled) {
+        let _reading = REPLACED.read();
+        let Totals { below, zero, above, .. } = self.totals();
+        self.consistent(|| {
+            out.clear();
+            self.copy_buckets(&mut out.buckets);
+            out.tail = Tail { below: below.load(Relaxed), zero: zero.load(Relaxed), above: above.load(Relaxed) };
+            let far = lock(&self.far);
+            let far_bins = |range: Range<u64>, out: &mut Filled| {
+                for (&exponent, far) in far.range(range) {
+                    out.push(exponent, far.bins.iter().map(|cell| cell.load(Relaxed)));
+                }
+            };
+            far_bins(0..grid::FIRST, out);
+            for (octave, exponent) in self.octaves.iter().zip(grid::FIRST..) {
+                octave.read_filled(exponent, out);
+            }
+            far_bins(grid::FIRST..u64::MAX, out);
+            if let Some((value, count)) = self.held() {
+                out.buckets.counts[self.layout.bucket(value)] += count;
+                out.buckets.sum += value * count as f64;
+                out.add(value, count);
             }
         });
     }

@@ -1,8 +1,17 @@
 //! What a view has to say about its directory.
 
+use super::damage::Damage;
 use super::view::View;
 use crate::computed::Computed;
 use std::collections::BTreeMap;
+
+/// The same, for a process that may not even look at it.
+pub(super) fn blind() -> Vec<Computed> {
+    Computed::about("gauge", UNREADABLE, [(Damage::Access.reason().to_owned(), 1)]).into_iter().collect()
+}
+
+const UNREADABLE: [&str; 3] =
+    ["ferrometer_segments_unreadable", "Files of the shared directory that cannot be read, or not wholly", "reason"];
 
 impl View {
     /// Families about the directory itself: how many processes there are, and what is wrong.
@@ -28,15 +37,7 @@ impl View {
                 ],
                 states,
             ),
-            Computed::about(
-                "gauge",
-                [
-                    "ferrometer_segments_unreadable",
-                    "Files of the shared directory that cannot be read, or not wholly",
-                    "reason",
-                ],
-                reasons,
-            ),
+            Computed::about("gauge", UNREADABLE, reasons),
             Computed::about(
                 "counter",
                 [

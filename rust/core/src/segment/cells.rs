@@ -7,6 +7,7 @@ use super::damage::Damage;
 use super::format::{counter, exemplar, far, gauge, histogram, info, series, GRAIN};
 use super::map::{Map, Word};
 use super::reader::Segment;
+use crate::cell::UNTOUCHED;
 use crate::exemplar::Exemplar;
 use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
@@ -60,22 +61,19 @@ impl<'a> Cells<'a> {
         self.segment.map()
     }
 
+    /// Has what the classic exposition needs brought nearer: of a histogram, so many buckets.
+    #[inline]
+    pub(super) fn fetch(&self, buckets: Option<usize>) {
+        let Some(buckets) = buckets else { return self.map().fetch(self.at, gauge::SIZE) };
+        self.map().fetch(self.at, histogram::BELOW);
+        self.map().fetch(self.source.buckets as usize * GRAIN, buckets * size_of::<u64>());
+    }
+
     /// Whether the block is still this series'.
     #[inline]
     pub(super) fn is_current(&self) -> bool {
         let generation = self.map().word::<AtomicU32>(self.at + series::GENERATION);
         generation.is_some_and(|word| word.load(Acquire) == self.source.generation)
-    }
-
-    /// Asks for the memory that is read soon: what comes first, and the first buckets.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        self.map().prefetch(self.at);
-        if self.source.buckets != 0 {
-            let buckets = self.source.buckets as usize * GRAIN;
-            self.map().prefetch(buckets);
-            self.map().prefetch(buckets + 64);
-        }
     }
 
     /// Whether the file is so long that the block is in it, and the buckets of a histogram.
@@ -124,6 +122,11 @@ impl<'a> Cells<'a> {
         self.current(|| Some((self.f64(gauge::VALUE)?, self.f64(gauge::SET)?)))
     }
 
+    /// The same, unless its process is the child of a fork and has not touched it.
+    pub(super) fn touched(&self) -> Option<(f64, f64)> {
+        self.gauge().filter(|(value, _)| value.to_bits() != UNTOUCHED.to_bits())
+    }
+
     /// An info's text, and when it was set.
     pub(super) fn info(&self) -> Option<(String, f64)> {
         self.current(|| {
@@ -166,10 +169,33 @@ impl<'a> Cells<'a> {
 
     /// The value of the latest sample, and how many events it stands for that no bucket holds.
     #[inline]
-    fn held(&self) -> Option<(f64, u64)> {
+    fn held(&self, layout: &Layout) -> Option<(f64, u64)> {
         let count = self.map().word::<AtomicU64>(self.at + histogram::HELD)?.load(Acquire);
         let latest = self.f64(histogram::LATEST)?;
-        Some((latest, if count > MOST || latest.is_nan() { 0 } else { count }))
+        let is_none = count == 0 || count > MOST || latest.is_nan() || self.died_holding(layout);
+        Some((latest, if is_none { 0 } else { count }))
+    }
+
+    /// Whether the owner died when the held events were in their bucket, and not yet in a bin, nor held no more.
+    #[inline]
+    fn died_holding(&self, layout: &Layout) -> bool {
+        let is_odd = || Some(!self.u64(histogram::SEQUENCE)?.is_multiple_of(2));
+        !self.segment.is_alive() && is_odd() == Some(true) && self.has_more_in_buckets(layout) == Some(true)
+    }
+
+    #[cold]
+    fn has_more_in_buckets(&self, layout: &Layout) -> Option<bool> {
+        let mut buckets = Buckets::default();
+        self.copy_buckets(layout, &mut buckets)?;
+        let mut bins = 0u64;
+        for tail in [histogram::BELOW, histogram::ZERO, histogram::ABOVE] {
+            bins = bins.saturating_add(self.u64(tail)?);
+        }
+        // The layout matters to the buckets alone.
+        let mut snapshot = Snapshot::empty(Layout::new(&[]).ok()?);
+        self.near(&mut snapshot, &mut bins)?;
+        self.far(&mut snapshot, &mut bins)?;
+        Some(buckets.counts.iter().sum::<u64>() > bins)
     }
 
     /// Copies the buckets, as many as the layout has.
@@ -193,7 +219,7 @@ impl<'a> Cells<'a> {
         let read = || {
             self.consistent(|| {
                 self.copy_buckets(layout, out)?;
-                let (value, count) = self.held()?;
+                let (value, count) = self.held(layout)?;
                 if count > 0 {
                     out.counts[layout.bucket(value)] += count;
                     out.sum += value * count as f64;
@@ -221,7 +247,7 @@ impl<'a> Cells<'a> {
                 if total > MOST {
                     return None;
                 }
-                let (value, count) = self.held()?;
+                let (value, count) = self.held(layout)?;
                 if count > 0 {
                     snapshot.add(value, count);
                 }

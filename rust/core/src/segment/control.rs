@@ -3,11 +3,12 @@
 use super::format::{control, CONTROL, CONTROL_MAGIC, ORDER, VERSION};
 use super::page::Page;
 use super::unnamed::Unnamed;
-use crate::sync::Ordering::SeqCst;
+use crate::sync::{AtomicU64, Ordering::SeqCst};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::ptr::NonNull;
 
 /// The control file, mapped.
 pub(super) struct Control(Page);
@@ -28,6 +29,11 @@ impl Control {
         Page::map(&file).map(Control)
     }
 
+    /// Where they are counted; mapped as long as this lives.
+    pub(super) fn counted(&self) -> NonNull<AtomicU64> {
+        NonNull::from(self.0.word(control::EPOCH))
+    }
+
     /// How many removals there were.
     pub(super) fn epoch(&self) -> u64 {
         self.0.word(control::EPOCH).load(SeqCst)
@@ -46,7 +52,7 @@ fn make(directory: &Path, path: &Path) -> io::Result<()> {
     bytes[control::VERSION..][..4].copy_from_slice(&VERSION.to_le_bytes());
     bytes[control::ORDER..][..4].copy_from_slice(&ORDER.to_le_bytes());
     let mut unnamed = Unnamed::create(directory)?;
-    unnamed.file.write_all(&bytes)?;
+    (&*unnamed.file).write_all(&bytes)?;
     match unnamed.publish(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),

@@ -7,7 +7,7 @@
 
 use super::format::{hex, Content, Header, FOLD_LOCK, GRAVEYARD, SUFFIX, TEMPORARY};
 use super::image::{Image, GENERATION};
-use super::liveness::is_locked;
+use super::lock;
 use super::losses::Losses;
 use super::merged::{MergedFamily, MergedSeries};
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord};
@@ -18,7 +18,6 @@ use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -76,6 +75,9 @@ pub fn fold_by_steps(directory: &Path, go_on: &mut dyn FnMut(Step) -> bool) -> i
     step(Step::Locked)?;
     let acted = view.look_again();
     remove_abandoned(directory);
+    if view.is_graveyard_unknown() {
+        return Err(io::Error::other("the graveyard cannot be read now, and is not to be overwritten"));
+    }
     // What a fold before this one did not get round to; the new graveyard may not name them any longer.
     unlink(directory, view.folded(), &mut step)?;
     let dead = view.index().members.dead();
@@ -231,19 +233,7 @@ fn take_lock(directory: &Path) -> io::Result<Option<File>> {
         .mode(0o600)
         .custom_flags(flags)
         .open(path)?;
-    // SAFETY: a structure of plain numbers.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the structure lives.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0 {
-        return Ok(Some(file));
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(None),
-        _ => Err(error),
-    }
+    Ok(lock::take(&file)?.then_some(file))
 }
 
 /// Writes the new graveyard under another name, then gives it its own.
@@ -296,7 +286,7 @@ fn remove_abandoned(directory: &Path) {
             continue;
         }
         let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file.path());
-        if opened.is_ok_and(|file| !is_locked(&file)) {
+        if opened.is_ok_and(|file| !lock::is_taken(&file)) {
             let _ = fs::remove_file(file.path());
         }
     }

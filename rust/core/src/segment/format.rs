@@ -114,7 +114,7 @@ pub mod counter {
 
 /// The block of a gauge, or of a state set, whose value is the index of the state.
 pub mod gauge {
-    /// f64: the value.
+    /// f64: the value; `-0.0` for what the child of a fork has not touched, which only a sum counts.
     pub const VALUE: usize = 16;
     /// f64: when it was set, in seconds since 1970; 0 when never, or not known.
     pub const SET: usize = 24;

@@ -5,15 +5,16 @@
 //! an owner whose lock is free is looked for by its number, too; a number alone says little.
 
 use super::format::Header;
-use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use super::lock;
+use super::map::Map;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 /// Where this process runs, and so which numbers of processes mean anything to it.
 pub(super) struct Place {
     /// The inode of the pid namespace.
-    namespace: u64,
-    boot: [u8; 16],
+    pub(super) namespace: u64,
+    pub(super) boot: [u8; 16],
 }
 
 impl Place {
@@ -31,25 +32,38 @@ impl Place {
 }
 
 /// Whether the owner of this file lives.
-pub(super) fn is_alive(file: &File, owner: &Header, here: Option<&Place>) -> bool {
-    is_locked(file) || (here.is_some_and(|here| here.knows(owner)) && started(owner.pid) == Some(owner.start))
+pub(super) fn is_alive(map: &Map, owner: &Header, here: Option<&Place>) -> bool {
+    lock::is_taken(map.file()) || (here.is_some_and(|here| here.knows(owner)) && is_running(map, owner))
 }
 
-/// Whether another open file holds the lock. Asking takes nothing away from it.
-pub(super) fn is_locked(file: &File) -> bool {
-    // SAFETY: a structure of plain numbers.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the structure lives.
-    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
-    // A file system that cannot tell says nothing about a death.
-    asked != 0 || lock.l_type != libc::F_UNLCK as libc::c_short
+/// Whether the owner runs and, unless that cannot be told, still has the file in its memory: a process that
+/// became another program keeps its number and its start.
+fn is_running(map: &Map, owner: &Header) -> bool {
+    if started(&owner.pid.to_string()) != Some(owner.start) {
+        return false;
+    }
+    let at = format!("{:x}-", map.address());
+    let ours = fs::read_to_string("/proc/self/maps").ok();
+    let file = ours.and_then(|ours| file_of(&ours, |range, _, _| range.starts_with(&at)));
+    let Some((file, theirs)) = file.zip(fs::read_to_string(format!("/proc/{}/maps", owner.pid)).ok()) else {
+        return true;
+    };
+    file_of(&theirs, |_, access, other| access == "rw-s" && other == file).is_some()
 }
 
-/// When the process of this number started, in clock ticks since boot; nothing when there is none that runs.
-fn started(pid: u64) -> Option<u64> {
-    started_by(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// The device and inode, as one text, of the first mapping whose addresses, access and file are wanted.
+fn file_of(maps: &str, is_wanted: impl Fn(&str, &str, &str) -> bool) -> Option<String> {
+    maps.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (range, access, _) = (fields.next()?, fields.next()?, fields.next()?);
+        let file = format!("{} {}", fields.next()?, fields.next()?);
+        is_wanted(range, access, &file).then_some(file)
+    })
+}
+
+/// When the process of this number, or `self`, started, in clock ticks since boot; nothing when none runs.
+pub(super) fn started(process: &str) -> Option<u64> {
+    started_by(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
 fn started_by(stat: &str) -> Option<u64> {
@@ -66,6 +80,9 @@ fn started_by(stat: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::segment::format::Content;
+    use crate::segment::page::Page;
+    use std::fs::File;
+    use std::os::unix::fs::OpenOptionsExt;
     use std::process::{Command, Stdio};
 
     fn header(pid: u64, start: u64, place: &Place) -> Header {
@@ -81,42 +98,46 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_tells_and_else_number_and_start_together() {
+    fn a_lock_tells_and_else_number_and_start_and_memory_together() {
         let path = std::env::temp_dir().join(format!("ferrometer-alive-{}", std::process::id()));
-        let owned = File::create(&path).unwrap();
-        let file = File::open(&path).unwrap();
+        let mut options = File::options();
+        let owned = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap();
+        owned.set_len(4096).unwrap();
+        // SAFETY: asks for a number.
+        let map = Map::open(&path, unsafe { libc::geteuid() }).unwrap().unwrap();
         let here = Place::here().unwrap();
         let pid = u64::from(std::process::id());
-        let start = started(pid).unwrap();
-        assert!(!is_locked(&file));
+        let start = started("self").unwrap();
+        assert_eq!(started(&pid.to_string()), Some(start));
+        assert!(!lock::is_taken(map.file()));
         // Without the lock, only this very process in this very place is alive.
-        assert!(is_alive(&file, &header(pid, start, &here), Some(&here)));
-        assert!(!is_alive(&file, &header(pid, start + 1, &here), Some(&here)));
+        let page = Page::map(&owned).unwrap();
+        assert!(is_alive(&map, &header(pid, start, &here), Some(&here)));
+        assert!(!is_alive(&map, &header(pid, start + 1, &here), Some(&here)));
         let elsewhere = Place { namespace: here.namespace + 1, boot: here.boot };
-        assert!(!is_alive(&file, &header(pid, start, &elsewhere), Some(&here)));
+        assert!(!is_alive(&map, &header(pid, start, &elsewhere), Some(&here)));
         let rebooted = Place { namespace: here.namespace, boot: [0; 16] };
-        assert!(!is_alive(&file, &header(pid, start, &rebooted), Some(&here)));
-        assert!(!is_alive(&file, &header(pid, start, &here), None));
-        // SAFETY: a structure of plain numbers.
-        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-        lock.l_type = libc::F_WRLCK as libc::c_short;
-        // SAFETY: the descriptor is open and the structure lives.
-        assert_eq!(unsafe { libc::fcntl(owned.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);
-        assert!(is_alive(&file, &header(pid, start + 1, &elsewhere), Some(&here)));
+        assert!(!is_alive(&map, &header(pid, start, &rebooted), Some(&here)));
+        assert!(!is_alive(&map, &header(pid, start, &here), None));
+        // Whoever only reads it is not its owner.
+        drop(page);
+        assert!(!is_alive(&map, &header(pid, start, &here), Some(&here)));
+        assert!(lock::take(&owned).unwrap());
+        assert!(is_alive(&map, &header(pid, start + 1, &elsewhere), Some(&here)));
         drop(owned);
-        assert!(!is_locked(&file));
+        assert!(!lock::is_taken(map.file()));
         fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_zombie_is_dead() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let pid = u64::from(child.id());
-        assert!(started(pid).is_some());
+        let pid = child.id().to_string();
+        assert!(started(&pid).is_some());
         child.kill().unwrap();
         // Not yet waited for, so its number is still taken.
         let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while started(pid).is_some() {
+        while started(&pid).is_some() {
             assert!(std::time::Instant::now() < end, "killed, and still said to run");
             std::thread::yield_now();
         }

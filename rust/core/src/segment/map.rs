@@ -1,6 +1,7 @@
 //! A file that another process writes, mapped to be read: words inside its length, and nothing else.
 
 use super::damage::Damage;
+use crate::descriptor::{identity_of, Descriptor, Identity};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -25,12 +26,13 @@ unsafe impl Word for AtomicU64 {}
 /// Addresses beyond the file's end, for what is appended between two looks at its length.
 const RESERVE: usize = 64 << 20;
 
-/// Which file it is, whatever its name.
-pub(super) type Identity = (u64, u64);
+/// How much memory comes at a time.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
 
 /// The file behind a path; nothing when there is none.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
-    std::fs::symlink_metadata(path).ok().map(|about| (about.dev(), about.ino()))
+    std::fs::symlink_metadata(path).ok().map(|about| identity_of(&about))
 }
 
 /// A mapped file.
@@ -41,8 +43,7 @@ pub(super) struct Map {
     length: AtomicUsize,
     /// How many addresses there are, more than the file is long.
     mapped: usize,
-    file: File,
-    identity: Identity,
+    file: Descriptor,
 }
 
 // SAFETY: the mapping belongs to the value, is read-only, and is read as atomics.
@@ -68,7 +69,8 @@ impl Map {
             }
             Err(_) => return Err(Damage::Unreadable),
         };
-        let about = file.metadata().map_err(|_| Damage::Unreadable)?;
+        let file = Descriptor::new(file).map_err(|_| Damage::Unreadable)?;
+        let about = file.about().map_err(|_| Damage::Unreadable)?;
         if !is_trusted(&about, owner) {
             return Err(Damage::Access);
         }
@@ -85,12 +87,12 @@ impl Map {
         }
         let base = NonNull::new(base.cast()).ok_or(Damage::Unreadable)?;
         let length = AtomicUsize::new(length);
-        Ok(Some(Map { base, length, mapped, file, identity: (about.dev(), about.ino()) }))
+        Ok(Some(Map { base, length, mapped, file }))
     }
 
     /// Looks at the file's length again, and maps what was appended.
     pub(super) fn refresh(&mut self) -> Result<(), Damage> {
-        let length = self.file.metadata().map_err(|_| Damage::Unreadable)?.len();
+        let length = self.file.about().map_err(|_| Damage::Unreadable)?.len();
         let length = usize::try_from(length).map_err(|_| Damage::Unreadable)?;
         if length > self.mapped {
             let mapped = length.saturating_add(RESERVE);
@@ -113,7 +115,7 @@ impl Map {
     /// was made longer before, but perhaps after we asked.
     #[cold]
     fn has_grown_to(&self, end: usize) -> bool {
-        let length = self.file.metadata().map_or(0, |about| usize::try_from(about.len()).unwrap_or(0));
+        let length = self.file.about().map_or(0, |about| usize::try_from(about.len()).unwrap_or(0));
         let is_there = end <= length && end <= self.mapped;
         if is_there {
             self.length.fetch_max(length.min(self.mapped), Relaxed);
@@ -121,14 +123,24 @@ impl Map {
         is_there
     }
 
+    /// Where it begins in memory.
+    pub(super) fn address(&self) -> usize {
+        self.base.as_ptr().addr()
+    }
+
     /// The open file.
     pub(super) fn file(&self) -> &File {
         &self.file
     }
 
+    /// Whether nobody has closed it behind our back.
+    pub(super) fn is_open(&self) -> bool {
+        self.file.about().is_ok()
+    }
+
     /// Which file it is.
     pub(super) fn identity(&self) -> Identity {
-        self.identity
+        self.file.identity()
     }
 
     /// How long it is.
@@ -159,17 +171,22 @@ impl Map {
         self.run(at, 1)?.first()
     }
 
-    /// Asks for the memory at an offset, which is read soon.
+    /// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that
+    /// recorded the same have it at the same places of their pages, and of such lines that cache has room for
+    /// a few only.
     #[inline]
-    pub(super) fn prefetch(&self, at: usize) {
+    pub(super) fn fetch(&self, at: usize, length: usize) {
         #[cfg(target_arch = "x86_64")]
-        if at < self.mapped {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            // SAFETY: inside the mapping; and of an address where nothing is, nothing comes.
-            unsafe { _mm_prefetch(self.base.as_ptr().add(at).cast(), _MM_HINT_T0) };
+        if at.checked_add(length).is_some_and(|end| end <= self.length.load(Relaxed)) {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+            let first = self.base.as_ptr().wrapping_add(at & !(LINE - 1));
+            for line in (0..(at & (LINE - 1)) + length).step_by(LINE) {
+                // SAFETY: a hint, which reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
+        let _ = (at, length);
     }
 
     /// A private copy of some bytes from an offset on, a multiple of 8, in place of what `out` held.

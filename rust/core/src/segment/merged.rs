@@ -5,7 +5,7 @@ use super::entry::{Entry, Slot};
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
-use crate::family::Definition;
+use crate::family::{Definition, Kind};
 use crate::histogram::{Buckets, Layout, Snapshot};
 use crate::labels::Labels;
 use crate::mode::Mode;
@@ -13,6 +13,9 @@ use crate::reading::{Reading, Series};
 use hashbrown::HashSet;
 use std::cell::RefCell;
 use std::sync::Arc;
+
+/// How many cells are brought nearer before they are read.
+const AHEAD: usize = 48;
 
 impl View {
     /// The families of all scopes.
@@ -47,13 +50,15 @@ impl<'a> MergedFamily<'a> {
     /// Visits the series that there are now, as what they are.
     pub(super) fn visit(&self, mut visit: impl FnMut(&MergedSeries)) {
         let scratch = RefCell::default();
-        let slots = &self.entry.slots;
-        for (at, slot) in slots.iter().enumerate() {
-            // The same series of many processes is in as many places that no cache has. While one is read, the
-            // next is on its way.
-            if let Some(slot) = slots.get(at + 1) {
-                MergedSeries { family: self, slot, scratch: &scratch }.cells().for_each(|cells| cells.prefetch());
+        let (mut ahead, mut fetched) = (self.entry.slots.iter(), 0);
+        for slot in &self.entry.slots {
+            // Their cells lie all over the memory. What is read next is on its way while this is read.
+            while fetched < AHEAD {
+                let Some(next) = ahead.next() else { break };
+                self.fetch(next);
+                fetched += next.sources.len();
             }
+            fetched = fetched.saturating_sub(slot.sources.len());
             let series = MergedSeries { family: self, slot, scratch: &scratch };
             let current = series.cells().filter(Cells::is_current).count();
             if current < slot.sources.len() && slot.sources.iter().any(|source| !series.is_current(source)) {
@@ -61,6 +66,16 @@ impl<'a> MergedFamily<'a> {
             }
             if current > 0 {
                 visit(&series);
+            }
+        }
+    }
+
+    /// Has the cells of a series brought nearer.
+    fn fetch(&self, slot: &Slot) {
+        let buckets = self.entry.layout().map(|layout| layout.bounds().len());
+        for source in &slot.sources {
+            if let Some(member) = self.members.get(source.segment) {
+                Cells::new(&member.segment, source).fetch(buckets);
             }
         }
     }
@@ -80,7 +95,13 @@ impl Reading for MergedFamily<'_> {
     }
 
     fn for_each(&self, visit: &mut dyn FnMut(&dyn Series)) {
-        self.visit(|series| visit(series));
+        let is_gauge = matches!(self.entry.definition.kind, Kind::Gauge(_) | Kind::StateSet(_));
+        self.visit(|series| {
+            // What nobody has touched is not there.
+            if !is_gauge || series.gauge_and_set().is_some() {
+                visit(series);
+            }
+        });
     }
 
     fn faults(&self) -> (u64, u64) {
@@ -149,15 +170,18 @@ impl<'a> MergedSeries<'a> {
 
     /// The value of a gauge or the state of a state set, and when it was set.
     pub(super) fn gauge_and_set(&self) -> Option<(f64, f64)> {
-        let combine = |combine: fn(f64, f64) -> f64| {
-            let all = self.cells().filter_map(|cells| cells.gauge());
+        let combine = |read: fn(&Cells<'a>) -> Option<(f64, f64)>, combine: fn(f64, f64) -> f64| {
+            let all = self.cells().filter_map(|cells| read(&cells));
             all.reduce(|left, right| (combine(left.0, right.0), left.1.max(right.1)))
         };
         match self.family.entry.mode() {
-            Mode::Sum | Mode::LiveSum => combine(|left, right| left + right),
-            Mode::Min | Mode::LiveMin => combine(f64::min),
-            Mode::Max | Mode::LiveMax => combine(f64::max),
-            Mode::All | Mode::LiveAll | Mode::MostRecent | Mode::LiveMostRecent => self.latest(Cells::gauge),
+            Mode::Sum | Mode::LiveSum => {
+                // Plus zero, for a sum of nothing but untouched ones.
+                combine(Cells::gauge, |left, right| left + right).map(|(sum, set)| (sum + 0.0, set))
+            }
+            Mode::Min | Mode::LiveMin => combine(Cells::touched, f64::min),
+            Mode::Max | Mode::LiveMax => combine(Cells::touched, f64::max),
+            Mode::All | Mode::LiveAll | Mode::MostRecent | Mode::LiveMostRecent => self.latest(Cells::touched),
         }
     }
 

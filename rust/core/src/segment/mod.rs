@@ -8,6 +8,7 @@
 //! | how this process's own comes about | [`writer`] |
 //! | all processes' as one | `view`, `merged` |
 //! | what becomes of the dead | `fold` |
+//! | how a process learns what others removed | `heed` |
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod about;
@@ -24,6 +25,8 @@ pub mod format;
 #[cfg(all(target_os = "linux", not(loom), any(test, feature = "fuzz")))]
 pub mod fuzz;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod heed;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod image;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod index;
@@ -31,6 +34,8 @@ mod index;
 pub mod inspect;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod liveness;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod lock;
 #[cfg(any(target_os = "linux", loom))]
 mod log;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -48,8 +53,6 @@ mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod own;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod owner;
-#[cfg(all(target_os = "linux", not(loom)))]
 mod page;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod reader;
@@ -66,4 +69,4 @@ pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]
-pub use nowhere::{shared, view, writer};
+pub use nowhere::{heed, shared, view, writer};

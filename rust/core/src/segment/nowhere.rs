@@ -87,7 +87,18 @@ pub mod shared {
     /// There is none.
     pub type Shared = Box<View>;
 
+    pub(crate) fn blind() -> Vec<crate::computed::Computed> {
+        Vec::new()
+    }
+
     pub(crate) fn look() -> Option<Shared> {
         None
     }
+}
+
+/// Removals by others.
+pub mod heed {
+    /// There are none.
+    #[inline(always)]
+    pub fn heed() {}
 }

@@ -2,15 +2,16 @@
 //! when it is whole.
 
 use super::format::{header, hex, Content, Header, SUFFIX};
-use super::owner::Owner;
+use super::liveness::{started, Place};
+use super::lock;
 use super::page::Page;
 use super::share_error::ShareError;
 use super::unnamed::Unnamed;
 use crate::clock::now;
+use crate::descriptor::Descriptor;
 use crate::sync::Ordering::{Relaxed, Release, SeqCst};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -28,22 +29,24 @@ impl Own {
     pub(super) fn create(directory: &Path) -> Result<Self, ShareError> {
         check(directory)?;
         let made = directory.canonicalize().and_then(|directory| {
-            let owner = Owner::current()?;
+            let place = Place::here().ok_or(io::ErrorKind::Unsupported)?;
+            let start = started("self").ok_or(io::ErrorKind::Unsupported)?;
             let uuid = random()?;
-            let mut unnamed = Unnamed::create(&directory)?;
+            let unnamed = Unnamed::create(&directory)?;
             let head = Header {
                 uuid,
-                pid: owner.pid,
-                start: owner.start,
-                namespace: owner.namespace,
-                boot: owner.boot,
+                pid: u64::from(std::process::id()),
+                start,
+                namespace: place.namespace,
+                boot: place.boot,
                 created: now(),
                 content: Content::Process,
             };
             let mut bytes = head.encode().to_vec();
             bytes.resize(header::SIZE, 0);
-            unnamed.file.write_all(&bytes)?;
-            hold(&unnamed.file)?;
+            (&*unnamed.file).write_all(&bytes)?;
+            // Of a file that has no name yet; so nobody else can have it.
+            lock::take(&unnamed.file)?;
             let header = Page::map(&unnamed.file)?;
             Ok(Own { directory, uuid, unnamed, header })
         });
@@ -52,13 +55,18 @@ impl Own {
 
     /// Shows the file.
     pub(super) fn publish(&mut self) -> Result<(), ShareError> {
-        let path = self.directory.join(format!("{}{SUFFIX}", hex(&self.uuid)));
+        let path = self.path();
         self.unnamed.publish(&path).map_err(|error| self.refuse(&error))
     }
 
     /// Another handle of the same open file.
-    pub(super) fn file(&self) -> Result<File, ShareError> {
-        self.unnamed.file.try_clone().map_err(|error| self.refuse(&error))
+    pub(super) fn file(&self) -> Result<Descriptor, ShareError> {
+        self.unnamed.file.try_clone().and_then(Descriptor::new).map_err(|error| self.refuse(&error))
+    }
+
+    /// The name that it has, or will have.
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(format!("{}{SUFFIX}", hex(&self.uuid)))
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -90,7 +98,8 @@ impl Own {
 
     /// Tells which removals this process has acted upon.
     pub(super) fn set_acted(&self, epoch: u64) {
-        self.header.word(header::ACTED).store(epoch, Release);
+        // Of two who look, the one that looked first may come second.
+        self.header.word(header::ACTED).fetch_max(epoch, Release);
     }
 
     /// Tells that a removal is being written down, whose epoch is not below this; 0 when it is.
@@ -158,19 +167,6 @@ pub(super) fn random() -> io::Result<[u8; 16]> {
     // SAFETY: the buffer is that long.
     match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
         16 => Ok(bytes),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Locks the file for this open file, which is to say: until this process ends.
-fn hold(file: &File) -> io::Result<()> {
-    // SAFETY: a structure of plain numbers.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the structure lives.
-    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
-        0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -4,8 +4,9 @@ use super::damage::Damage;
 use super::format::{extent, header, hex, Content, Header, GRAIN, SUFFIX};
 use super::liveness::{is_alive, Place};
 use super::log;
-use super::map::{Identity, Map};
+use super::map::Map;
 use super::record::Record;
+use crate::descriptor::Identity;
 use crate::sync::{
     fence, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, SeqCst},
@@ -73,7 +74,7 @@ impl Segment {
         if (header.content == Content::Process) != is_named {
             return Err(Damage::Content);
         }
-        let alive = header.content == Content::Process && is_alive(map.file(), &header, place);
+        let alive = header.content == Content::Process && is_alive(&map, &header, place);
         Ok(Some(Segment {
             map,
             header,
@@ -182,7 +183,7 @@ impl Segment {
         }
         let lived = self.alive;
         // The dead stay dead.
-        self.alive = lived && is_alive(self.map.file(), &self.header, place);
+        self.alive = lived && is_alive(&self.map, &self.header, place);
         lived && !self.alive
     }
 

@@ -1,8 +1,10 @@
 //! The view of the directory that this process shares, kept from one scrape to the next.
 
+use super::about;
 use super::fold::fold;
 use super::view::View;
 use super::writer;
+use crate::computed::Computed;
 use crate::sync::{lock, Mutex, MutexGuard};
 use std::ops::Deref;
 
@@ -34,4 +36,9 @@ pub(crate) fn look() -> Option<Shared> {
         known.refresh();
     }
     Some(Shared(view))
+}
+
+/// What there is to say when there is nothing to look at: that there should be, if this process shares at all.
+pub(crate) fn blind() -> Vec<Computed> {
+    writer::shared_directory().map(|_| about::blind()).unwrap_or_default()
 }

@@ -2,8 +2,9 @@
 
 use super::format::{hex, TEMPORARY};
 use super::own::random;
+use crate::descriptor::Descriptor;
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// An open file in a directory, readable and writable by this user alone.
 pub(super) struct Unnamed {
-    pub(super) file: File,
+    pub(super) file: Descriptor,
     /// Its name for the time being, on file systems that cannot do without.
     temporary: Option<PathBuf>,
 }
@@ -23,7 +24,7 @@ impl Unnamed {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         match options.clone().custom_flags(libc::O_TMPFILE).open(directory) {
-            Ok(file) => return Ok(Unnamed { file, temporary: None }),
+            Ok(file) => return Ok(Unnamed { file: Descriptor::new(file)?, temporary: None }),
             Err(error) if !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
                 return Err(error)
             }
@@ -31,7 +32,7 @@ impl Unnamed {
         }
         let path = directory.join(format!("{TEMPORARY}{}", hex(&random()?)));
         let file = options.create_new(true).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        Ok(Unnamed { file, temporary: Some(path) })
+        Ok(Unnamed { file: Descriptor::new(file)?, temporary: Some(path) })
     }
 
     /// Gives it its name, which nobody else may have.

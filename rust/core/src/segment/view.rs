@@ -4,11 +4,13 @@ use super::damage::Damage;
 use super::format::{control, CONTROL, CONTROL_MAGIC, GRAVEYARD, SUFFIX, TEMPORARY};
 use super::index::Index;
 use super::liveness::Place;
-use super::map::{identity, Identity, Map};
+use super::map::{identity, Map};
 use super::members::Member;
 use super::merged::MergedFamily;
 use super::reader::Segment;
+use super::record::Record;
 use super::tombstones::Fallen;
+use crate::descriptor::Identity;
 use crate::family::Definition;
 use crate::sync::{AtomicU64, Ordering::SeqCst};
 use hashbrown::HashSet;
@@ -46,12 +48,22 @@ pub struct View {
     control_file: Option<Identity>,
     /// Files that cannot be read at all.
     unreadable: BTreeMap<String, Damage>,
-    /// Whether of the living only definitions and removals are of interest.
-    is_for_fold: bool,
+    interest: Interest,
     /// Whether segments came or went since the processes got their names.
     regrouped: bool,
     /// The removal epoch up to which all removals are known.
     known: u64,
+    /// How many had been heard of when somebody last acted upon them.
+    heeded: u64,
+}
+
+/// What of the logs is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    Everything,
+    /// Of the living, definitions and removals.
+    Fold,
+    Removals,
 }
 
 impl View {
@@ -85,9 +97,10 @@ impl View {
             control: None,
             control_file: None,
             unreadable: BTreeMap::new(),
-            is_for_fold: false,
+            interest: Interest::Everything,
             regrouped: false,
             known: 0,
+            heeded: 0,
         })
     }
 
@@ -110,6 +123,7 @@ impl View {
     /// As [`refresh`](Self::refresh). Returns the removal epoch up to which all removals are known, and all the
     /// living had acted upon them before their logs were read.
     pub(super) fn look_again(&mut self) -> u64 {
+        self.let_go_of_closed();
         self.look_at_control();
         // Counted first, and written down afterwards: between the two, its owner says so.
         let epoch = self.epoch();
@@ -142,9 +156,15 @@ impl View {
         acted
     }
 
-    /// The removal epoch up to which all removals are known, and how many are, ever.
-    pub(super) fn known_removals(&self) -> (u64, u64) {
-        (self.known, self.index.tombstones.news())
+    /// The removal epoch up to which all removals are known.
+    pub(super) fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// Whether there are removals that were not there when this was last asked.
+    pub(super) fn has_news(&mut self) -> bool {
+        let news = self.index.tombstones.news();
+        std::mem::replace(&mut self.heeded, news) != news
     }
 
     /// The families of this scope.
@@ -199,6 +219,15 @@ impl View {
         self.dead() > 0 || self.acted().is_some_and(|least| least > acted.saturating_add(REMOVALS))
     }
 
+    /// Whether there is a graveyard that somebody may read, but not we, or not now. One whose bytes are not what
+    /// was written is of use to nobody.
+    pub(super) fn is_graveyard_unknown(&self) -> bool {
+        let damage = self.unreadable.get(GRAVEYARD);
+        damage.is_some_and(|damage| {
+            matches!(damage, Damage::Access | Damage::Unreadable | Damage::Version | Damage::Order)
+        })
+    }
+
     fn graveyard(&self) -> PathBuf {
         self.directory.join(GRAVEYARD)
     }
@@ -238,7 +267,11 @@ impl View {
         let mut listed = HashSet::new();
         self.unreadable.clear();
         let mut fresh = Vec::new();
-        for file in fs::read_dir(&self.directory).ok()? {
+        let Ok(files) = fs::read_dir(&self.directory) else {
+            self.unreadable.insert(".".into(), Damage::Unreadable);
+            return None;
+        };
+        for file in files {
             let name = file.ok()?.file_name();
             let Some(name) = name.to_str() else { continue };
             if !name.ends_with(SUFFIX) || name.starts_with(TEMPORARY) || name == GRAVEYARD {
@@ -300,6 +333,13 @@ impl View {
         self.drop_members(&gone);
     }
 
+    /// Lets go of files that somebody else closed, so that they are opened again.
+    fn let_go_of_closed(&mut self) {
+        let members = self.index.members.iter();
+        let closed = members.filter(|(_, member)| !member.segment.map().is_open()).map(|(position, _)| position);
+        self.drop_members(&closed.collect());
+    }
+
     fn drop_members(&mut self, gone: &HashSet<u32>) {
         if gone.is_empty() {
             return;
@@ -327,8 +367,15 @@ impl View {
 
     fn read_one(&mut self, position: u32) {
         let Some(member) = self.index.members.get_mut(position) else { return };
-        let definitions_only = self.is_for_fold && member.segment.is_alive();
-        let news = member.segment.news(!definitions_only);
+        let definitions_only = match self.interest {
+            Interest::Everything => false,
+            Interest::Fold => member.segment.is_alive(),
+            Interest::Removals => true,
+        };
+        let mut news = member.segment.news(!definitions_only);
+        if self.interest == Interest::Removals {
+            news.records.retain(|record| matches!(record, Record::Tombstone(_) | Record::Folded(_)));
+        }
         if news.anew {
             self.index.forget(&HashSet::from([position]));
         }
@@ -376,7 +423,12 @@ impl View {
 
     /// The view of a folder: of the living, it has only definitions and removals.
     pub(super) fn open_for_fold(directory: &Path) -> io::Result<Self> {
-        Ok(View { is_for_fold: true, ..View::open(directory)? })
+        Ok(View { interest: Interest::Fold, ..View::open(directory)? })
+    }
+
+    /// A view that has nothing but removals.
+    pub(super) fn open_for_removals(directory: &Path) -> io::Result<Self> {
+        Ok(View { interest: Interest::Removals, ..View::open(directory)? })
     }
 
     /// Whom the directory belongs to.

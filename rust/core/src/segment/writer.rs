@@ -5,6 +5,7 @@
 
 use super::control::Control;
 use super::format::extent;
+use super::heed;
 use super::log;
 use super::own::Own;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
@@ -48,8 +49,6 @@ struct Writer {
     families: u32,
     /// Removals of this process that not everyone has acted upon yet.
     tombstones: Vec<Tombstone>,
-    /// How many removals, by whomever, this process has acted upon.
-    news: u64,
 }
 
 /// A chain of extents, and how full the last one is.
@@ -64,6 +63,8 @@ struct Log {
     /// Where the first extent lies, and whether nobody is to see it before it is whole.
     first: u32,
     is_hidden: bool,
+    /// Whether a record found no place.
+    is_cut: bool,
     scratch: Vec<u8>,
 }
 
@@ -128,15 +129,16 @@ impl Log {
 impl Writer {
     fn append(&mut self, record: &Record) {
         if !self.log.append(record, &self.own) {
+            self.log.is_cut = true;
             self.own.count_fault();
         }
     }
 
+    /// Tells of a family, by a new number.
     fn family(&mut self, family: &Family) {
         self.families += 1;
         family.id.store(self.families, Relaxed);
-        let record = Record::Family(record_of(family));
-        self.append(&record);
+        self.append(&Record::Family(record_of(family)));
     }
 
     /// Tells of a series that is made now.
@@ -181,7 +183,7 @@ impl Writer {
     }
 
     /// The series of this process that somebody has removed, and that are still here.
-    fn doomed(&self, view: &View) -> Vec<(Arc<Family>, Vec<u8>)> {
+    fn doomed(&self, view: &View) -> Vec<(Arc<Family>, SeriesRecord)> {
         let families = family::all();
         let by_id: HashMap<u32, &Arc<Family>> =
             families.iter().map(|family| (family.id.load(Relaxed), family)).collect();
@@ -191,14 +193,14 @@ impl Writer {
             let Some(&family) = by_id.get(&series.family) else { return };
             let removals = view.removals(family.scope(), &family.definition().name);
             if removals.hides(&series.text, series.stamp) && family.generation_of(&series.text) == series.generation {
-                doomed.push((family.clone(), series.text));
+                doomed.push((family.clone(), series));
             }
         });
         doomed
     }
 
-    /// Begins the log anew, without what is gone.
-    fn rewrite(&mut self) {
+    /// Begins the log anew, without what is gone; `false` when the file has no room for that.
+    fn rewrite(&mut self) -> bool {
         WASTED.store(0, Relaxed);
         let mut stamps = HashMap::new();
         self.log.for_each(|record| {
@@ -213,19 +215,29 @@ impl Writer {
         for tombstone in self.tombstones.clone() {
             self.append(&Record::Tombstone(tombstone));
         }
+        if self.log.is_cut {
+            // The file is full, and the old one has everything.
+            self.log = old;
+            return false;
+        }
         // Until here the old one was in use. Whoever is still reading it finds the other in its place, before
         // its memory holds anything else.
         self.log.is_hidden = false;
         self.own.set_log(self.log.rewritten, self.log.first);
         fence(SeqCst);
         drop(old);
+        true
     }
 
     /// All there is. Only families that are listed; and series made at these removal epochs, by generation.
     fn everything(&mut self, stamps: &HashMap<u32, u64>) {
         for family in family::all() {
             if family.generation() != 0 {
-                self.family(&family);
+                if family.id.load(Relaxed) == 0 {
+                    self.family(&family);
+                } else {
+                    self.append(&Record::Family(record_of(&family)));
+                }
                 family.for_each(|series| {
                     let known = stamps.get(&series.head().generation()).copied();
                     self.series_since(&family, series, known.unwrap_or_else(|| self.control.epoch()));
@@ -277,9 +289,8 @@ impl Audience for Mirror {
             return;
         }
         let wasted = WASTED.load(Relaxed);
-        if wasted >= WASTE && wasted * 2 >= writer.log.written {
-            writer.rewrite();
-        } else {
+        let is_due = wasted >= WASTE && wasted * 2 >= writer.log.written;
+        if !(is_due && writer.rewrite()) {
             writer.series(family, series);
         }
     }
@@ -310,25 +321,28 @@ pub fn share(directory: &Path) -> Result<(), ShareError> {
     if let Some(writer) = &*writer {
         return writer.own.check_directory(directory);
     }
-    *writer = Some(begin(directory)?);
+    *writer = Some(begin(directory, 0)?);
     Ok(())
 }
 
-fn begin(directory: &Path) -> Result<Writer, ShareError> {
+/// The writer of a new file; so many numbers of families are given out already.
+fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
     let own = Own::create(directory)?;
     let control = match Control::open(own.directory()) {
         Ok(control) => control,
         Err(error) => return Err(own.refuse(&error)),
     };
-    own.set_acted(control.epoch());
-    slab::move_into(own.file()?, super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
-    let mut writer = Writer { own, control, log: Log::default(), families: 0, tombstones: Vec::new(), news: 0 };
+    let epoch = control.epoch();
+    own.set_acted(epoch);
+    slab::move_into(own.file()?, own.path(), super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
+    let mut writer = Writer { own, control, log: Log::default(), families, tombstones: Vec::new() };
     writer.everything(&HashMap::new());
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
         slab::come_back();
         return Err(error);
     }
+    heed::watch(Some(writer.control.counted()), epoch);
     Ok(writer)
 }
 
@@ -345,17 +359,17 @@ pub fn shared_directory() -> Option<PathBuf> {
 
 /// Acts upon what other processes removed since this was last done, and forgets own removals that everyone
 /// has acted upon.
-pub(crate) fn catch_up(view: &View) {
+pub(crate) fn catch_up(view: &mut View) {
     let mut writer = lock(&WRITER);
     let Some(writer) = &mut *writer else { return };
-    let (epoch, news) = view.known_removals();
-    if news != writer.news {
-        for (family, text) in writer.doomed(view) {
-            family.remove_here(&text);
+    let epoch = view.known();
+    if view.has_news() {
+        for (family, series) in writer.doomed(view) {
+            family.remove_here(&series.text, Some(series.generation));
         }
-        writer.news = news;
     }
     writer.own.set_acted(epoch);
+    heed::acted(epoch);
     let settled = view.settled();
     let before = writer.tombstones.len();
     writer.tombstones.retain(|tombstone| tombstone.stamp > settled);
@@ -372,14 +386,15 @@ pub fn take_failure() -> Option<ShareError> {
 pub(crate) fn forked() {
     let mut writer = lock(&WRITER);
     let Some(parents) = writer.take() else { return };
-    let directory = parents.own.directory().to_owned();
+    let (directory, families) = (parents.own.directory().to_owned(), parents.families);
+    heed::watch(None, 0);
     // The log's blocks are zeroed with the rest; that they are given back makes room for the new ones.
     drop(parents);
     slab::leave_file();
     for family in family::all() {
         family.begin_again();
     }
-    match begin(&directory) {
+    match begin(&directory, families) {
         Ok(own) => *writer = Some(own),
         Err(error) => *lock(&FAILURE) = Some(error),
     }

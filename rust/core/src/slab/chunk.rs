@@ -2,7 +2,8 @@
 //! private memory, or a part of a file that other processes read.
 
 use super::memory::{Grain, GRAIN};
-use std::fs::File;
+use crate::descriptor::Descriptor;
+use std::path::PathBuf;
 
 /// One stretch.
 pub(super) struct Chunk {
@@ -15,23 +16,26 @@ pub(super) struct Chunk {
 
 /// The file behind the chunks.
 pub(super) struct Backing {
-    file: File,
+    file: Descriptor,
+    /// Its name, for when somebody closes it.
+    path: PathBuf,
     /// Where the next chunk goes, in bytes.
     end: u64,
 }
 
 impl Backing {
-    pub(super) fn new(file: File, from: u64) -> Self {
-        Backing { file, end: from }
+    pub(super) fn new(file: Descriptor, path: PathBuf, from: u64) -> Self {
+        Backing { file, path, end: from }
     }
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{Backing, Chunk, GRAIN};
+    use std::fs::File;
     use std::io;
     use std::os::fd::AsRawFd;
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
     use std::ptr;
 
     /// Octaves keep a place in 30 bits.
@@ -103,6 +107,9 @@ mod linux {
             if self.end + length > END {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
+            // Whoever closed it would have another file's bytes overwritten.
+            let again = || File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&self.path);
+            self.file.open_again(again)?;
             reserve(&self.file, self.end, length)?;
             // SAFETY: the chunk is that long, and nobody writes it now.
             let bytes = unsafe { std::slice::from_raw_parts(chunk.start.cast::<u8>(), chunk.bytes()) };
@@ -116,6 +123,7 @@ mod linux {
     fn reserve(file: &std::fs::File, from: u64, length: u64) -> io::Result<()> {
         // SAFETY: plain numbers; the descriptor is open.
         match unsafe { libc::posix_fallocate(file.as_raw_fd(), from.cast_signed(), length.cast_signed()) } {
+            libc::EINTR => reserve(file, from, length),
             // A file system that cannot: the bytes are about to be written anyway.
             0 | libc::EOPNOTSUPP | libc::EINVAL => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),
@@ -151,7 +159,7 @@ mod portable {
 
     impl Backing {
         pub(crate) fn place(&mut self, _: &mut Chunk) -> io::Result<()> {
-            let _ = (&self.file, self.end);
+            let _ = (&self.file, &self.path, self.end);
             Err(io::ErrorKind::Unsupported.into())
         }
     }

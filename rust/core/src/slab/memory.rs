@@ -2,10 +2,11 @@
 
 use super::chunk::{Backing, Chunk};
 use super::Zeroed;
+use crate::descriptor::Descriptor;
 use crate::sync::{lock, Mutex};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 
 /// Blocks are multiples of this; also their alignment, and the unit of places in a file.
@@ -73,7 +74,8 @@ impl Slab {
             // The disk is full: better unseen by others, which is counted where it shows, than a fault in
             // the application.
             if file.place(&mut chunk).and_then(|()| chunk.map(file)).is_err() {
-                chunk.place = 0;
+                // What failed half-way may have left nothing at these addresses.
+                chunk.map_private(false);
             }
         }
         (self.next, self.left) = (chunk.start, chunk.grains);
@@ -131,10 +133,10 @@ pub(crate) fn place_of<T: ?Sized>(block: &T) -> u32 {
 ///
 /// # Errors
 /// Without room in the file, or in the address space; nothing has changed then.
-pub(crate) fn move_into(file: File, from: u64) -> io::Result<()> {
+pub(crate) fn move_into(file: Descriptor, path: PathBuf, from: u64) -> io::Result<()> {
     let mut slab = lock(&SLAB);
     let slab = &mut *slab;
-    let mut file = Backing::new(file, from);
+    let mut file = Backing::new(file, path, from);
     let moved = slab.chunks.iter_mut().try_for_each(|chunk| file.place(chunk));
     let moved = moved.and_then(|()| slab.chunks.iter().try_for_each(|chunk| chunk.map(&file)));
     if moved.is_err() {

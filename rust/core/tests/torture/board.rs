@@ -39,6 +39,8 @@ impl Count {
 pub struct Counts {
     pub counters: [Count; SERIES],
     pub histograms: [Count; SERIES],
+    /// A histogram of whose events only some are looked at.
+    pub sampled: Count,
     /// Series that are removed and made again: only what came after the latest removal is there.
     pub removed: Count,
     /// Increments before a removal that was begun, and before one that was done.
@@ -95,6 +97,7 @@ impl Checker {
         let acknowledged = |count: &Count| count.acknowledged.load(SeqCst);
         let counters: Vec<u64> = board.counters.iter().map(acknowledged).collect();
         let histograms: Vec<u64> = board.histograms.iter().map(acknowledged).collect();
+        let sampled = acknowledged(&board.sampled);
         let (removed, done) = (acknowledged(&board.removed), board.before_done.load(SeqCst));
         let totals = self.totals();
         let total = |name: &str| totals.get(name).copied().unwrap_or_default();
@@ -108,6 +111,9 @@ impl Checker {
             assert!(total(&name) >= least, "{name}: {} counted of {least} acknowledged", total(&name));
             board.histograms[index].check(&name, total(&name));
         }
+        let name = "sampled n=\"0\"";
+        assert!(total(name) >= sampled, "{name}: {} counted of {sampled} acknowledged", total(name));
+        board.sampled.check(name, total(name));
         let name = "removed n=\"0\"";
         let begun = board.before_begun.load(SeqCst);
         // Between its beginning and its end a removal may have happened or not.
@@ -115,7 +121,7 @@ impl Checker {
         assert!(total(name) >= least, "{name}: {} counted of {removed} less {begun}", total(name));
         let most = board.removed.intended.load(SeqCst) - done;
         assert!(total(name) <= most, "{name}: {} counted of at most {most}", total(name));
-        let stays = |name: &str| name.starts_with("counter") || name.starts_with("histogram");
+        let stays = |name: &str| !name.starts_with("filler") && !name.starts_with("removed");
         for (name, &now) in totals.iter().filter(|(name, _)| stays(name)) {
             let before = self.last.insert(name.clone(), now).unwrap_or_default();
             assert!(now >= before, "{name} went back from {before} to {now}");
@@ -154,7 +160,7 @@ impl Checker {
             let name = family.definition().name.clone();
             let mut buckets = Buckets::default();
             family.for_each(&mut |series| {
-                let total = if name == "histogram" {
+                let total = if name == "histogram" || name == "sampled" {
                     series.buckets(&mut buckets);
                     buckets.counts.iter().sum()
                 } else {

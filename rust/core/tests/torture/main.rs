@@ -145,3 +145,26 @@ fn killed_at_every_step_of_a_fork() {
 fn killed_at_every_step_of_folding() {
     killed_at_every_step(Program::Fold);
 }
+
+/// Killed at one instruction in so many of the way that records go.
+#[test]
+fn killed_at_the_instructions_of_recording() {
+    let _alone = alone();
+    let directory = Directory::new("record");
+    let board = Board::new();
+    let mut checker = Checker::new(&directory.0);
+    let stride = 29 / times().min(29);
+    for round in 0.. {
+        let child = Process::start_traced(|| worker::run(Program::Record, &directory.0, &board, 1));
+        let finished = child.kill_at_instruction(round * stride);
+        checker.check(&board);
+        if round % 16 == 0 {
+            fold(&directory.0).unwrap();
+            checker.check(&board);
+        }
+        if finished {
+            assert!(round > 100, "over after {round} rounds");
+            break;
+        }
+    }
+}

@@ -80,17 +80,31 @@ impl Process {
         assert!(is_fine && (!libc::WIFSIGNALED(status) || libc::WTERMSIG(status) == libc::SIGKILL), "{status:#x}");
     }
 
+    /// Kills it so many instructions after it stopped itself; true when it stopped itself again before.
+    pub fn kill_at_instruction(self, instructions: usize) -> bool {
+        let is_stopped = |status| libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP;
+        assert!(is_stopped(self.go_on(libc::PTRACE_CONT)), "a worker that never stopped itself");
+        let finished = (0..instructions).any(|_| is_stopped(self.go_on(libc::PTRACE_SINGLESTEP)));
+        self.kill();
+        finished
+    }
+
+    fn go_on(&self, how: libc::c_uint) -> c_int {
+        // SAFETY: our own child, which is stopped.
+        assert_eq!(unsafe { libc::ptrace(how, self.0, 0, 0) }, 0);
+        let status = self.status();
+        assert!(libc::WIFEXITED(status) || libc::WIFSTOPPED(status), "a worker ended with {status:#x}");
+        status
+    }
+
     /// Kills it at so many entries and exits of system calls; true when it ended by itself before.
     pub fn kill_at_step(self, steps: usize) -> bool {
         for _ in 0..steps {
-            // SAFETY: our own child, which is stopped.
-            assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SYSCALL, self.0, 0, 0) }, 0);
-            let status = self.status();
+            let status = self.go_on(libc::PTRACE_SYSCALL);
             if libc::WIFEXITED(status) {
                 assert_eq!(libc::WEXITSTATUS(status), 0, "a worker failed");
                 return true;
             }
-            assert!(libc::WIFSTOPPED(status), "a worker ended with {status:#x}");
         }
         self.kill();
         false

@@ -23,6 +23,8 @@ pub enum Program {
     Fork,
     /// Folds who died before.
     Fold,
+    /// Records, sampled and not, between two stops.
+    Record,
     /// All of it, for ever.
     Everything,
 }
@@ -35,6 +37,7 @@ impl Program {
             Program::Remove => "remove",
             Program::Fork => "fork",
             Program::Fold => "fold",
+            Program::Record => "record",
             Program::Everything => "everything",
         }
     }
@@ -44,6 +47,7 @@ struct Worker<'a> {
     board: &'a Board,
     counters: Arc<Family>,
     histograms: Arc<Family>,
+    sampled: Arc<Family>,
     removed: Arc<Family>,
     fillers: Arc<Family>,
 }
@@ -66,7 +70,8 @@ impl<'a> Worker<'a> {
         Worker {
             board,
             counters: family("counter", Kind::Counter),
-            histograms: family("histogram", Kind::Histogram(layout)),
+            histograms: family("histogram", Kind::Histogram(layout.clone())),
+            sampled: family("sampled", Kind::Histogram(layout)),
             removed: family("removed", Kind::Counter),
             fillers: family("filler", Kind::Counter),
         }
@@ -80,6 +85,16 @@ impl<'a> Worker<'a> {
     fn observe(&self, n: usize, value: f64) {
         let series = self.histograms.series(&[&n.to_string()]).unwrap();
         self.board.histograms[n].around(|| assert!(series.histogram().record(value)));
+    }
+
+    fn hold(&self) {
+        let series = self.sampled.series(&["0"]).unwrap();
+        self.board.sampled.around(|| series.histogram().hold());
+    }
+
+    fn sample(&self, value: f64) {
+        let series = self.sampled.series(&["0"]).unwrap();
+        self.board.sampled.around(|| assert!(series.histogram().record_sample(value)));
     }
 
     fn count_removed(&self) {
@@ -143,10 +158,31 @@ pub fn run(program: Program, directory: &Path, board: &Board, seed: u64) {
             child.wait();
             worker.count(4);
         }
+        Program::Record => {
+            worker.sample(0.5);
+            worker.hold();
+            worker.hold();
+            let sampled = worker.sampled.series(&["0"]).unwrap();
+            let counter = worker.counters.series(&["1"]).unwrap();
+            let histogram = worker.histograms.series(&["1"]).unwrap();
+            // What is between two stops is what the parent goes through, one instruction at a time.
+            stop();
+            board.sampled.around(|| assert!(sampled.histogram().record_sample(2.0)));
+            board.counters[1].around(|| counter.counter().inc());
+            board.histograms[1].around(|| assert!(histogram.histogram().record(0.05)));
+            board.histograms[1].around(|| assert!(histogram.histogram().record(300.0)));
+            stop();
+        }
         Program::Everything => everything(&worker, directory, &mut Random::new(seed)),
         Program::Start | Program::Fold => {}
     }
     leave();
+}
+
+/// Stops this process, until the one that traces it lets it go on.
+fn stop() {
+    // SAFETY: the default of this signal.
+    unsafe { libc::raise(libc::SIGSTOP) };
 }
 
 fn everything(worker: &Worker, directory: &Path, random: &mut Random) {
