@@ -60,7 +60,7 @@ fuzz: needs-rust  ## broken segment files, read as scrapes do (RUNS=1000000 SEED
 	@tools/libfuzzer $(or $(SECONDS),60)
 
 torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step and at random, thousands of times (TIMES=10)
-	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --release --package ferrometer-core --test torture -- --nocapture
+	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
 
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which

@@ -21,7 +21,7 @@ fn broken_files_are_told_of_and_cost_themselves_alone() {
         assert!(anatomy.records.len() > 16 && anatomy.blocks.len() > 14, "{} is no file to break", whole.name);
         trial.run(&whole.name, &whole.bytes, Verdict::Open, true);
         for run in 0..runs() {
-            let mut random = Random::new(number << 32 | run);
+            let mut random = Random::new((number << 32) | run);
             let mut bytes = whole.bytes.clone();
             let verdict = mutate(&mut bytes, &anatomy, &mut random);
             trial.run(&whole.name, &bytes, verdict, run % 8 == 0);

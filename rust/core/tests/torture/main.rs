@@ -76,6 +76,9 @@ fn killed_at_random() {
             assert!(!matches!(folded, Some(Err(_))), "{folded:?}");
         }
         checker.check(&board);
+        if times() > 1 && round % 400 == 399 {
+            println!("{} workers of {} killed, nothing lost", round + 1, 400 * times());
+        }
     }
     running.into_iter().for_each(Process::kill);
     fold(&directory.0).unwrap();
@@ -108,6 +111,9 @@ fn killed_at_every_step(program: Program) {
             break;
         }
         steps += 1;
+        if times() > 1 && steps % 200 == 0 {
+            println!("{}: killed at each of its first {steps} steps, nothing lost", program.name());
+        }
     }
     assert!(steps > 20, "{} ended after {steps} steps", program.name());
     fold(&directory.0).unwrap();
