@@ -351,6 +351,38 @@ fn gauges_that_a_child_never_touched_are_not_its_own() {
     .wait();
 }
 
+/// A script that defines a name otherwise hides what others counted; when it has ended, that is there again.
+#[test]
+fn totals_outlive_a_fold_beside_another_definition() {
+    let folder = Folder::new("definitions");
+    let work = |labels: &'static [&'static str], then: fn(&Folder)| {
+        let registry = Registry::with_scope("default");
+        share(&folder.0).unwrap();
+        let series = family(&registry, "c", Kind::Counter, labels).series(&["x"]).unwrap();
+        series.counter().inc();
+        then(&folder);
+        std::mem::forget(registry);
+    };
+    Process::start(|| work(&["n"], |_| {})).wait();
+    let refold = |folder: &Folder| drop(fold(&folder.0).unwrap());
+    refold(&folder);
+    Process::start(|| work(&["n"], |_| {})).wait();
+    Process::start(|| {
+        work(&["m"], |folder| {
+            fold(&folder.0).unwrap();
+            assert_eq!(folder.totals("c"), [("m=\"x\"".to_owned(), 1)]);
+        });
+    })
+    .wait();
+    Process::start(|| {
+        work(&["n"], |folder| {
+            fold(&folder.0).unwrap();
+            assert_eq!(folder.totals("c"), [("n=\"x\"".to_owned(), 3)]);
+        });
+    })
+    .wait();
+}
+
 /// Servers that give up being root after a fork may not look at the directory any more. That is told.
 #[test]
 fn who_may_not_look_at_the_directory_any_more_says_so() {

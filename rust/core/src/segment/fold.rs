@@ -114,10 +114,13 @@ impl<'a> Fold<'a> {
         let index = self.view.index();
         let mut image = Image::new();
         let turns = self.turns();
-        for (id, entry) in (1u32..).zip(index.entries()) {
+        // Those that are shown come first, and of several definitions of a name the first is: it stays so.
+        let mut entries: Vec<_> = index.entries().collect();
+        entries.sort_by_key(|entry| !entry.is_shown);
+        for (id, entry) in (1u32..).zip(entries) {
             // What only the living show, nobody will miss.
             let is_live = matches!(&entry.detail, Detail::Gauge(mode) if mode.is_live());
-            let family = MergedFamily::new(&index.members, entry).filter(|_| !is_live);
+            let family = MergedFamily::even_hidden(&index.members, entry).filter(|_| !is_live);
             if let Some(family) = family {
                 write_family(id, &family, &turns, &mut image);
             }

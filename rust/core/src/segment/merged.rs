@@ -37,9 +37,11 @@ pub struct MergedFamily<'a> {
 impl<'a> MergedFamily<'a> {
     /// The family, unless all processes gave it up, or others define its name otherwise.
     pub(super) fn new(members: &'a Members, entry: &'a Entry) -> Option<Self> {
-        if !entry.is_shown {
-            return None;
-        }
+        Self::even_hidden(members, entry).filter(|_| entry.is_shown)
+    }
+
+    /// The same, also when others define its name otherwise: they may be gone sooner than it.
+    pub(super) fn even_hidden(members: &'a Members, entry: &'a Entry) -> Option<Self> {
         let gone = entry.gone(members);
         if !gone.is_empty() {
             entry.mark_stale();

@@ -160,13 +160,13 @@ fn of_two_definitions_that_of_the_youngest_living_is_shown() {
         assert_eq!(counters(view), [("c{b=\"x\"}".to_owned(), 2)]);
         assert_eq!(view.conflicts(), ["counter c(a)"]);
     }
-    // What the living define otherwise is not kept.
+    // What the living define otherwise is kept for when it is shown again.
     fold(&folder.0).unwrap();
     view.refresh();
     assert_eq!(counters(&view), [("c{b=\"x\"}".to_owned(), 2)]);
     fresh.die();
     view.refresh();
-    assert_eq!(counters(&view), [("c{a=\"x\"}".to_owned(), 1)]);
+    assert_eq!(counters(&view), [("c{a=\"x\"}".to_owned(), 4)]);
     old.die();
     fold(&folder.0).unwrap();
     assert_eq!(counters(&open(&folder)), [("c{b=\"x\"}".to_owned(), 2)]);
