@@ -60,8 +60,11 @@ pub fn mutate(bytes: &mut Vec<u8>, anatomy: &Anatomy, random: &mut Random) -> Ve
 /// Another byte in a place that a checksum is about.
 fn flip(bytes: &mut [u8], within: std::ops::Range<usize>, random: &mut Random) -> Verdict {
     let at = within.start + random.below(within.len());
-    bytes[at] ^= 1 + random.below(255) as u8;
-    Verdict::Damaged
+    // Of bytes that are no file there are perhaps fewer.
+    bytes.get_mut(at).map_or(Verdict::Open, |byte| {
+        *byte ^= 1 + random.below(255) as u8;
+        Verdict::Damaged
+    })
 }
 
 /// A block that is said to lie where there is no file any more.
