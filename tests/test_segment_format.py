@@ -49,7 +49,7 @@ def tables() -> dict[str, dict[str, Field]]:
 TABLES = tables()
 KINDS = dict(re.findall(r"(\d) (\w+(?: set)?)", TABLES["Family record"]["kind"].what))
 TYPES = dict(re.findall(r"(\d) (\w+)", TABLES["Record"]["type"].what))
-WIDTHS = {1: "H", 2: "I", 3: "Q"}
+WIDTHS = "BHIQ"
 
 
 class Reader:
@@ -194,8 +194,8 @@ class Reader:
         octaves = int(TABLES["Histogram block"]["octaves"].count or 0)
         for octave in range(octaves):
             tagged = int(self.word("Histogram block", "octaves", block, octave))
-            if width := WIDTHS.get(tagged & 3):
-                counts = struct.unpack_from(f"<128{width}", self.data, (tagged >> 2) * GRAIN)
+            if tagged:
+                counts = struct.unpack_from(f"<128{WIDTHS[tagged & 3]}", self.data, (tagged >> 2) * GRAIN)
                 for b, count in enumerate(counts):
                     if count:
                         found[128 * (octave - 30) + b + 1] = count

@@ -4,7 +4,7 @@
 //! header; a handle may keep a cell's address for ever; and a chunk can be moved onto a file that
 //! other processes read, at the same address, without any handle noticing.
 
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -42,7 +42,7 @@ macro_rules! zeroed {
     )*};
 }
 
-zeroed! { AtomicU16 AtomicU32 AtomicU64 }
+zeroed! { AtomicU8 AtomicU16 AtomicU32 AtomicU64 }
 
 // SAFETY: as for the elements, which follow each other without a gap.
 unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {

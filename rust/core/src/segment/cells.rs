@@ -13,7 +13,7 @@ use crate::histogram::{grid, Buckets, Layout, Snapshot};
 use crate::labels::is_rendered;
 use crate::seqlock::{undisturbed, while_current, TRIES};
 use crate::sync::{
-    fence, AtomicU16, AtomicU32, AtomicU64,
+    fence, AtomicU16, AtomicU32, AtomicU64, AtomicU8,
     Ordering::{Acquire, Relaxed},
 };
 use std::sync::Arc;
@@ -273,10 +273,10 @@ impl<'a> Cells<'a> {
             let place = (octave >> 2) as usize * GRAIN;
             let bins = match octave & 3 {
                 _ if place == 0 => continue,
+                0 => self.bins::<AtomicU8>(place, total, |cell| u64::from(cell.load(Relaxed)))?,
                 1 => self.bins::<AtomicU16>(place, total, |cell| u64::from(cell.load(Relaxed)))?,
                 2 => self.bins::<AtomicU32>(place, total, |cell| u64::from(cell.load(Relaxed)))?,
-                3 => self.bins::<AtomicU64>(place, total, |cell| cell.load(Relaxed))?,
-                _ => continue,
+                _ => self.bins::<AtomicU64>(place, total, |cell| cell.load(Relaxed))?,
             };
             snapshot.bins.insert(exponent, bins);
         }

@@ -157,7 +157,7 @@ pub mod histogram {
     pub const ABOVE: usize = 80;
     /// u32: the grain of the first far octave.
     pub const FAR: usize = 88;
-    /// u32 each: the grain of an octave's bins `<< 2`, and the width of a bin: 1, 2, 3 for 2, 4, 8 bytes.
+    /// u32 each: the grain of an octave's bins `<< 2`, and the width of a bin: 0, 1, 2, 3 for 1, 2, 4, 8 bytes; all of it 0 for none.
     pub const OCTAVES: usize = 96;
     /// The whole.
     pub const SIZE: usize = OCTAVES + 4 * crate::histogram::grid::OCTAVES;

@@ -126,7 +126,9 @@ impl Image {
     /// The bins of an octave, as narrow as they can be; their grain and width.
     fn octave(&mut self, bins: &[u64; grid::BINS]) -> u32 {
         let most = bins.iter().copied().fold(0, u64::max);
-        let width = if u16::try_from(most).is_ok() {
+        let width = if u8::try_from(most).is_ok() {
+            0
+        } else if u16::try_from(most).is_ok() {
             1
         } else if u32::try_from(most).is_ok() {
             2

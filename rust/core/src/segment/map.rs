@@ -2,7 +2,7 @@
 
 use super::damage::Damage;
 use crate::descriptor::{identity_of, Descriptor, Identity};
-use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -16,6 +16,8 @@ use std::ptr::NonNull;
 /// The type is an atomic integer, which any bytes are a value of.
 pub(super) unsafe trait Word {}
 
+// SAFETY: an atomic integer.
+unsafe impl Word for AtomicU8 {}
 // SAFETY: an atomic integer.
 unsafe impl Word for AtomicU16 {}
 // SAFETY: an atomic integer.
