@@ -141,6 +141,31 @@ assert ferrometer.share() == {str(tmp_path / "one")!r}
     ]
 
 
+def test_damaged_files_are_counted_logged_once_and_fail_nothing(tmp_path: Path) -> None:
+    program = f"""
+import logging, os, pathlib, ferrometer
+logging.basicConfig(format="%(message)s")
+counter = ferrometer.Counter("a", "A counter")
+directory = pathlib.Path(ferrometer.share({str(tmp_path / "shared")!r}))
+counter.inc(3)
+for name, bytes in (("0" * 32, b""), ("1" * 32, b"hello" * 1000), ("2" * 32, b"FERROSEG" + bytes(5000))):
+    (directory / f"{{name}}.seg").write_bytes(bytes)
+    (directory / f"{{name}}.seg").chmod(0o600)
+for scrape in range(3):
+    text = ferrometer.generate_latest().decode()
+    assert "a_total 3.0" in text
+print(text)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ", 1)[0][-36:] for line in done.stderr.splitlines()] == [
+        f"{n * 32}.seg" for n in "012"
+    ]
+    assert done.stderr.count("is left out of the metrics of all workers: ") == 3
+    for reason in ("empty", "magic", "byte_order"):
+        assert f'ferrometer_segments_unreadable{{reason="{reason}"}} 1' in done.stdout
+
+
 def test_workers_that_cannot_share_serve_their_own_numbers(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with served("uvicorn", tmp_path, workers=2, env={"FERROMETER_DIR": str(tmp_path / "taken")}) as running:

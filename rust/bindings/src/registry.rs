@@ -11,6 +11,7 @@ use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
 use ferrometer_core::registry::{Registry as Core, Value, Visited};
 use ferrometer_core::scrape::Scrape;
+use ferrometer_core::segment::shared::take_damage;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::{BTreeSet, HashSet};
@@ -154,7 +155,17 @@ impl Registry {
             self.latest.store(out.len(), Relaxed);
             out
         });
+        log_damage(py);
         handover::bytes(py, bytes)
+    }
+}
+
+/// One line for each file of a shared directory that cannot be read. It says nothing of the scrape, so a logger
+/// that fails does not fail that.
+fn log_damage(py: Python<'_>) {
+    for text in take_damage() {
+        let logger = py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("ferrometer",)));
+        let _ = logger.and_then(|logger| logger.call_method1("warning", ("%s", text)));
     }
 }
 

@@ -91,6 +91,11 @@ pub mod shared {
         Vec::new()
     }
 
+    /// Nothing.
+    pub fn take_damage() -> Vec<String> {
+        Vec::new()
+    }
+
     pub(crate) fn look() -> Option<Shared> {
         None
     }

@@ -6,9 +6,16 @@ use super::view::View;
 use super::writer;
 use crate::computed::Computed;
 use crate::sync::{lock, Mutex, MutexGuard};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 
 static VIEW: Mutex<Option<View>> = Mutex::new(None);
+
+/// So many faults are remembered, and told of.
+const MOST: usize = 1000;
+
+/// Damage that was seen, and what of it nobody has been told of yet.
+static DAMAGE: Mutex<(BTreeSet<String>, Vec<String>)> = Mutex::new((BTreeSet::new(), Vec::new()));
 
 /// The view, while somebody looks at it.
 pub struct Shared(MutexGuard<'static, Option<View>>);
@@ -35,7 +42,28 @@ pub(crate) fn look() -> Option<Shared> {
     if known.is_fold_due() && fold(&directory).is_ok() {
         known.refresh();
     }
+    note_damage(known);
     Some(Shared(view))
+}
+
+fn note_damage(view: &View) {
+    let unreadable = view.unreadable();
+    if unreadable.is_empty() {
+        return;
+    }
+    let (seen, untold) = &mut *lock(&DAMAGE);
+    for file in unreadable {
+        let path = view.directory().join(&file.file);
+        let text = format!("{} is left out of the metrics of all workers: {}", path.display(), file.damage);
+        if seen.len() < MOST && seen.insert(text.clone()) {
+            untold.push(text);
+        }
+    }
+}
+
+/// What was found to be wrong with files of the directory since this was last asked; each once.
+pub fn take_damage() -> Vec<String> {
+    std::mem::take(&mut lock(&DAMAGE).1)
 }
 
 /// What there is to say when there is nothing to look at: that there should be, if this process shares at all.
