@@ -50,7 +50,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
 PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
-    frozenset({"error", "mode", "sync"}),
+    frozenset({"error", "mode", "prefetch", "sync"}),
     frozenset({"descriptor", "fork", "seqlock"}),
     frozenset({"clock", "reclaim", "slab"}),
     frozenset({"cell", "head"}),

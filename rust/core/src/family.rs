@@ -410,8 +410,21 @@ impl Family {
         let mut chunk = Vec::with_capacity(end.min(CHUNK));
         for start in (0..end).step_by(CHUNK) {
             let range = start..end.min(start + CHUNK);
-            chunk.extend(lock(&self.table).series[range].iter().flatten().cloned());
-            chunk.drain(..).for_each(|series| visit(&series));
+            // They lie all over the memory. What comes next is on its way meanwhile: a series, then what it leads
+            // to, then what that leads to, for one address is known when the one before has come.
+            let table = lock(&self.table);
+            let part = &table.series[range];
+            for (at, series) in part.iter().enumerate() {
+                part.get(at + 8).into_iter().flatten().for_each(SeriesRef::fetch);
+                chunk.extend(series.clone());
+            }
+            drop(table);
+            for (at, series) in chunk.iter().enumerate() {
+                chunk.get(at + 8).map(SeriesRef::fetch_cells);
+                chunk.get(at + 4).map(SeriesRef::fetch_buckets);
+                visit(series);
+            }
+            chunk.clear();
         }
     }
 

@@ -31,6 +31,7 @@ pub mod histogram;
 pub mod info;
 pub mod labels;
 pub mod mode;
+mod prefetch;
 pub mod reading;
 pub mod reclaim;
 pub mod registry;

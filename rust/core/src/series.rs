@@ -6,6 +6,7 @@ use crate::definition::Kind;
 use crate::head::{is_leaving, Head};
 use crate::histogram::Histogram;
 use crate::info::Info;
+use crate::prefetch::prefetch;
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::AtomicUsize;
 use std::mem::ManuallyDrop;
@@ -108,6 +109,31 @@ impl SeriesRef {
             Cells::Gauge(slot) => (place_of(&**slot), 0),
             Cells::Histogram(histogram) => histogram.places(),
             Cells::Info(info) => (info.place(), 0),
+        }
+    }
+
+    /// Has the series itself brought nearer, which is visited soon.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        prefetch(self.0.as_ptr(), 2 * 64);
+    }
+
+    /// Has what it leads to brought nearer, once itself is near.
+    #[inline]
+    pub(crate) fn fetch_cells(&self) {
+        match self.cells() {
+            Cells::Counter(slot) => prefetch::<Slot<CounterCell>>(&raw const **slot, size_of::<Slot<CounterCell>>()),
+            Cells::Gauge(slot) => prefetch::<Slot<GaugeCell>>(&raw const **slot, size_of::<Slot<GaugeCell>>()),
+            Cells::Histogram(histogram) => prefetch::<Histogram>(&raw const **histogram, 64),
+            Cells::Info(_) => {}
+        }
+    }
+
+    /// Has what a histogram's cells lead to brought nearer, once those are near.
+    #[inline]
+    pub(crate) fn fetch_buckets(&self) {
+        if let Cells::Histogram(histogram) = self.cells() {
+            histogram.fetch();
         }
     }
 

@@ -6,6 +6,7 @@ use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
 use crate::cell::{bump, load_f64, own_f64, store_f64};
 use crate::head::Head;
+use crate::prefetch::prefetch;
 use crate::seqlock::{self, undisturbed};
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{
@@ -118,6 +119,13 @@ impl Histogram {
 
     pub(crate) fn head(&self) -> &Head {
         &self.slot.head
+    }
+
+    /// Has what a scrape reads first brought nearer.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        prefetch::<Slot>(&raw const *self.slot, size_of::<Head>() + size_of::<Totals>());
+        prefetch(self.buckets.as_ptr(), size_of_val(&*self.buckets).min(256));
     }
 
     /// Where its block and its buckets lie in the file.
