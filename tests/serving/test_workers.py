@@ -24,6 +24,8 @@ from ferrometer import _core
 
 _core.share("{directory}")
 ferrometer.Gauge("worker", "Which worker", multiprocess_mode="mostrecent").set({worker})
+ferrometer.Counter("started", "Workers").inc()
+ferrometer.Counter("by", "By worker", ["worker"]).labels("{worker}").inc({worker})
 try:
     server = ferrometer.serve_metrics({port})
 except OSError as error:
@@ -81,3 +83,22 @@ def test_a_stranger_on_the_port_is_an_os_error(tmp_path: Path) -> None:
         source = PROGRAM.replace("{directory}", str(tmp_path)).replace("{worker}", "1")
         with running(source.replace("{port}", str(other.getsockname()[1]))) as program:
             assert program.number() == errno.EADDRINUSE
+
+
+def test_the_one_that_serves_tells_of_all(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    port = free_port()
+    source = PROGRAM.replace("{directory}", str(tmp_path)).replace("{port}", str(port))
+    with (
+        running(source.replace("{worker}", "1")) as first,
+        running(source.replace("{worker}", "2")) as second,
+    ):
+        serving = max((first, second), key=lambda program: program.number())
+        for _ in range(2):
+            told = ask(port).body
+            for line in (b"started_total 2.0", b'by_total{worker="1"} 1.0', b'by_total{worker="2"} 2.0'):
+                assert line in told.splitlines()
+            # The totals of one that died are those of the other, who serves them then.
+            if serving.process.poll() is None:
+                serving.process.kill()
+                wait_for(second if serving is first else first)
