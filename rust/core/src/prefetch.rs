@@ -4,15 +4,20 @@
 #[cfg(target_arch = "x86_64")]
 const LINE: usize = 64;
 
-/// Has some bytes brought nearer. Only a hint: nothing is read, wherever it leads.
-#[inline(always)]
-pub(crate) fn prefetch<T>(from: *const T, bytes: usize) {
+/// Has some bytes brought nearer, wherever that leads: nothing is read. Not into the nearest cache: processes that
+/// recorded the same have it at the same places of their pages, and of such lines that cache has room for a few
+/// only.
+#[inline]
+pub(crate) fn prefetch<T>(first: *const T, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for offset in (0..bytes).step_by(LINE) {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        // SAFETY: a hint, which reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(offset)) };
+    {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
+        let before = first.addr() & (LINE - 1);
+        for line in (0..before + bytes).step_by(LINE) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_byte_sub(before).wrapping_byte_add(line).cast()) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, bytes);
+    let _ = (first, bytes);
 }

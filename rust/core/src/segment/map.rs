@@ -2,6 +2,7 @@
 
 use super::damage::Damage;
 use crate::descriptor::{identity_of, Descriptor, Identity};
+use crate::prefetch::prefetch;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -28,30 +29,9 @@ unsafe impl Word for AtomicU64 {}
 /// Addresses beyond the file's end, for what is appended between two looks at its length.
 const RESERVE: usize = 64 << 20;
 
-/// How much memory comes at a time.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;
-
 /// The file behind a path; nothing when there is none.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
     std::fs::symlink_metadata(path).ok().map(|about| identity_of(&about))
-}
-
-/// Has some bytes brought nearer, which are about to be read. Not into the nearest cache: processes that recorded
-/// the same have it at the same places of their pages, and of such lines that cache has room for a few only.
-#[inline]
-pub(super) fn fetch(first: *const u8, length: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
-        let before = first.addr() & (LINE - 1);
-        for line in (0..before + length).step_by(LINE) {
-            // SAFETY: a hint, which reads nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_sub(before).wrapping_add(line).cast()) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (first, length);
 }
 
 /// A mapped file.
@@ -194,7 +174,7 @@ impl Map {
     #[inline]
     pub(super) fn fetch(&self, at: usize, length: usize) {
         if at.checked_add(length).is_some_and(|end| end <= self.length.load(Relaxed)) {
-            fetch(self.base.as_ptr().wrapping_add(at), length);
+            prefetch(self.base.as_ptr().wrapping_add(at), length);
         }
     }
 

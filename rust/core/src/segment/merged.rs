@@ -2,7 +2,6 @@
 
 use super::cells::{Cells, Source};
 use super::entry::{Entry, Slot};
-use super::map::fetch;
 use super::members::Members;
 use super::view::View;
 use crate::exemplar::Exemplar;
@@ -10,6 +9,7 @@ use crate::family::{Definition, Kind};
 use crate::histogram::{Buckets, Layout, Snapshot};
 use crate::labels::Labels;
 use crate::mode::Mode;
+use crate::prefetch::prefetch;
 use crate::reading::{Reading, Series};
 use hashbrown::HashSet;
 use std::cell::RefCell;
@@ -60,7 +60,7 @@ impl<'a> MergedFamily<'a> {
                 let Some(next) = ahead.next() else { break };
                 self.fetch(next);
                 if let Some(after) = ahead.as_slice().first() {
-                    fetch(after.sources.as_ptr().cast(), size_of_val(&*after.sources));
+                    prefetch(after.sources.as_ptr(), size_of_val(&*after.sources));
                 }
                 fetched += next.sources.len();
             }
