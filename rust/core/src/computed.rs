@@ -36,6 +36,18 @@ pub struct Computed {
 }
 
 impl Computed {
+    /// What families have to say about themselves: each one's name, how often a label set was folded into its
+    /// overflow series, and how many NaN were refused.
+    pub fn faults(families: impl IntoIterator<Item = (String, (u64, u64))>) -> Vec<Self> {
+        let (folded, refused): (Vec<_>, Vec<_>) =
+            families.into_iter().map(|(name, (folded, refused))| ((name.clone(), folded), (name, refused))).unzip();
+        let overflow = "Label sets beyond a family's max_series, counted in its overflow series";
+        let nan = "Observations that were NaN and counted nowhere else";
+        let overflow = Self::about("counter", ["ferrometer_series_overflow", overflow, "source"], folded);
+        let nan = Self::about("counter", ["ferrometer_observations_refused", nan, "source"], refused);
+        overflow.into_iter().chain(nan).collect()
+    }
+
     /// A family of this package about itself: one sample per row, told apart by one label. Nothing while all
     /// rows are zero.
     pub fn about(

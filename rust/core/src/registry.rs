@@ -185,28 +185,17 @@ impl Registry {
 
     /// What the registry has to say about itself, as families; nothing while all is well.
     pub fn faults(&self, scrape: &Scrape) -> Vec<Computed> {
-        let mut folded = Vec::new();
-        let mut refused = Vec::new();
-        for entry in self.entries() {
-            if let Entry::Family(family) = entry {
-                let faults = scrape.reading(&family).faults();
-                folded.push((family.definition().name.clone(), faults.0));
-                refused.push((family.definition().name.clone(), faults.1));
-            }
-        }
-        let failed = lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect();
-        let own = [
-            (
-                "ferrometer_series_overflow",
-                "Label sets beyond a family's max_series, counted in its overflow series",
-                folded,
-            ),
-            ("ferrometer_observations_refused", "Observations that were NaN and counted nowhere else", refused),
-            ("ferrometer_scrape_errors", "Callbacks and collectors that raised during a scrape", failed),
-        ];
-        let own =
-            own.into_iter().filter_map(|(name, help, rows)| Computed::about("counter", [name, help, "source"], rows));
-        own.chain(scrape.faults()).collect()
+        let families = self.entries().into_iter().filter_map(|entry| match entry {
+            Entry::Family(family) => Some((family.definition().name.clone(), scrape.reading(&family).faults())),
+            Entry::Source(_) => None,
+        });
+        let mut faults = Computed::faults(families);
+        let failed: Vec<_> =
+            lock(&self.inner).failures.iter().map(|(source, &count)| (source.clone(), count)).collect();
+        let errors = "Callbacks and collectors that raised during a scrape";
+        faults.extend(Computed::about("counter", ["ferrometer_scrape_errors", errors, "source"], failed));
+        faults.extend(scrape.faults());
+        faults
     }
 
     /// Visits everything but the families for which `leave_out` is true, then what other processes have in

@@ -1,14 +1,12 @@
 //! A directory of segments as a source: what all processes of an application recorded, told by another one.
 
-use crate::exposition::{Exposition, Format};
-use crate::names::{is_plain, restrict};
+use crate::exposition::{write, Exposition, Format};
+use crate::names::is_plain;
 use crate::numbers::Numbers;
 use crate::requests::{Requests, IN_FLIGHT};
 use crate::views::views;
-use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{names_of, Computed, Visited};
-use ferrometer_core::segment::fold::{fold, Folded};
 use ferrometer_core::segment::view::View;
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,8 +51,8 @@ impl Directory {
         }
         if let Some(view) = &mut *view {
             view.refresh();
-            if view.is_fold_due() && self.is_own() && matches!(fold(&self.path), Ok(Folded::Done(_))) {
-                view.refresh();
+            if self.is_own() {
+                view.fold();
             }
         }
         view
@@ -68,12 +66,10 @@ impl Directory {
     }
 
     fn visit(&self, view: &View, names: Option<&BTreeSet<String>>, each: &mut dyn FnMut(Visited)) {
-        let (mut folded, mut refused) = (Vec::new(), Vec::new());
+        let mut faults = Vec::new();
         for family in view.families(SCOPE) {
             let definition = family.definition();
-            let faults = family.faults();
-            folded.push((definition.name.clone(), faults.0));
-            refused.push((definition.name.clone(), faults.1));
+            faults.push((definition.name.clone(), family.faults()));
             let asked = names.is_none_or(|names| names_of(definition).iter().any(|name| names.contains(name)));
             if asked && is_plain(&family) {
                 each(Visited::Family(&family));
@@ -83,10 +79,7 @@ impl Directory {
             let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
             views(namespace, uptime(view), &Requests::read(&find))
         });
-        let overflow = "Label sets beyond a family's max_series, counted in its overflow series";
-        computed.extend(Computed::about("counter", ["ferrometer_series_overflow", overflow, "source"], folded));
-        let nan = "Observations that were NaN and counted nowhere else";
-        computed.extend(Computed::about("counter", ["ferrometer_observations_refused", nan, "source"], refused));
+        computed.extend(Computed::faults(faults));
         computed.extend(view.about());
         for family in &computed {
             each(Visited::Computed(family));
@@ -102,15 +95,7 @@ impl Exposition for Directory {
                 self.visit(view, names, each);
             }
         };
-        let format = match format {
-            Format::Protobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
-            Format::Text => text::Format::Prometheus,
-            Format::OpenMetrics => text::Format::OpenMetrics,
-        };
-        restrict(names, out, |out| text::encode_each(format, visit, out));
-        if format == text::Format::OpenMetrics {
-            out.extend_from_slice(text::END);
-        }
+        write(format, names, visit, out);
     }
 
     fn numbers(&self) -> Numbers {

@@ -1,6 +1,9 @@
 //! What a server serves.
 
+use crate::names::restrict;
 use crate::numbers::Numbers;
+use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::registry::Visited;
 use std::collections::BTreeSet;
 
 /// The formats in which metrics are told.
@@ -25,4 +28,22 @@ pub trait Exposition: Send + Sync {
 
     /// The numbers of the JSON endpoints.
     fn numbers(&self) -> Numbers;
+}
+
+/// Appends everything that `visit` comes by in a format, as [`Exposition::write`] says.
+pub(crate) fn write(
+    format: Format,
+    names: Option<&BTreeSet<String>>,
+    visit: impl FnOnce(&mut dyn FnMut(Visited)),
+    out: &mut Vec<u8>,
+) {
+    let format = match format {
+        Format::Protobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
+        Format::Text => text::Format::Prometheus,
+        Format::OpenMetrics => text::Format::OpenMetrics,
+    };
+    restrict(names, out, |out| text::encode_each(format, visit, out));
+    if format == text::Format::OpenMetrics {
+        out.extend_from_slice(text::END);
+    }
 }

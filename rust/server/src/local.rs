@@ -1,14 +1,13 @@
 //! The registry of this very process as a source.
 
-use crate::exposition::{Exposition, Format};
-use crate::names::{is_plain, restrict};
+use crate::exposition::{write, Exposition, Format};
+use crate::names::is_plain;
 use crate::numbers::Numbers;
 use crate::requests::{Requests, IN_FLIGHT};
 use ferrometer_core::clock::Clock;
-use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::family::Family;
 use ferrometer_core::reading::Reading;
-use ferrometer_core::registry::{names_of, Registry};
+use ferrometer_core::registry::{names_of, Registry, Visited};
 use ferrometer_core::scrape::Scrape;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,17 +29,8 @@ impl Exposition for Local {
             names.is_some_and(|names| !names_of(family.definition()).iter().any(|name| names.contains(name)))
         };
         let leave_out = |family: &Family| unasked(family) || !is_plain(family);
-        let format = match format {
-            Format::Protobuf => {
-                return protobuf::encode(&self.registry, &leave_out, names, protobuf::NATIVE_BUCKETS, out);
-            }
-            Format::Text => text::Format::Prometheus,
-            Format::OpenMetrics => text::Format::OpenMetrics,
-        };
-        restrict(names, out, |out| text::encode(&self.registry, format, &leave_out, out));
-        if format == text::Format::OpenMetrics {
-            out.extend_from_slice(text::END);
-        }
+        let visit = |each: &mut dyn FnMut(Visited)| self.registry.visit(&Scrape::begin(), &leave_out, each);
+        write(format, names, visit, out);
     }
 
     fn numbers(&self) -> Numbers {

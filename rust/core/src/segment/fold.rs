@@ -64,6 +64,16 @@ pub fn fold(directory: &Path) -> io::Result<Folded> {
     fold_by_steps(directory, &mut |_| true)
 }
 
+impl View {
+    /// Folds, if that is due, so that the next look costs less. A directory that cannot be written, or that
+    /// somebody else is at, is for another time.
+    pub fn fold(&mut self) {
+        if self.is_fold_due() && matches!(fold(self.directory()), Ok(Folded::Done(_))) {
+            self.refresh();
+        }
+    }
+}
+
 /// [`fold`], asking after each step whether to go on: what a harness kills it with.
 ///
 /// # Errors

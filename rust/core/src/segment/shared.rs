@@ -1,7 +1,6 @@
 //! The view of the directory that this process shares, kept from one scrape to the next.
 
 use super::about;
-use super::fold::fold;
 use super::view::View;
 use super::writer;
 use crate::computed::Computed;
@@ -39,9 +38,7 @@ pub(crate) fn look() -> Option<Shared> {
     let known = view.as_mut()?;
     known.refresh();
     writer::catch_up(known);
-    if known.is_fold_due() && fold(&directory).is_ok() {
-        known.refresh();
-    }
+    known.fold();
     note_damage(known);
     Some(Shared(view))
 }
