@@ -35,6 +35,15 @@ pub(crate) fn store_f64(word: &AtomicU64, value: f64) {
     word.store(value.to_bits(), Relaxed);
 }
 
+/// Writes bytes into words, as they lie in memory; zeros behind the last.
+pub(crate) fn store_bytes(words: &[AtomicU64], bytes: &[u8]) {
+    for (word, bytes) in words.iter().zip(bytes.chunks(8)) {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        word.store(u64::from_le_bytes(eight), Relaxed);
+    }
+}
+
 /// A monotone count: whole increments in a `u64` that never rounds; fractions, and what is too large
 /// for it, beside it.
 ///

@@ -3,7 +3,7 @@
 //! They are kept beside the cells, by series and bucket, the latest of each: a family without exemplars
 //! pays nothing, and one with them holds at most one per exposed line. Other processes read copies.
 
-use crate::cell::store_f64;
+use crate::cell::{store_bytes, store_f64};
 use crate::clock::now;
 use crate::labels::Labels;
 use crate::seqlock::change;
@@ -68,11 +68,7 @@ impl Slot {
             store_f64(&self.value, exemplar.value);
             store_f64(&self.timestamp, exemplar.timestamp);
             self.length.store(text.len() as u64, Relaxed);
-            for (word, bytes) in self.text.iter().zip(text.chunks(8)) {
-                let mut eight = [0; 8];
-                eight[..bytes.len()].copy_from_slice(bytes);
-                word.store(u64::from_le_bytes(eight), Relaxed);
-            }
+            store_bytes(&self.text, text);
         });
     }
 }

@@ -1,12 +1,10 @@
 //! The constant labels of an info series.
 
+use crate::cell::store_bytes;
 use crate::clock::now;
 use crate::head::Head;
 use crate::slab::{place_of, Block, Zeroed};
-use crate::sync::{
-    fence, lock, AtomicU64, Mutex,
-    Ordering::{Relaxed, Release},
-};
+use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering::Release};
 
 /// As it lies in the slab.
 #[repr(C)]
@@ -73,11 +71,7 @@ impl Info {
         let own = text.own.as_deref().filter(|_| self.place() != 0).map(str::as_bytes);
         let Some(own) = own else { return self.slot.text.store(0, Release) };
         let copy = Block::<[AtomicU64]>::run(own.len().div_ceil(8).max(1));
-        for (word, bytes) in copy.iter().zip(own.chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(eight), Relaxed);
-        }
+        store_bytes(&copy, own);
         let place = place_of(&*copy);
         let word = if place == 0 { 0 } else { u64::from(place) | (own.len() as u64) << 32 };
         self.slot.set_at.store(now().to_bits(), Release);

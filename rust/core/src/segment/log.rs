@@ -2,9 +2,10 @@
 //! the next one is.
 
 use super::format::extent;
+use crate::cell::store_bytes;
 use crate::sync::{
     AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Release},
 };
 
 /// The first word of an extent: the next one's grain, and how many bytes are used.
@@ -14,10 +15,7 @@ fn first_word(next: u32, used: usize) -> u64 {
 
 /// Appends a record, whose length is a multiple of 8, behind those that are there; how many bytes are used.
 pub(super) fn append(extent: &[AtomicU64], used: usize, record: &[u8]) -> usize {
-    let words = extent[(extent::RECORDS + used) / 8..].iter();
-    for (word, bytes) in words.zip(record.as_chunks().0) {
-        word.store(u64::from_le_bytes(*bytes), Relaxed);
-    }
+    store_bytes(&extent[(extent::RECORDS + used) / 8..], record);
     // Whoever sees that it is there sees all of it.
     extent[0].store(first_word(0, used + record.len()), Release);
     used + record.len()

@@ -15,6 +15,8 @@ mod about;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
+mod chain;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod control;
 pub mod damage;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -3,10 +3,9 @@
 //! The cells need no mirror: the slab's chunks *are* the file. What is written here is where they lie and
 //! what they are called, when a family or series appears; nothing per event.
 
+use super::chain::Chain;
 use super::control::Control;
-use super::format::extent;
 use super::heed;
-use super::log;
 use super::own::Own;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::share_error::ShareError;
@@ -16,11 +15,8 @@ use crate::family::{self, Audience, Family};
 use crate::fork;
 use crate::head;
 use crate::series::SeriesRef;
-use crate::slab::{self, place_of, Block};
-use crate::sync::{
-    fence, lock, AtomicU64, AtomicUsize, Mutex,
-    Ordering::{Relaxed, SeqCst},
-};
+use crate::slab;
+use crate::sync::{lock, AtomicUsize, Mutex, Ordering::Relaxed};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,9 +29,6 @@ static WASTED: AtomicUsize = AtomicUsize::new(0);
 /// Why the child of a fork records into private memory, when it does.
 static FAILURE: Mutex<Option<ShareError>> = Mutex::new(None);
 
-/// Room for records in an extent, in bytes.
-const EXTENT: usize = 8 * 1024 - extent::RECORDS;
-
 /// The log is written anew when so much of it is about what is gone, and at least half.
 const WASTE: usize = 64 * 1024;
 
@@ -45,91 +38,15 @@ const SERIES: usize = 40;
 struct Writer {
     own: Own,
     control: Control,
-    log: Log,
+    log: Chain,
     families: u32,
     /// Removals of this process that not everyone has acted upon yet.
     tombstones: Vec<Tombstone>,
 }
 
-/// A chain of extents, and how full the last one is.
-#[derive(Default)]
-struct Log {
-    extents: Vec<Block<[AtomicU64]>>,
-    used: usize,
-    /// Bytes of all records.
-    written: usize,
-    /// How often it was begun anew.
-    rewritten: u32,
-    /// Where the first extent lies, and whether nobody is to see it before it is whole.
-    first: u32,
-    is_hidden: bool,
-    /// Whether a record found no place.
-    is_cut: bool,
-    scratch: Vec<u8>,
-}
-
-impl Log {
-    /// Appends a record; `false` when the file has no room for it.
-    fn append(&mut self, record: &Record, own: &Own) -> bool {
-        let mut bytes = std::mem::take(&mut self.scratch);
-        bytes.clear();
-        record.encode(&mut bytes);
-        let placed = self.make_room(bytes.len(), own);
-        if placed {
-            let last = self.extents.last().expect("room was made");
-            self.used = log::append(last, self.used, &bytes);
-            self.written += bytes.len();
-        }
-        self.scratch = bytes;
-        placed
-    }
-
-    /// Reads it again.
-    fn for_each(&self, mut visit: impl FnMut(Record)) {
-        let mut bytes = Vec::new();
-        for extent in &self.extents {
-            bytes.clear();
-            let (_, used) = log::look(&extent[0]);
-            let words = &extent[extent::RECORDS / 8..][..used / 8];
-            bytes.extend(words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()));
-            let mut rest = &bytes[..];
-            while let Ok((record, length)) = Record::parse(rest) {
-                visit(record);
-                rest = &rest[length..];
-            }
-        }
-    }
-
-    fn make_room(&mut self, bytes: usize, own: &Own) -> bool {
-        let room = self.extents.last().map_or(0, |last| last.len() * 8 - extent::RECORDS);
-        if self.used + bytes <= room {
-            return true;
-        }
-        let size = EXTENT.max(bytes);
-        let fresh = Block::<[AtomicU64]>::run((extent::RECORDS + size) / 8);
-        let place = place_of(&*fresh);
-        if place == 0 {
-            return false;
-        }
-        fresh[1].store(size as u64, Relaxed);
-        if let Some(last) = self.extents.last() {
-            log::link(&last[0], self.used, place);
-        } else {
-            self.first = place;
-            if !self.is_hidden {
-                own.set_log(self.rewritten, place);
-            }
-        }
-        self.extents.push(fresh);
-        self.used = 0;
-        true
-    }
-}
-
 impl Writer {
     fn append(&mut self, record: &Record) {
         if !self.log.append(record, &self.own) {
-            self.log.is_cut = true;
             self.own.count_fault();
         }
     }
@@ -208,23 +125,20 @@ impl Writer {
                 stamps.insert(series.generation, series.stamp);
             }
         });
-        let fresh = Log { rewritten: self.log.rewritten.wrapping_add(1), is_hidden: true, ..Log::default() };
+        let fresh = self.log.anew();
         let old = std::mem::replace(&mut self.log, fresh);
         // As old as they were: what others removed meanwhile stays removed.
         self.everything(&stamps);
         for tombstone in self.tombstones.clone() {
             self.append(&Record::Tombstone(tombstone));
         }
-        if self.log.is_cut {
+        if self.log.is_cut() {
             // The file is full, and the old one has everything.
             self.log = old;
             return false;
         }
-        // Until here the old one was in use. Whoever is still reading it finds the other in its place, before
-        // its memory holds anything else.
-        self.log.is_hidden = false;
-        self.own.set_log(self.log.rewritten, self.log.first);
-        fence(SeqCst);
+        // Until here the old one was in use.
+        self.log.show(&self.own);
         drop(old);
         true
     }
@@ -293,7 +207,7 @@ impl Audience for Mirror {
             return;
         }
         let wasted = WASTED.load(Relaxed);
-        let is_due = wasted >= WASTE && wasted * 2 >= writer.log.written;
+        let is_due = wasted >= WASTE && wasted * 2 >= writer.log.written();
         if !(is_due && writer.rewrite()) {
             writer.series(family, series);
         }
@@ -339,7 +253,7 @@ fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
     let epoch = control.epoch();
     own.set_acted(epoch);
     slab::move_into(own.file()?, own.path(), super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
-    let mut writer = Writer { own, control, log: Log::default(), families, tombstones: Vec::new() };
+    let mut writer = Writer { own, control, log: Chain::default(), families, tombstones: Vec::new() };
     writer.everything(&HashMap::new());
     if let Err(error) = writer.own.publish() {
         // Nobody will read the file, but it is as good a memory as any; only a fork must not share it.
