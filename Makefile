@@ -15,7 +15,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
+# How the extension is built: `fast` compiles in seconds after a change, `release` is what users get.
+PROFILE ?= release
+
 VENV := .venv
+WHEEL := $(VENV)/.wheel-$(PROFILE)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet
 PINS := requirements-dev.txt
@@ -30,7 +34,7 @@ export PYO3_PYTHON := $(abspath $(PY))
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: $(VENV)/.wheel  ## the wheel, built and installed into .venv
+build: $(WHEEL)  ## the wheel, built and installed into .venv (PROFILE=fast: in seconds, for development)
 
 demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show the table (ONCE=1: then stop; PORT=8000)
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
@@ -94,14 +98,15 @@ needs-rust-checkers: needs-rust
 	  { echo "make lint: needs rustfmt and clippy: rustup component add rustfmt clippy" >&2; exit 1; }
 
 # The wheel users get is what every target tests: built once per change of the sources.
-$(VENV)/.wheel: $(SOURCES) | needs-rust $(VENV)/.created
+$(WHEEL): $(SOURCES) | needs-rust $(VENV)/.created
 	$(PIP) --constraint $(PINS) maturin
 	rm -rf dist
-	$(PY) -m maturin build --release --locked --interpreter $(PY) --out dist --quiet
+	$(PY) -m maturin build --profile $(PROFILE) --locked --interpreter $(PY) --out dist --quiet
 	$(PIP) --force-reinstall --no-deps dist/*.whl
+	@rm -f $(VENV)/.wheel-*
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.wheel $(PINS)
+$(VENV)/.demo: $(WHEEL) $(PINS)
 	$(PIP) --constraint $(PINS) "$$(echo dist/*.whl)[demo]"
 	@touch $@
 
