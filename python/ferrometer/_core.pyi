@@ -100,6 +100,12 @@ class Metric:
         """Makes this undefined object, of a user's subclass, the child with these label values."""
 
     @property
+    def __class__(self) -> type[Self]:
+        """The type. Assigning another one raises TypeError: its methods would meet cells of another kind."""
+
+    @__class__.setter
+    def __class__(self, value: type[Self], /) -> None: ...
+    @property
     def _meta(self) -> dict[str, Any]:
         """What the Python layer keeps: one dict for a family and all its children."""
 

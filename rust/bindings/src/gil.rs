@@ -1,5 +1,6 @@
 //! State that the GIL guards.
 
+use crate::thread_exit::protect;
 use ferrometer_core::fork;
 use pyo3::Python;
 use std::cell::UnsafeCell;
@@ -7,6 +8,7 @@ use std::cell::UnsafeCell;
 /// Works without the GIL, and never in the middle of a fork: a child of it would find locks that nobody
 /// lets go. All detached work of this crate goes through here; it does not come back for the GIL.
 pub fn detached<T: Send>(py: Python<'_>, work: impl Send + FnOnce() -> T) -> T {
+    protect();
     py.detach(|| fork::beside(work))
 }
 

@@ -17,6 +17,7 @@ pub use traces::Traces;
 
 use crate::gil::detached;
 use crate::registry::Registry;
+use crate::thread_exit::protect;
 use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::Clock;
 use ferrometer_core::registry::Registry as Core;
@@ -177,6 +178,7 @@ impl HttpMetrics {
 impl HttpMetrics {
     /// Makes one, validating its options.
     pub fn make(py: Python<'_>, options: Options<'_, '_>) -> PyResult<Self> {
+        protect();
         let Options { registry, namespace, sample, buckets, exemplars } = options;
         let traces = exemplars.map_or(Ok(None), Traces::new)?;
         if let Some(namespace) = &namespace {

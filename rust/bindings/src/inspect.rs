@@ -1,5 +1,6 @@
 //! What lies in a directory of segments, for `ferrometer inspect`.
 
+use crate::gil::detached;
 use ferrometer_core::segment::damage::Damage;
 use ferrometer_core::segment::format::hex;
 use ferrometer_core::segment::inspect;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 #[pyfunction(name = "inspect")]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 pub fn inspect_directory(py: Python<'_>, directory: PathBuf) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let found = py.detach(|| inspect::inspect(&directory))?;
+    let found = detached(py, || inspect::inspect(&directory))?;
     found.into_iter().map(|segment| to_dict(py, &segment)).collect()
 }
 

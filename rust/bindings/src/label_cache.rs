@@ -6,6 +6,7 @@
 //!
 //! What it knows is void once the family has lost a series, to whomever: the child may be that one's.
 
+use crate::thread_exit::protect;
 use ferrometer_core::family::Family;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -225,6 +226,7 @@ pub struct Evicted(Vec<Object>);
 
 impl Drop for Evicted {
     fn drop(&mut self) {
+        protect();
         for &object in &self.0 {
             // SAFETY: each is an owned reference. Evictions are dropped by methods and deallocators,
             // that is with the GIL; `Python::attach` is re-entrant and makes it certain.

@@ -11,6 +11,7 @@
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
+//! | a thread that is ended with the interpreter | `thread_exit.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
 
@@ -34,6 +35,7 @@ mod remote_write;
 mod samples;
 mod server;
 mod sharing;
+mod thread_exit;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;

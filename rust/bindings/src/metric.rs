@@ -7,6 +7,7 @@ use crate::gil::GilCell;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
 use crate::samples::{self, Row};
+use crate::thread_exit::protect;
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
@@ -60,12 +61,20 @@ impl Parent {
     }
 }
 
+/// The lowest bits of [`Metric::cell`]: one for each kind, so that a test of that bit tells the kind and that there is
+/// a cell. Cells are aligned to eight bytes at least.
+pub const COUNTER: usize = 1;
+pub const GAUGE: usize = 2;
+pub const HISTOGRAM: usize = 4;
+const _: () = assert!(align_of::<CounterCell>() >= 8 && align_of::<GaugeCell>() >= 8 && align_of::<Cells>() >= 8);
+
 /// The native base class of all metrics.
 #[pyclass(subclass, frozen, weakref, module = "ferrometer._core")]
 pub struct Metric {
-    /// The address of the cells, which `series` keeps in place: a `CounterCell`, a `GaugeCell`, or a
-    /// `Histogram`, with 1 added for a sampled one. Zero for labelled families, infos, enums, and gauges
-    /// that can only be set.
+    /// The address of the cells, which `series` keeps in place, and in its lowest bits what they are: [`COUNTER`],
+    /// [`GAUGE`] or [`HISTOGRAM`]. Zero for all that has no fast path: labelled families, infos, enums, sampled
+    /// histograms, and gauges that can only be set. The kind stands here and not in the Python type, which a program
+    /// can assign to.
     pub cell: GilCell<usize>,
     series: GilCell<Option<SeriesRef>>,
     parent: GilCell<Option<Arc<Parent>>>,
@@ -90,6 +99,7 @@ impl Metric {
 
     /// The shared part.
     pub fn parent(&self) -> PyResult<&Arc<Parent>> {
+        protect();
         // SAFETY: the GIL is held by every caller (methods and slots); set once, never changed.
         unsafe { self.parent.peek() }
             .as_ref()
@@ -98,12 +108,44 @@ impl Metric {
 
     /// The series of a child or of a family without labels.
     pub fn series(&self) -> PyResult<&SeriesRef> {
+        protect();
         // SAFETY: as in `parent`.
         if let Some(series) = unsafe { self.series.peek() } {
             return Ok(series);
         }
         let kind = self.parent()?.family.definition().kind.name();
         Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
+    }
+
+    /// The cell of a counter.
+    pub fn counter(&self) -> PyResult<&CounterCell> {
+        let series = self.series()?;
+        match self.kind()? {
+            Kind::Counter => Ok(series.counter()),
+            kind => Err(wrong_kind(kind, "counter")),
+        }
+    }
+
+    /// The cell of a gauge.
+    pub fn gauge(&self) -> PyResult<&GaugeCell> {
+        let series = self.series()?;
+        match self.kind()? {
+            Kind::Gauge(_) => Ok(series.gauge()),
+            kind => Err(wrong_kind(kind, "gauge")),
+        }
+    }
+
+    /// The cells of a histogram or summary.
+    pub fn histogram(&self) -> PyResult<&Cells> {
+        let series = self.series()?;
+        match self.kind()? {
+            Kind::Histogram(_) | Kind::Summary(..) => Ok(series.histogram()),
+            kind => Err(wrong_kind(kind, "histogram or summary")),
+        }
+    }
+
+    fn kind(&self) -> PyResult<&Kind> {
+        Ok(&self.parent()?.family.definition().kind)
     }
 
     /// Removes the series with these label values, here or everywhere.
@@ -139,13 +181,12 @@ impl Metric {
     /// Makes this object the handle of a series.
     pub fn bind(&self, parent: &Arc<Parent>, series: SeriesRef) {
         let cell = match &parent.family.definition().kind {
-            Kind::Counter => ptr::from_ref::<CounterCell>(series.counter()) as usize,
+            Kind::Counter => ptr::from_ref::<CounterCell>(series.counter()) as usize + COUNTER,
             // Zero sends `inc` to the slow path, which refuses it.
             Kind::Gauge(_) if parent.only_set => 0,
-            Kind::Gauge(_) => ptr::from_ref::<GaugeCell>(series.gauge()) as usize,
-            Kind::Histogram(_) | Kind::Summary(..) => {
-                ptr::from_ref::<Cells>(series.histogram()) as usize + usize::from(parent.sampler.is_some())
-            }
+            Kind::Gauge(_) => ptr::from_ref::<GaugeCell>(series.gauge()) as usize + GAUGE,
+            Kind::Histogram(_) | Kind::Summary(..) if parent.sampler.is_some() => 0,
+            Kind::Histogram(_) | Kind::Summary(..) => ptr::from_ref::<Cells>(series.histogram()) as usize + HISTOGRAM,
             Kind::Info | Kind::StateSet(_) => 0,
         };
         // SAFETY: the GIL is held, and nothing in here runs Python: the object is new, so the old
@@ -196,12 +237,20 @@ impl Metric {
 
 impl Drop for Metric {
     fn drop(&mut self) {
+        // The callbacks and children that go with a family may have finalisers.
+        protect();
         // A plain child takes its address back, so that the next `labels()` makes a new one.
         // SAFETY: exclusive access; deallocation happens under the GIL.
         if let Some(series) = unsafe { self.series.peek() } {
             let _ = series.handle().compare_exchange(ptr::from_ref(self) as usize, 0, Relaxed, Relaxed);
         }
     }
+}
+
+/// What is raised where a method of one kind meets cells of another.
+#[cold]
+fn wrong_kind(kind: &Kind, wanted: &str) -> PyErr {
+    PyTypeError::new_err(format!("the metric is a {}, and no {wanted}", kind.name()))
 }
 
 /// The text of a label value: `str(value)`, with what UTF-8 cannot say replaced by `?`.
@@ -265,6 +314,7 @@ impl Metric {
         plain: bool,
         meta: Py<PyDict>,
     ) -> PyResult<()> {
+        protect();
         let (py, metric) = (slf.py(), slf.get());
         check_class(slf, kind)?;
         let only_set = kind == "gauge" && detail.extract::<&str>()?.ends_with("mostrecent");
@@ -402,6 +452,19 @@ impl Metric {
         samples::rows(py, family, series.as_ref().filter(|_| !family.labels().names().is_empty()), here)
     }
 
+    /// The class of the object. It cannot be assigned to: methods of another kind would meet cells that they do not
+    /// know.
+    #[getter(__class__)]
+    fn class<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyType> {
+        slf.get_type()
+    }
+
+    #[setter(__class__)]
+    fn set_class(slf: &Bound<'_, Self>, _class: &Bound<'_, PyAny>) -> PyResult<()> {
+        let name = slf.get_type().name()?;
+        Err(PyTypeError::new_err(format!("the class of a metric cannot be changed: make a new metric ({name} it is)")))
+    }
+
     /// The current value of a counter, gauge, or enum (the state's index).
     fn _get(&self) -> PyResult<f64> {
         let series = self.series()?;
@@ -413,8 +476,9 @@ impl Metric {
     }
 
     /// Replaces the value of a counter or gauge, for tests that start from zero.
-    fn _put(&self, value: f64) -> PyResult<()> {
+    fn _put(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let series = self.series()?;
+        let value = value.extract::<f64>()?;
         match &self.parent()?.family.definition().kind {
             Kind::Counter if value >= 0.0 && value.is_finite() => {
                 series.counter().reset();
@@ -445,14 +509,16 @@ impl Metric {
 
     #[setter]
     #[expect(non_snake_case, reason = "the property is called _created")]
-    fn set__created(&self, seconds: f64) -> PyResult<()> {
-        self.series()?.set_created(seconds);
+    fn set__created(&self, seconds: &Bound<'_, PyAny>) -> PyResult<()> {
+        let series = self.series()?;
+        series.set_created(seconds.extract()?);
         Ok(())
     }
 
     /// Calls `function` at every scrape for the value of this series, a gauge's.
     fn _set_function(&self, function: Py<PyAny>) -> PyResult<()> {
         let (parent, series) = (self.parent()?, self.series()?);
+        self.gauge()?;
         self.forget_callbacks(|other| other.text() == series.text())?;
         // SAFETY: the GIL is held; pushing runs no Python.
         unsafe { parent.callbacks.with(|all| all.push((series.clone(), function))) };
@@ -489,8 +555,7 @@ impl Metric {
 
     /// Records a value for which `_take` said yes.
     fn _record(&self, value: f64) -> PyResult<()> {
-        let (parent, series) = (self.parent()?, self.series()?);
-        let histogram = series.histogram();
+        let (parent, histogram) = (self.parent()?, self.histogram()?);
         let counted = if parent.sampler.is_some() { histogram.record_sample(value) } else { histogram.record(value) };
         if !counted {
             parent.family.refuse();
@@ -500,19 +565,21 @@ impl Metric {
 
     /// Counts an event for which `_take` said no.
     fn _hold(&self) -> PyResult<()> {
-        self.series()?.histogram().hold();
+        self.histogram()?.hold();
         Ok(())
     }
 
     /// The values at these fractions, NaN while nothing is recorded.
-    fn _quantiles(&self, fractions: Vec<f64>) -> PyResult<Vec<f64>> {
-        let snapshot = self.series()?.histogram().snapshot();
+    fn _quantiles(&self, fractions: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
+        let histogram = self.histogram()?;
+        let fractions = fractions.extract::<Vec<f64>>()?;
+        let snapshot = histogram.snapshot();
         Ok(fractions.into_iter().map(|q| snapshot.quantile(q)).collect())
     }
 
     /// Count, sum, minimum and maximum.
     fn _statistics(&self) -> PyResult<(u64, f64, f64, f64)> {
-        let snapshot = self.series()?.histogram().snapshot();
+        let snapshot = self.histogram()?.snapshot();
         Ok((snapshot.count(), snapshot.buckets.sum, snapshot.min, snapshot.max))
     }
 
@@ -520,6 +587,9 @@ impl Metric {
     #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
     fn _set_info(&self, labels: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<()> {
         let series = self.series()?;
+        if !matches!(self.kind()?, Kind::Info) {
+            return Err(wrong_kind(self.kind()?, "info"));
+        }
         let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
         let values = labels.iter().map(|(_, value)| label_text(value)).collect::<PyResult<Vec<_>>>()?;
         let mut text = Vec::new();
@@ -531,7 +601,12 @@ impl Metric {
     /// Sets an enum's state by its index.
     #[expect(clippy::cast_precision_loss, reason = "a list of states is short")]
     fn _set_state(&self, index: usize) -> PyResult<()> {
-        self.series()?.gauge().set_at(index as f64, now());
+        let series = self.series()?;
+        match self.kind()? {
+            Kind::StateSet(states) if index < states.len() => series.gauge().set_at(index as f64, now()),
+            Kind::StateSet(_) => return Err(PyValueError::new_err(format!("the enum has no state {index}"))),
+            kind => return Err(wrong_kind(kind, "enum")),
+        }
         Ok(())
     }
 

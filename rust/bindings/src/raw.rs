@@ -9,12 +9,15 @@
 //! What every `unsafe` in here rests on:
 //! - CPython calls a method descriptor only with a `self` of its type (it raises `TypeError`
 //!   otherwise), with the GIL, and with `args` heading as many objects as `nargs` and `kwnames` say;
-//! - a `Metric`'s `cell` is zero or the address of the cell of its kind, kept alive by its `series`;
-//!   the kind is that of the native class whose descriptor runs. `Metric::bind` is the only writer.
+//! - a `Metric`'s `cell` is zero or the address of its cell, kept alive by its `series`, with a bit that says of which
+//!   kind the cell is. `Metric::bind` is the only writer.
 //! - no fast path can panic: no indexing, no allocation, no arithmetic that checks.
 
 use crate::gil::GilCell;
-use crate::metric::{child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
+use crate::metric::{
+    child, label_text, Counter, Enum, Gauge, Histogram, Info, Metric, Summary, COUNTER, GAUGE, HISTOGRAM,
+};
+use crate::thread_exit::protect;
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::exemplar::Exemplar;
@@ -79,6 +82,7 @@ unsafe fn guarded(
     kwnames: *mut PyObject,
     slow: Slow,
 ) -> *mut PyObject {
+    protect();
     Python::attach(|py| {
         // SAFETY: by contract.
         let result = catch_unwind(AssertUnwindSafe(|| unsafe { slow(py, slf, args, nargs, kwnames) }))
@@ -161,8 +165,8 @@ unsafe extern "C" fn counter_inc(
     // SAFETY: the module's first paragraph, for all of it.
     unsafe {
         let cell = *metric(slf).cell.peek();
-        if cell != 0 && kwnames.is_null() {
-            let cell = &*(cell as *const CounterCell);
+        if cell & COUNTER != 0 && kwnames.is_null() {
+            let cell = &*((cell - COUNTER) as *const CounterCell);
             if nargs == 0 {
                 cell.inc();
                 return none();
@@ -191,7 +195,7 @@ unsafe fn counter_inc_slow(
     unsafe {
         let arguments = Arguments::parse(py, "inc", &["amount", "exemplar"], args, nargs, kwnames)?;
         let counter = metric(slf);
-        let cell = counter.series()?.counter();
+        let cell = counter.counter()?;
         if let Some(Ok(whole)) = arguments.values[0].as_ref().map(PyAnyMethods::extract::<u64>) {
             cell.add_int(whole);
             arguments.keep_exemplar(1, counter, 0, whole as f64)?;
@@ -227,10 +231,10 @@ unsafe fn gauge_fast(
     // SAFETY: the module's first paragraph.
     unsafe {
         let cell = *metric(slf).cell.peek();
-        if cell == 0 || !kwnames.is_null() {
+        if cell & GAUGE == 0 || !kwnames.is_null() {
             return false;
         }
-        let cell = &*(cell as *const GaugeCell);
+        let cell = &*((cell - GAUGE) as *const GaugeCell);
         let value = match (nargs, default) {
             (0, Some(default)) => default,
             (1, _) if ffi::PyFloat_CheckExact(*args) != 0 => ffi::PyFloat_AS_DOUBLE(*args),
@@ -264,7 +268,7 @@ macro_rules! gauge_method {
                 if $default.is_some() && metric.parent()?.only_set {
                     return Err(PyRuntimeError::new_err(concat!($method, " must not be used with the mostrecent mode")));
                 }
-                let series = metric.series()?;
+                let gauge = metric.gauge()?;
                 let value = match &arguments.values[0] {
                     // As `prometheus_client`, which calls `float()` in `set` alone.
                     Some(text) if $default.is_none() && text.is_instance_of::<PyString>() => {
@@ -277,9 +281,9 @@ macro_rules! gauge_method {
                 })?;
                 let apply: fn(&GaugeCell, f64) = $apply;
                 if metric.parent()?.only_set {
-                    series.gauge().set_at(value, now());
+                    gauge.set_at(value, now());
                 } else {
-                    apply(series.gauge(), value);
+                    apply(gauge, value);
                 }
                 Ok(py.None())
             }
@@ -320,8 +324,8 @@ unsafe extern "C" fn observe(
         let cell = *metric(slf).cell.peek();
         if nargs == 1 && kwnames.is_null() && ffi::PyFloat_CheckExact(*args) != 0 {
             let value = ffi::PyFloat_AS_DOUBLE(*args);
-            // A sampled histogram's address is odd, a missing one's zero.
-            if cell & 1 == 0 && cell != 0 {
+            if cell & HISTOGRAM != 0 {
+                let cell = cell - HISTOGRAM;
                 if (*(cell as *const Cells)).record_near(value) {
                     return none();
                 }
@@ -362,18 +366,18 @@ unsafe fn observe_slow(
     // SAFETY: the module's first paragraph, for all of it.
     unsafe {
         let arguments = Arguments::parse(py, "observe", &["amount", "exemplar"], args, nargs, kwnames)?;
-        let histogram = metric(slf);
-        let series = histogram.series()?;
+        let observed = metric(slf);
+        let histogram = observed.histogram()?;
         let value = arguments
             .number(0)?
             .ok_or_else(|| PyTypeError::new_err("observe() missing 1 required positional argument: 'amount'"))?;
-        let parent = histogram.parent()?;
+        let parent = observed.parent()?;
         let counted = match &parent.sampler {
-            None => series.histogram().record(value),
-            Some(sampler) if sampler.take() => series.histogram().record_sample(value),
+            None => histogram.record(value),
+            Some(sampler) if sampler.take() => histogram.record_sample(value),
             Some(_) if value.is_nan() => false,
             Some(_) => {
-                series.histogram().hold();
+                histogram.hold();
                 true
             }
         };
@@ -381,7 +385,7 @@ unsafe fn observe_slow(
             parent.family.refuse();
             return Ok(py.None());
         }
-        arguments.keep_exemplar(1, histogram, series.histogram().layout().bucket(value), value)?;
+        arguments.keep_exemplar(1, observed, histogram.layout().bucket(value), value)?;
         Ok(py.None())
     }
 }
@@ -521,8 +525,11 @@ pub fn new_child<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> 
     let natives = natives(py);
     let mut native = kind.as_type_ptr();
     while !natives.iter().any(|known| ptr::eq(known.as_type_ptr(), native)) {
-        // SAFETY: a plain child's class derives from a native one, so the chain of bases meets it.
+        // SAFETY: a live type; the chain of bases ends with null.
         native = unsafe { (*native).tp_base };
+        if native.is_null() {
+            return Err(PyTypeError::new_err(format!("{} is no metric class", kind.name()?)));
+        }
     }
     let arguments = PyTuple::empty(py);
     // SAFETY: a PyO3 class has a `tp_new`; the subtype derives from it; it takes any arguments.
@@ -626,6 +633,7 @@ fn describe(class: &Bound<'_, PyType>, raw: &Raw) -> PyResult<()> {
 /// instructions.
 #[pyfunction]
 pub fn own_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+    protect();
     let py = class.py();
     // SAFETY: the GIL is held; the list is complete once the module is imported.
     for raw in unsafe { RAW.peek() } {

@@ -1,6 +1,7 @@
 //! `MetricsServer`: a thread that serves a registry on a port of its own and never takes the GIL.
 
 use crate::registry::Registry;
+use crate::thread_exit::protect;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_server::access::Digest;
 #[cfg(target_os = "linux")]
@@ -94,6 +95,7 @@ impl MetricsServer {
     /// Ends the thread and waits for it, half a second at the most and the length of a scrape. Nothing when
     /// it is stopped already.
     fn stop(&self, py: Python<'_>) {
+        protect();
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         py.detach(|| drop(server));
     }
@@ -101,6 +103,7 @@ impl MetricsServer {
 
 impl MetricsServer {
     fn start(py: Python<'_>, options: Options, source: Arc<dyn Exposition>, kept: Option<Kept>) -> PyResult<Self> {
+        protect();
         let (host, port) = (options.host.clone(), options.port);
         let server = py.detach(|| Server::start(options, source)).map_err(|error| refused(&error, &host, port))?;
         Ok(MetricsServer { address: server.address(), server: Mutex::new(Some(server)), _kept: kept })

@@ -1,6 +1,7 @@
 //! Where panics end.
 
 use crate::http_metrics::Shared;
+use crate::thread_exit::protect;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Runs what might panic. A panic becomes a count of `ferrometer_middleware_errors_total`, and the request goes on.
@@ -8,6 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 /// Unwinding costs nothing until it happens: the tables are read only then.
 #[inline(always)]
 pub fn shield<T>(shared: &Shared, work: impl FnOnce() -> T) -> Option<T> {
+    protect();
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(value) => Some(value),
         Err(panic) => {
