@@ -1,9 +1,15 @@
-//! Which events are timed: stratified sampling, decided before any clock is read.
+//! Which events are timed: each one by itself with the probability `rate`, decided before any clock is read.
 //!
-//! Events are cut into blocks of `1/rate` (of the two whole lengths around it, mixed so that the mean
-//! is right), and one event of each block is taken, uniformly. Every event has the probability `rate`,
-//! periodic traffic cannot hide behind a fixed stride, and the number of samples is never off by more
-//! than one block. An event that is not taken costs a decrement and a branch.
+//! The number of events to pass over before the next sample is drawn when a sample is taken. Its distribution is
+//! geometric, which makes the choices independent of each other: whether an event is taken, and how many events follow
+//! until the next one is, depends on no position and on no other event. A sample stands for itself and those that
+//! follow it, `1/rate` events in the mean, so every event counts with `rate * 1/rate = 1`, whatever the traffic: with
+//! a period, in bursts, or divided among many series that share this sampler. (Gaps of any other distribution know how
+//! long ago the last sample was; one event in each block, or gaps uniform on 1 to 199, let the first event of a burst
+//! count more than the last.) The price is variance: with weights of mean `1/rate` and mean square
+//! `(2 - rate)/rate^2`, an estimated share of `n` samples has up to twice the variance of `n` equal ones.
+//!
+//! An event that is not taken costs a decrement and a branch.
 
 use crate::cell::bump;
 use crate::error::Error;
@@ -15,13 +21,9 @@ use std::hash::BuildHasher;
 pub struct Sampler {
     /// Events to pass over before the next sample.
     skip: AtomicU64,
-    /// Events of the current block behind its sample.
-    rest: AtomicU64,
     random: AtomicU64,
-    /// The shorter block length.
-    length: u64,
-    /// How often a block is one longer, of 2^32.
-    longer: u64,
+    /// The logarithm of the probability that an event is not taken; minus infinity when all are.
+    passed: f64,
     rate: f64,
 }
 
@@ -42,22 +44,9 @@ impl Sampler {
         if !(rate > 0.0 && rate <= 1.0) {
             return Err(Error::Rate { rate });
         }
-        // At one in 2^53 nobody can tell the difference any more.
-        let mean = (1.0 / rate).min(9e15);
-        #[expect(clippy::cast_sign_loss, reason = "the mean is at least one")]
-        let (length, longer) = (mean as u64, (mean.fract() * 4_294_967_296.0) as u64);
-        let sampler = Sampler {
-            skip: AtomicU64::new(0),
-            rest: AtomicU64::new(0),
-            random: AtomicU64::new(seed),
-            length,
-            longer,
-            rate,
-        };
-        // Start somewhere within a block, so that restarted processes do not sample in step.
-        let first = sampler.below(length);
-        sampler.skip.store(first, Relaxed);
-        sampler.rest.store(length - 1 - first, Relaxed);
+        let passed = (-rate).ln_1p();
+        let sampler = Sampler { skip: AtomicU64::new(0), random: AtomicU64::new(seed), passed, rate };
+        sampler.skip.store(sampler.gap(), Relaxed);
         Ok(sampler)
     }
 
@@ -71,24 +60,26 @@ impl Sampler {
     pub fn take(&self) -> bool {
         let skip = self.skip.load(Relaxed);
         if skip == 0 {
-            return self.next_block();
+            return self.taken();
         }
         self.skip.store(skip - 1, Relaxed);
         false
     }
 
     #[inline(never)]
-    fn next_block(&self) -> bool {
-        let length = self.length + u64::from(self.next() >> 32 < self.longer);
-        let offset = self.below(length);
-        self.skip.store(self.rest.load(Relaxed) + offset, Relaxed);
-        self.rest.store(length - 1 - offset, Relaxed);
+    fn taken(&self) -> bool {
+        self.skip.store(self.gap(), Relaxed);
         true
     }
 
-    /// A uniform number below `n`, off by less than one in 2^64 / n.
-    fn below(&self, n: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+    /// How many events are passed over, `k` with the probability `rate * (1 - rate)^k`: the inverse of the distribution
+    /// at a uniform number in (0, 1].
+    fn gap(&self) -> u64 {
+        let uniform = ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        // Zero where all are taken; whatever does not fit is the largest number, which nobody counts up to.
+        #[expect(clippy::cast_sign_loss, reason = "the quotient of two logarithms below one is not negative")]
+        let gap = (uniform.ln() / self.passed) as u64;
+        gap
     }
 
     /// splitmix64 (Steele, Lea, Flood 2014).
@@ -120,34 +111,30 @@ mod tests {
     }
 
     #[test]
-    fn every_block_of_a_hundred_has_one_sample() {
-        for seed in 0..20 {
-            let sampler = Sampler::with_seed(0.01, seed).unwrap();
-            let hits: Vec<usize> = (0..100_000).filter(|_| sampler.take()).collect();
-            assert_eq!(hits.len(), 1000);
-            assert!(hits.iter().enumerate().all(|(block, hit)| hit / 100 == block));
-        }
+    fn the_rarest_rate_takes_nothing_that_anyone_would_see() {
+        let sampler = Sampler::new(f64::MIN_POSITIVE).unwrap();
+        assert!((0..1000).all(|_| !sampler.take()));
     }
 
-    /// Offsets within a block are uniform: a chi-square over 100 cells and 200 000 blocks. With 99
-    /// degrees of freedom the 1 - 1e-6 quantile is 176.7 (Wilson-Hilferty), and the seed is fixed.
+    /// Gaps are geometric: a chi-square over 100 cells of equal probability would need fractions of gaps, so the cells
+    /// are the gaps 0 to 199 and the rest. With 200 degrees of freedom the 1 - 1e-6 quantile is 309.2 and the 1e-6
+    /// quantile 117.9 (Wilson-Hilferty); the seed is fixed.
     #[test]
-    fn offsets_within_a_block_are_uniform() {
+    fn gaps_are_geometric() {
         let sampler = Sampler::with_seed(0.01, 42).unwrap();
-        let mut offsets = [0u32; 100];
-        for event in 0..20_000_000usize {
-            if sampler.take() {
-                offsets[event % 100] += 1;
-            }
+        let (draws, mut cells) = (1_000_000, [0u32; 201]);
+        for _ in 0..draws {
+            cells[sampler.gap().min(200) as usize] += 1;
         }
-        let expected = 2000.0;
-        let chi: f64 = offsets.iter().map(|&o| (f64::from(o) - expected).powi(2) / expected).sum();
-        assert!(chi < 176.7, "chi-square {chi}");
-        assert!(chi > 45.0, "chi-square {chi} is too good to be random");
+        let expected = |gap: usize| {
+            let tail = 0.99f64.powi(i32::try_from(gap).unwrap());
+            f64::from(draws) * if gap == 200 { tail } else { tail * 0.01 }
+        };
+        let chi: f64 = (0..=200).map(|gap| (f64::from(cells[gap]) - expected(gap)).powi(2) / expected(gap)).sum();
+        assert!((117.9..309.2).contains(&chi), "chi-square {chi}");
     }
 
-    /// Rates whose inverse is no whole number: the share is right within five standard deviations of
-    /// independent choices, which stratification only narrows.
+    /// The choices are independent, so their number is binomial: right within six standard deviations.
     #[test]
     fn any_rate_is_met() {
         for rate in [0.9, 0.7, 0.3, 0.123, 0.01, 0.003] {
@@ -155,19 +142,7 @@ mod tests {
             let n = 1_000_000;
             let hits = (0..n).filter(|_| sampler.take()).count() as f64;
             let sigma = (f64::from(n) * rate * (1.0 - rate)).sqrt();
-            assert!((hits - f64::from(n) * rate).abs() < 5.0 * sigma, "{rate}: {hits}");
+            assert!((hits - f64::from(n) * rate).abs() < 6.0 * sigma, "{rate}: {hits}");
         }
-    }
-
-    /// A stride of 100 would see one phase of a stream with period 100; stratified offsets see all.
-    /// The estimate's variance per block is that of one uniform draw: (100^2) f (1 - f).
-    #[test]
-    fn periodic_traffic_is_estimated_without_bias() {
-        let sampler = Sampler::with_seed(0.01, 1).unwrap();
-        let blocks = 100_000;
-        let slow = (0..blocks * 100).filter(|event| sampler.take() && event % 100 < 5).count();
-        let estimate = slow as f64 / f64::from(blocks);
-        let sigma = (0.05 * 0.95 / f64::from(blocks)).sqrt();
-        assert!((estimate - 0.05).abs() < 5.0 * sigma, "{estimate}");
     }
 }
