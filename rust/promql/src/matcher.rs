@@ -120,12 +120,10 @@ fn compile(pattern: &str) -> Result<Test, String> {
 /// # Errors
 /// It is none, or it is too large.
 pub fn anchored(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES)
-        .dfa_size_limit(REGEX_BYTES)
-        .build()
-        .map_err(|error| match error {
+    RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build().map_err(
+        |error| match error {
             regex::Error::CompiledTooBig(_) => format!("regular expression {pattern:?} is too large when compiled"),
             error => error.to_string(),
-        })
+        },
+    )
 }
