@@ -1,1 +1,0 @@
-"""OpenMetrics by prometheus_client's names."""
