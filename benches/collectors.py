@@ -41,10 +41,10 @@ def measure_background(effort: Effort) -> Samples:
 async def background(seconds: float, faster: float) -> float:
     """CPU seconds that the default collectors use while an application does nothing else."""
     from ferrometer import CollectorRegistry, track_cache, track_queue
+    from ferrometer.background.scheduler import CollectorScheduler
     from ferrometer.collectors.defaults import default_collectors
-    from ferrometer.collectors.loop_lag import PERIOD
-    from ferrometer.collectors.runtime import RuntimeCollector
-    from ferrometer.collectors.scheduler import CollectorScheduler
+    from ferrometer.collectors.host.loop_lag import PERIOD
+    from ferrometer.collectors.host.runtime import RuntimeCollector
     from ferrometer.testing import value
 
     registry = CollectorRegistry()

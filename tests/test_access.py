@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 from starlette.requests import Request
 
-from ferrometer.access import Access, AuthCheck
+from ferrometer.endpoints.access import Access, AuthCheck
 
 pytestmark = pytest.mark.anyio
 

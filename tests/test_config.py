@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ferrometer.config import Settings, settings
+from ferrometer._runtime.settings import Settings, settings
 
 FULL = """
 [metrics]

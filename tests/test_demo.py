@@ -22,7 +22,7 @@ from ferrometer.demo import overhead
 from ferrometer.demo.client import Totals
 from ferrometer.demo.plan import steps
 from ferrometer.demo.progress import Progress
-from ferrometer.demo.seen import Seen, differences
+from ferrometer.demo.scrape import Seen, differences
 from tests.demo_process import Demo, demo
 
 COMMAND = [sys.executable, "-m", "ferrometer", "demo", "--sqlite"]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ferrometer.demo import programs
-from ferrometer.demo.seen import Seen
+from ferrometer.demo.scrape import Seen
 from tests.demo_process import Demo, demo
 from tests.real import pid
 from tests.real.component import POSTGRES, REDIS

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import ferrometer
-from ferrometer.cli import parser
+from ferrometer.cli.main import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

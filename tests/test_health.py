@@ -159,7 +159,7 @@ async def test_last_status_runs_nothing(release: threading.Event) -> None:
 async def test_an_old_result_is_not_known_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     health = HealthChecks({"it": lambda: False}, timeout=LONG)
     await health.run()
-    monkeypatch.setattr("ferrometer.health.KNOWN_FOR", 0.0)
+    monkeypatch.setattr("ferrometer.health.checks.KNOWN_FOR", 0.0)
     assert health.last_status() == "ok"
 
 

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.layers import circles, python_graph, upward
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / "python" / "ferrometer"
 CORE = ROOT / "rust" / "core" / "src"
 
-# From the ground up. A module may import from the layers below its own; a package (`demo/`) is one module.
+# From the ground up: a room is a folder of the package or a file of its root. A file may import from its own
+# room, where no circle may stand, and from the layers below it.
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
-    frozenset({"_core", "conventions"}),
-    frozenset(
-        {
-            "_budget",
-            "_flight",
-            "_own",
-            "_peer",
-            "_place",
-            "_supervisor",
-            "_trace",
-            "_validation",
-            "config",
-            "request_id",
-            "route_template",
-            "system",
-            "timing",
-        }
-    ),
-    frozenset({"_families", "sharing"}),
-    frozenset({"multiprocess", "registry"}),
-    frozenset({"_metric", "exposition"}),
-    frozenset({"openmetrics"}),
+    frozenset({"_process", "_prometheus_client", "tracing"}),
+    frozenset({"sharing"}),
     frozenset({"metrics"}),
-    frozenset({"gpu_stats"}),
-    frozenset({"acceleration", "access", "collectors", "health", "middleware", "remote_write", "stats"}),
-    frozenset({"endpoints", "serving"}),
-    frozenset({"instrumentation", "sidecar", "testing"}),
+    frozenset({"exposition"}),
+    frozenset({"drop_in", "stats", "background"}),
+    frozenset({"_runtime"}),
+    frozenset({"collectors", "export", "http"}),
+    frozenset({"health"}),
+    frozenset({"endpoints"}),
+    frozenset({"instrumentation", "testing"}),
     frozenset({"demo"}),
-    frozenset({"startup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
-PYTHON_NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
 
 CORE_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"error", "mode", "prefetch", "sync"}),
@@ -67,30 +50,6 @@ CORE_LAYERS: Sequence[frozenset[str]] = (
 )
 
 Import = tuple[str, str]
-
-
-def python_imports(root: Path) -> Iterator[Import]:
-    """Who imports whom, by top-level module of the package, `__init__` (the lazy map) left out."""
-    for file in sorted(root.rglob("*.py")):
-        parts = file.relative_to(root).with_suffix("").parts
-        if parts == ("__init__",):
-            continue
-        for imported in _imported(ast.parse(file.read_text()), ("ferrometer", *parts)):
-            if imported[:1] == ("ferrometer",) and len(imported) > 1 and imported[1] != parts[0]:
-                yield parts[0], imported[1]
-
-
-def _imported(tree: ast.AST, importer: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue  # names for the type checker: nothing is imported when the program runs
-        yield from _imported(node, importer)
-        if isinstance(node, ast.Import):
-            yield from (tuple(alias.name.split(".")) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = importer[: len(importer) - node.level] if node.level else ()
-            module = (*base, *(node.module.split(".") if node.module else ()))
-            yield from ((*module, alias.name) for alias in node.names)
 
 
 def core_imports(root: Path) -> Iterator[Import]:
@@ -130,17 +89,19 @@ def violations(
 
 
 def test_python_imports_point_down() -> None:
-    imports = list(python_imports(PYTHON))
-    assert imports, "no import was found at all"
-    assert violations(imports, PYTHON_LAYERS, PYTHON_NEIGHBOURS) == []
+    graph = python_graph(PYTHON)
+    assert sum(map(len, graph.values())) > 100, "hardly any import was found"
+    assert upward(graph, PYTHON_LAYERS) == []
 
 
-def test_every_python_module_has_a_layer() -> None:
+def test_no_python_files_import_each_other() -> None:
+    assert [[".".join(module) for module in circle] for circle in circles(python_graph(PYTHON))] == []
+
+
+def test_every_room_of_the_python_package_has_a_layer() -> None:
     known = frozenset[str]().union(*PYTHON_LAYERS)
-    modules = {
-        path.stem for path in PYTHON.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert modules - known - {"__init__"} == set()
+    rooms = {path.stem for path in PYTHON.iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
+    assert rooms - known - {"__init__"} == set()
 
 
 def test_core_imports_point_down() -> None:
@@ -156,18 +117,39 @@ def test_the_core_has_never_heard_of_python() -> None:
 
 
 @pytest.mark.parametrize(
-    ("importer", "imported", "complaint"),
+    ("importer", "statement", "complaint"),
     [
-        ("metrics", "endpoints", "metrics imports a layer above, endpoints"),
-        ("health", "stats", "health imports its neighbour, stats"),
-        ("novelty", "_core", "novelty has no layer yet (seen in novelty -> _core)"),
+        (
+            "metrics/types",
+            "from ferrometer import endpoints",
+            "metrics.types imports a layer above, endpoints",
+        ),
+        ("http/ids", "from ..export.remote import x", "http.ids imports its neighbour, export.remote"),
+        ("novelty", "import ferrometer.metrics.types", "novelty has no layer yet (seen in novelty)"),
     ],
 )
-def test_a_wrong_import_is_noticed(tmp_path: Path, importer: str, imported: str, complaint: str) -> None:
-    (tmp_path / f"{importer}.py").write_text(
-        f"def late():\n    if True:\n        from ferrometer import {imported}\n"
-    )
-    assert violations(python_imports(tmp_path), PYTHON_LAYERS, PYTHON_NEIGHBOURS) == [complaint]
+def test_a_wrong_import_is_noticed(tmp_path: Path, importer: str, statement: str, complaint: str) -> None:
+    package = _package(tmp_path, "endpoints/__init__", "metrics/__init__", "export/remote", "metrics/types")
+    file = package / f"{importer}.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"def late():\n    if True:\n        {statement}\n")
+    assert upward(python_graph(package), PYTHON_LAYERS) == [complaint]
+
+
+def test_a_circle_of_three_files_is_noticed(tmp_path: Path) -> None:
+    package = _package(tmp_path, "metrics/a", "metrics/b", "metrics/c")
+    (package / "metrics/a.py").write_text("from ferrometer.metrics.b import x\n")
+    (package / "metrics/b.py").write_text("from .c import x\n")
+    (package / "metrics/c.py").write_text("def f():\n    import ferrometer.metrics.a\n")
+    assert circles(python_graph(package)) == [(("metrics", "a"), ("metrics", "b"), ("metrics", "c"))]
+
+
+def _package(folder: Path, *files: str) -> Path:
+    package = folder / "ferrometer"
+    for name in files:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / f"{name}.py").touch()
+    return package
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,9 @@ def test_two_readers_do_not_count_a_collection_twice(monkeypatch: pytest.MonkeyP
             both_are_between_reading_and_adding.wait(0.2)  # which they must never be
         return read
 
-    monkeypatch.setattr("ferrometer.stats.gc_runs", lambda: 100)
+    monkeypatch.setattr("ferrometer.stats.service.gc_runs", lambda: 100)
     with monkeypatch.context() as patch:
-        patch.setattr("ferrometer.stats._own", value)
+        patch.setattr("ferrometer.stats.service._own", value)
         readers = [threading.Thread(target=system.read) for _ in range(2)]
         for thread in readers:
             thread.start()

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from ferrometer.system import Every, gc_runs, heap_mb, live_tasks
+from ferrometer.stats.process import Every, gc_runs, heap_mb, live_tasks
 
 NAME = "ferrometer-system"
 

@@ -1,3 +1,3 @@
-from .timing import ExceptionCounter as ExceptionCounter
-from .timing import InprogressTracker as InprogressTracker
-from .timing import Timer as Timer
+from ferrometer.metrics.timers import ExceptionCounter as ExceptionCounter
+from ferrometer.metrics.timers import InprogressTracker as InprogressTracker
+from ferrometer.metrics.timers import Timer as Timer

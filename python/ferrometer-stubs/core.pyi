@@ -44,24 +44,12 @@ from prometheus_client.samples import (
     Timestamp as Timestamp,
 )
 
-from ._families import DuplicateTimeseries as DuplicateTimeseries
-from .metrics import (
-    Counter as Counter,
-)
-from .metrics import (
-    Enum as Enum,
-)
-from .metrics import (
-    Gauge as Gauge,
-)
-from .metrics import (
-    Histogram as Histogram,
-)
-from .metrics import (
-    Info as Info,
-)
-from .metrics import (
-    Summary as Summary,
-)
-from .registry import REGISTRY as REGISTRY
-from .registry import CollectorRegistry as CollectorRegistry
+from ferrometer.metrics.families import DuplicateTimeseries as DuplicateTimeseries
+from ferrometer.metrics.registry import REGISTRY as REGISTRY
+from ferrometer.metrics.registry import CollectorRegistry as CollectorRegistry
+from ferrometer.metrics.types import Counter as Counter
+from ferrometer.metrics.types import Enum as Enum
+from ferrometer.metrics.types import Gauge as Gauge
+from ferrometer.metrics.types import Histogram as Histogram
+from ferrometer.metrics.types import Info as Info
+from ferrometer.metrics.types import Summary as Summary

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os as _os
 import sys as _sys
 
-from ._core import __version__
-from ._peer import install as _install
-from .exposition import (
+from ferrometer._core import __version__
+from ferrometer._prometheus_client import ALIASES as _ALIASES
+from ferrometer._prometheus_client import install as _install
+from ferrometer.exposition.formats import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
     generate_latest,
 )
-from .metrics import (
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import (
     Counter,
     Enum,
     Gauge,
@@ -27,7 +29,6 @@ from .metrics import (
     disable_created_metrics,
     enable_created_metrics,
 )
-from .registry import REGISTRY, CollectorRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,34 +52,34 @@ if TYPE_CHECKING:
         write_to_textfile,
     )
 
-    from .acceleration import accelerate, deaccelerate
-    from .collectors import Collector, CollectorScheduler
-    from .collectors.caches import track_cache
-    from .collectors.published import publish
-    from .collectors.queues import track_queue
-    from .endpoints import observability_app
-    from .health import HealthChecks
-    from .instrumentation import Observability, instrument
-    from .middleware import HttpMetrics, MetricsMiddleware
-    from .request_id import get_request_id, request_id_var
-    from .serving import MetricsServer, serve_metrics
-    from .sharing import share
-    from .stats import ServiceStats
+    from ferrometer.collectors import Collector, CollectorScheduler
+    from ferrometer.collectors.app.caches import track_cache
+    from ferrometer.collectors.app.published import publish
+    from ferrometer.collectors.app.queues import track_queue
+    from ferrometer.drop_in.accelerate import accelerate, deaccelerate
+    from ferrometer.endpoints import observability_app
+    from ferrometer.endpoints.own_port import MetricsServer, serve_metrics
+    from ferrometer.health.checks import HealthChecks
+    from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
+    from ferrometer.http.request_id import get_request_id, request_id_var
+    from ferrometer.instrumentation import Observability, instrument
+    from ferrometer.sharing.share import share
+    from ferrometer.stats.service import ServiceStats
 
 _LAZY: dict[str, str] = {
-    "accelerate": "acceleration",
-    "deaccelerate": "acceleration",
+    "accelerate": "drop_in.accelerate",
+    "deaccelerate": "drop_in.accelerate",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
-    "publish": "collectors.published",
-    "track_cache": "collectors.caches",
-    "track_queue": "collectors.queues",
-    "HttpMetrics": "middleware",
-    "MetricsMiddleware": "middleware",
-    "get_request_id": "request_id",
-    "request_id_var": "request_id",
-    "MetricsServer": "serving",
-    "serve_metrics": "serving",
+    "publish": "collectors.app.published",
+    "track_cache": "collectors.app.caches",
+    "track_queue": "collectors.app.queues",
+    "HttpMetrics": "http.middleware",
+    "MetricsMiddleware": "http.middleware",
+    "get_request_id": "http.request_id",
+    "request_id_var": "http.request_id",
+    "MetricsServer": "endpoints.own_port",
+    "serve_metrics": "endpoints.own_port",
     "share": "sharing",
     "HealthChecks": "health",
     "ServiceStats": "stats",
@@ -166,13 +167,17 @@ if (
     not {"FERROMETER_DIR", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"}.isdisjoint(_os.environ)
     or "--multiprocessing-fork" in _sys.orig_argv
 ):
-    from .sharing import by_inheritance as _by_inheritance
+    from ferrometer.sharing.share import by_inheritance as _by_inheritance
 
     _by_inheritance()
 
 
 def __getattr__(name: str) -> object:
     module = _LAZY.get(name)
+    if module is None and name in _ALIASES:
+        import importlib
+
+        return importlib.import_module(f"ferrometer.{name}")
     if module is None:
         raise AttributeError(f"module 'ferrometer' has no attribute {name!r}")
     import importlib

@@ -21,16 +21,65 @@ if TYPE_CHECKING:
 
 PEER = "prometheus_client"
 
-#: The same module under both names; what it is called here, and the module that it is.
+#: Modules of prometheus_client that are plain data: here they are the very same modules.
+_PEER_MODULES = (
+    "decorator",
+    "metrics_core",
+    "mmap_dict",
+    "openmetrics.parser",
+    "parser",
+    "samples",
+    "utils",
+    "validation",
+    "values",
+)
+
+#: Import paths that stay valid, and the module that each of them is today. Paths that no page of the
+#: documentation names go in 0.2.
+ALIASES = {
+    "acceleration": "drop_in.accelerate",
+    "access": "endpoints.access",
+    "collectors.base": "background.collector",
+    "collectors.caches": "collectors.app.caches",
+    "collectors.cgroup": "collectors.host.cgroup",
+    "collectors.checks": "health.ready_made",
+    "collectors.counted_mapping": "collectors.app.counted_mapping",
+    "collectors.disk": "collectors.host.disk",
+    "collectors.gc_pauses": "collectors.host.gc_pauses",
+    "collectors.gpu_cost": "collectors.gpu.cost",
+    "collectors.gpu_device": "collectors.gpu.device",
+    "collectors.gpu_readings": "collectors.gpu.readings",
+    "collectors.lease": "sharing.lease",
+    "collectors.loop_lag": "collectors.host.loop_lag",
+    "collectors.network": "collectors.host.network",
+    "collectors.parts": "background.partial",
+    "collectors.process": "collectors.host.process",
+    "collectors.published": "collectors.app.published",
+    "collectors.queues": "collectors.app.queues",
+    "collectors.runtime": "collectors.host.runtime",
+    "collectors.scheduler": "background.scheduler",
+    "collectors.watch": "background.runner",
+    "config": "_runtime.settings",
+    "context_managers": "metrics.timers",
+    "conventions": "metrics.conventions",
+    "endpoints.answers": "endpoints.handlers",
+    "endpoints.app": "endpoints.routes",
+    "gpu_stats": "stats.gpu",
+    "middleware": "http.middleware",
+    "multiprocess": "drop_in.multiprocess",
+    "openmetrics.exposition": "drop_in.openmetrics_exposition",
+    "registry": "metrics.registry",
+    "remote_write": "export.remote_write",
+    "request_id": "http.request_id",
+    "route_template": "http.route_template",
+    "serving": "endpoints.own_port",
+    "system": "stats.process",
+    "timing": "metrics.timers",
+}
+
 _SAME = {
-    **{
-        name: f"{PEER}.{name}"
-        for name in (
-            *("decorator", "metrics_core", "mmap_dict", "parser", "samples", "utils", "validation", "values"),
-            "openmetrics.parser",
-        )
-    },
-    "context_managers": "ferrometer.timing",
+    **{name: f"{PEER}.{name}" for name in _PEER_MODULES},
+    **{name: f"ferrometer.{home}" for name, home in ALIASES.items()},
 }
 
 
@@ -69,8 +118,12 @@ class _Finder:
 
         base = _folder().joinpath(*name.split("."))
         if (init := base / "__init__.py").is_file():
-            # Nothing to search: its submodules, too, are found here.
-            return spec_from_file_location(fullname, init, submodule_search_locations=[])
+            spec = spec_from_file_location(fullname, init, submodule_search_locations=[])
+            if spec is not None:
+                # Nothing to search: this finder finds its submodules, too. (An empty list, given as an
+                # argument, would be filled.)
+                spec.submodule_search_locations = []
+            return spec
         file = base.with_suffix(".py")
         return spec_from_file_location(fullname, file) if file.is_file() else None
 
@@ -99,15 +152,21 @@ def install() -> None:
         sys.meta_path.append(_Finder())
 
 
-def complete(namespace: dict[str, Any]) -> None:
-    """Adds to a module of this package what the module of the same name in prometheus_client also has.
+def complete(namespace: dict[str, Any], module: str) -> None:
+    """Adds to a module of this package what that module of prometheus_client also has.
 
     Names that the module has stay as they are, for the added functions, too.
     """
     import ast
 
-    file = _folder().joinpath(*namespace["__name__"].split(".")[1:]).with_suffix(".py")
+    file = _folder().joinpath(*module.split(".")).with_suffix(".py")
     tree = ast.parse(file.read_bytes(), file)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            # Relative to where prometheus_client has it, which need not be where this module lies.
+            package = ("ferrometer", *module.split("."))[: -node.level]
+            node.module = ".".join([*package, *([node.module] if node.module else [])])
+            node.level = 0
     tree.body = [node for node in tree.body if not namespace.keys() & _assigned(node)]
     exec(compile(tree, file, "exec", dont_inherit=True), namespace)
 
@@ -128,14 +187,17 @@ def _assigned(node: Any) -> set[str]:
 _completing = RLock()
 
 
-def lazily(namespace: dict[str, Any]) -> Any:
-    """A module's ``__getattr__`` that completes the module when it is first asked for a name it has not."""
+def lazily(namespace: dict[str, Any], module: str) -> Any:
+    """A module's ``__getattr__`` that completes it, when first asked for a name that it has not.
+
+    :param module: the module of prometheus_client whose names it gets.
+    """
 
     def find(name: str) -> Any:
         if not name.startswith("__"):
             with _completing:
                 if "__getattr__" in namespace:
-                    complete(namespace)
+                    complete(namespace, module)
                     namespace.pop("__getattr__", None)
         try:
             return namespace[name]

@@ -14,19 +14,19 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Lifespan
 
-from ._core import HttpMetrics
-from .access import Auth, Network
-from .collectors.base import Collector, FunctionCollector
-from .collectors.defaults import default_collectors as usual_collectors
-from .collectors.published import CallbackCollector, run_published
-from .collectors.scheduler import CollectorScheduler
-from .config import Settings, settings
-from .endpoints import observability_routes
-from .health import Check, HealthChecks
-from .middleware import MetricsMiddleware
-from .registry import REGISTRY, CollectorRegistry
-from .sharing import settle, shared_directory
-from .stats import SYSTEM_SECONDS, ServiceStats
+from ferrometer._core import HttpMetrics
+from ferrometer._runtime.settings import Settings, settings
+from ferrometer.background.collector import Collector, FunctionCollector
+from ferrometer.background.scheduler import CollectorScheduler
+from ferrometer.collectors.app.published import CallbackCollector, run_published
+from ferrometer.collectors.defaults import default_collectors as usual_collectors
+from ferrometer.endpoints import observability_routes
+from ferrometer.endpoints.access import Auth, Network
+from ferrometer.health.checks import Check, HealthChecks
+from ferrometer.http.middleware import MetricsMiddleware
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.sharing.share import settle, shared_directory
+from ferrometer.stats.service import SYSTEM_SECONDS, ServiceStats
 
 _log = logging.getLogger("ferrometer")
 

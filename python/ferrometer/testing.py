@@ -14,13 +14,13 @@ from typing import Any, TypeAlias, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ferrometer import conventions
-from ferrometer._flight import Flight, launch
-from ferrometer.collectors.base import Collector, attribute, check, clear
-from ferrometer.conventions import Family
-from ferrometer.exposition import generate_latest
-from ferrometer.metrics import Enum, Gauge, Info, MetricWrapperBase
-from ferrometer.registry import CollectorRegistry
+from ferrometer._process.run import Flight, launch
+from ferrometer.background.collector import Collector, attribute, check, clear
+from ferrometer.exposition.formats import generate_latest
+from ferrometer.metrics import conventions
+from ferrometer.metrics.conventions import Family
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Enum, Gauge, Info, MetricWrapperBase
 
 Sample: TypeAlias = "tuple[str, tuple[tuple[str, str], ...]]"
 _C = TypeVar("_C", bound=Collector)

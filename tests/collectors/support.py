@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from ferrometer import CollectorRegistry, Gauge
+from ferrometer.background.collector import Scope, Stale
 from ferrometer.collectors import Collector
-from ferrometer.collectors.base import Scope, Stale
 
 
 def until(ready: Callable[[], bool], *, seconds: float = 10.0, what: str = "it") -> None:

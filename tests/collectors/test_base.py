@@ -8,8 +8,8 @@ import random
 import pytest
 
 from ferrometer import CollectorRegistry, Counter, Enum, Gauge, Info, generate_latest
+from ferrometer.background.collector import drop, to_nan
 from ferrometer.collectors import CollectorScheduler, set_total
-from ferrometer.collectors.base import drop, to_nan
 from ferrometer.testing import samples, value
 from tests.collectors.support import Counting
 

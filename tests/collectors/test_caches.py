@@ -11,7 +11,7 @@ from typing import Any
 import cachetools
 import pytest
 
-from ferrometer.collectors.caches import CacheCollector, TrackedCache, track_cache
+from ferrometer.collectors.app.caches import CacheCollector, TrackedCache, track_cache
 from ferrometer.stats import ServiceStats
 from ferrometer.testing import PedanticRegistry, collect, lint, samples, value
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from ferrometer.collectors import UnavailableError
-from ferrometer.collectors.cgroup import CgroupCollector
-from ferrometer.collectors.cgroup_files import find, membership
+from ferrometer.collectors.host.cgroup import CgroupCollector
+from ferrometer.collectors.host.cgroup_files import find, membership
 from ferrometer.testing import PedanticRegistry, collect, examine, lint, samples, value
 from tests.collectors.support import until
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from ferrometer.collectors.checks import disk_check, gpu_check, url_check
 from ferrometer.health import HealthChecks
+from ferrometer.health.ready_made import disk_check, gpu_check, url_check
 from tests.collectors.fake_gpu import run
 
 seen: list[tuple[str, dict[str, str]]] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ferrometer.collectors import CollectError
-from ferrometer.collectors.disk import DiskCollector
+from ferrometer.collectors.host.disk import DiskCollector
 from ferrometer.testing import PedanticRegistry, collect, examine, samples, value
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from ferrometer import CollectorRegistry
 from ferrometer.collectors.gpu import GpuCollector
-from ferrometer.collectors.gpu_cost import GpuCost
-from ferrometer.gpu_stats import GpuStats
+from ferrometer.collectors.gpu.cost import GpuCost
 from ferrometer.stats import ServiceStats
+from ferrometer.stats.gpu import GpuStats
 from ferrometer.testing import value
 from tests.collectors.fake_gpu import run
 

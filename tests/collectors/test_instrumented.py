@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from ferrometer import CollectorRegistry, Gauge, instrument
 from ferrometer.collectors import Collector, FunctionCollector
-from ferrometer.collectors.runtime import RuntimeCollector
+from ferrometer.collectors.host.runtime import RuntimeCollector
 from ferrometer.testing import lint, samples, value
 from tests.collectors.support import own_threads, until
 from tests.real.uvicorn import uvicorn

@@ -17,7 +17,7 @@ import pytest
 
 from ferrometer import CollectorRegistry
 from ferrometer.collectors import CollectorScheduler
-from ferrometer.collectors.lease import Lease, application_directory, application_key
+from ferrometer.sharing.lease import Lease, application_directory, application_key
 from ferrometer.testing import samples
 from tests.collectors.support import Counting, until
 from tests.collectors.test_fork import in_child

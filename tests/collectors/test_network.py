@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ferrometer.collectors.network import NetworkCollector, by_psutil, read_interfaces
+from ferrometer.collectors.host.network import NetworkCollector, by_psutil, read_interfaces
 from ferrometer.testing import PedanticRegistry, collect, examine, samples, value
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="compared with Linux's files")
@@ -63,7 +63,7 @@ def test_an_interface_that_goes_takes_its_series_with_it(
 ) -> None:
     collector = NetworkCollector(registry=registry)
     there = {"eth7": (1, 2, 3, 4, 5, 6, 7, 8)}
-    monkeypatch.setattr("ferrometer.collectors.network.read_interfaces", lambda: there)
+    monkeypatch.setattr("ferrometer.collectors.host.network.read_interfaces", lambda: there)
     collect(collector)
     assert value(registry, "network_transmit_drops_total", device="eth7") == 8
     there.clear()

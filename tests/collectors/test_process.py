@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from ferrometer import generate_latest
-from ferrometer.collectors.process import ProcessCollector, by_psutil, read_process
+from ferrometer.collectors.host.process import ProcessCollector, by_psutil, read_process
 from ferrometer.testing import PedanticRegistry, collect, examine, lint, samples, value
 from tests.collectors.test_fork import in_child
 

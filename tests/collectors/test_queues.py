@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ferrometer.collectors.queues import QueueCollector, track_queue
+from ferrometer.collectors.app.queues import QueueCollector, track_queue
 from ferrometer.testing import PedanticRegistry, collect, lint, samples, value
 
 KINDS: tuple[type, ...] = (

@@ -14,8 +14,8 @@ import pytest
 
 from ferrometer import CollectorRegistry, generate_latest
 from ferrometer.collectors import CollectorScheduler
-from ferrometer.collectors.gc_pauses import GcPauses
-from ferrometer.collectors.runtime import RuntimeCollector
+from ferrometer.collectors.host.gc_pauses import GcPauses
+from ferrometer.collectors.host.runtime import RuntimeCollector
 from ferrometer.testing import PedanticRegistry, collect, collect_async, examine, lint, samples, value
 from tests.collectors.support import until, until_async
 

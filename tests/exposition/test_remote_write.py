@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily
 
 from ferrometer import CollectorRegistry, Counter, Gauge, Histogram
-from ferrometer.remote_write import RemoteWrite
+from ferrometer.export.remote_write import RemoteWrite
 from tests.exposition.metric_families import message_class
 
 WriteRequest = message_class(

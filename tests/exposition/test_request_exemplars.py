@@ -240,7 +240,7 @@ def test_nothing_is_imported_for_it() -> None:
     import sys
     from unittest.mock import patch
 
-    from ferrometer._trace import active_trace_id
+    from ferrometer.tracing.active import active_trace_id
 
     with patch.dict(sys.modules):
         del sys.modules["opentelemetry.trace"]

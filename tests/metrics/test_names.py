@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as peer_ope
 from prometheus_client.parser import text_string_to_metric_families
 
 from ferrometer import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary, generate_latest
-from ferrometer.openmetrics import exposition as openmetrics
+from ferrometer.drop_in import openmetrics_exposition as openmetrics
 from tests.metrics.reading import scrape
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")

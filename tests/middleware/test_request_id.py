@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ferrometer import CollectorRegistry, MetricsMiddleware, get_request_id, request_id_var
-from ferrometer.request_id import new_request_id
+from ferrometer.http.request_id import new_request_id
 from tests.middleware.asgi import (
     Client,
     Message,

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ferrometer import CollectorRegistry, Counter, Gauge, Histogram
-from ferrometer.remote_write import RemoteWrite
+from ferrometer.export.remote_write import RemoteWrite
 from tests.real.prometheus import prometheus
 from tests.real.receivers import pushgateway, query, victoria_metrics
 

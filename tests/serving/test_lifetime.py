@@ -39,7 +39,7 @@ def test_a_server_needs_nobody_to_keep_it() -> None:
     del registry
     gc.collect()
     assert b"kept_total 1.0" in ask(port).body
-    from ferrometer.serving import _serving
+    from ferrometer.endpoints.own_port import _serving
 
     [server] = [server for server in _serving if server.port == port]
     server.stop()

@@ -25,7 +25,7 @@ APP = """
 import asyncio, os
 import ferrometer
 from fastapi import FastAPI
-from ferrometer._supervisor import supervisor
+from ferrometer.sharing.workers import supervisor
 from ferrometer.sharing import shared_directory
 
 FOUND = supervisor()

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 import ferrometer
-from ferrometer import sharing
+from ferrometer.sharing import share as sharing
 from tests.workers.servers import served, total
 
 PROGRAM = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ferrometer._place import ABANDONED, Place, home, private, started, sweep
+from ferrometer.sharing.directory import ABANDONED, Place, home, private, started, sweep
 
 
 def nobody(folder: str) -> bool:
@@ -75,7 +75,7 @@ def test_a_supervisor_in_another_pid_namespace_is_left_alone_for_a_day() -> None
 IN_A_NAMESPACE = """
 import os, sys
 from pathlib import Path
-from ferrometer._place import Place, sweep
+from ferrometer.sharing.directory import Place, sweep
 if len(sys.argv) > 1:
     (Path(sys.argv[1]) / Place.of(1).name).mkdir()
     print(os.getpid(), Place.of(os.getpid()).name)

@@ -20,7 +20,7 @@ from prometheus_client.core import (
 
 import ferrometer
 from ferrometer import CollectorRegistry, CollectorScheduler, Gauge, generate_latest, publish
-from ferrometer.collectors.published import Published
+from ferrometer.collectors.app.published import Published
 from ferrometer.testing import value
 from tests.workers.servers import served, total, until
 

@@ -68,10 +68,10 @@ def test_the_number_of_workers_may_be_an_argument_of_a_program(tmp_path: Path) -
 
 # What a worker starts is no worker, though it inherits command line, environment and modules.
 OTHERS = {
-    "plain": "from ferrometer._supervisor import supervisor; assert supervisor() is None",
+    "plain": "from ferrometer.sharing.workers import supervisor; assert supervisor() is None",
     "server software": (
         "import gunicorn.arbiter, os; os.environ['SERVER_SOFTWARE'] = 'gunicorn/27'\n"
-        "from ferrometer._supervisor import supervisor; assert supervisor() is None"
+        "from ferrometer.sharing.workers import supervisor; assert supervisor() is None"
     ),
     "spawned": (
         "import multiprocessing\n"

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from ferrometer._core import shared_directory, shared_values
-from ferrometer.metrics import Counter, Enum, Gauge, Info, MetricWrapperBase
+from ferrometer.metrics.types import Counter, Enum, Gauge, Info, MetricWrapperBase
 
 Scope: TypeAlias = Literal["process", "machine"]
 Stale: TypeAlias = Literal["drop", "keep", "nan"]

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ferrometer.collectors.base import CollectError, UnavailableError
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import CollectorRegistry
+from ferrometer.background.collector import CollectError, UnavailableError
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 _log = logging.getLogger("ferrometer.collectors")
 

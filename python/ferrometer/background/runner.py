@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 from ferrometer._core import shared_directory
-from ferrometer._flight import Flight, Outcome, is_async, launch
-from ferrometer._own import OwnSeries
-from ferrometer.collectors.base import (
+from ferrometer._process.run import Flight, Outcome, is_async, launch
+from ferrometer.background.collector import (
     CollectError,
     Collector,
     UnavailableError,
@@ -28,9 +27,10 @@ from ferrometer.collectors.base import (
     metrics_of,
     restart_counters,
 )
-from ferrometer.collectors.lease import Lease
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
+from ferrometer.sharing.lease import Lease
+from ferrometer.sharing.local_only import OwnSeries
 
 _log = logging.getLogger("ferrometer.collectors")
 

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from ferrometer.collectors.base import Collector
-from ferrometer.collectors.lease import Leases
-from ferrometer.collectors.watch import CollectorStatus, SelfMetrics, Watch
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector
+from ferrometer.background.runner import CollectorStatus, SelfMetrics, Watch
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.sharing.lease import Leases
 
 _log = logging.getLogger("ferrometer.collectors")
 

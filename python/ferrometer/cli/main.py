@@ -90,7 +90,10 @@ def _run(options: argparse.Namespace) -> int:
     if words[0] == "-m" or words[0].endswith(".py"):
         words = [sys.executable, *words]
     # The program's own processes inherit it: workers, reloaders.
-    paths = [str(Path(__file__).parent / "startup"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [
+        str(Path(__file__).parents[1] / "drop_in" / "startup"),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     sys.stdout.flush()
     try:
@@ -103,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     if options.dir is None:
         return _no_directory("serve --dir DIR")
-    from ferrometer.sidecar import serve
+    from ferrometer.cli.sidecar import serve
 
     return serve(
         options.dir,
@@ -119,7 +122,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     if options.directory is None:
         return _no_directory("inspect DIR")
-    from ferrometer.sidecar import inspect
+    from ferrometer.cli.sidecar import inspect
 
     return inspect(options.directory, as_json=options.json)
 

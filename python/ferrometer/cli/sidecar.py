@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _core
-from .config import settings
-from .serving import serve_directory
+from ferrometer import _core
+from ferrometer._runtime.settings import settings
+from ferrometer.endpoints.own_port import serve_directory
 
 _LOOPBACK = ("127.", "::1", "localhost")
 

@@ -1,8 +1,14 @@
 """Collectors: metrics that nobody increments by hand, read in the background."""
 
-from ferrometer.collectors.base import CollectError, Collector, FunctionCollector, UnavailableError, set_total
-from ferrometer.collectors.scheduler import CollectorScheduler
-from ferrometer.collectors.watch import CollectorStatus
+from ferrometer.background.collector import (
+    CollectError,
+    Collector,
+    FunctionCollector,
+    UnavailableError,
+    set_total,
+)
+from ferrometer.background.runner import CollectorStatus
+from ferrometer.background.scheduler import CollectorScheduler
 
 __all__ = [
     "CollectError",

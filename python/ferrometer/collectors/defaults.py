@@ -6,13 +6,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 
-from ferrometer.collectors.base import Collector
-from ferrometer.collectors.caches import CacheCollector, Lookups
-from ferrometer.collectors.cgroup import CgroupCollector
-from ferrometer.collectors.process import ProcessCollector
-from ferrometer.collectors.queues import QueueCollector
-from ferrometer.collectors.runtime import RuntimeCollector
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector
+from ferrometer.collectors.app.caches import CacheCollector, Lookups
+from ferrometer.collectors.app.queues import QueueCollector
+from ferrometer.collectors.host.cgroup import CgroupCollector
+from ferrometer.collectors.host.process import ProcessCollector
+from ferrometer.collectors.host.runtime import RuntimeCollector
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 _log = logging.getLogger("ferrometer.collectors")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ferrometer.collectors.base import set_total
-from ferrometer.metrics import Counter, Gauge
+from ferrometer.background.collector import set_total
+from ferrometer.metrics.types import Counter, Gauge
 
 Labels = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import ferrometer
 from ferrometer.collectors.redis import instrument_redis, redis_check
-from ferrometer.stats import ServiceStats
+from ferrometer.stats.service import ServiceStats
 
 LATEST = "usage:latest"
 """The key of the list."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import ferrometer
 from ferrometer.collectors.sql import SQLitePool, instrument_psycopg, instrument_sqlite
-from ferrometer.stats import ServiceStats
+from ferrometer.stats.service import ServiceStats
 
 _TABLES = (
     "CREATE TABLE models (name TEXT PRIMARY KEY, context INTEGER NOT NULL)",

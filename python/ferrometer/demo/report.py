@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ferrometer.demo.ledger import POOL
+from ferrometer.demo.database import POOL
 from ferrometer.demo.overhead import Overhead
-from ferrometer.demo.seen import Seen
+from ferrometer.demo.scrape import Seen
 from ferrometer.demo.service import NAMESPACE
 from ferrometer.demo.stores import Stores
 

@@ -14,7 +14,7 @@ from socket import socket
 from ferrometer.demo import overhead, report
 from ferrometer.demo.client import Totals, Traffic, TrafficError, traffic
 from ferrometer.demo.progress import Progress
-from ferrometer.demo.seen import Seen, differences
+from ferrometer.demo.scrape import Seen, differences
 from ferrometer.demo.server import AddressError, address, listen, serving
 from ferrometer.demo.service import Gateway
 from ferrometer.demo.stores import Stores, stores

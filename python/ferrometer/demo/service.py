@@ -11,14 +11,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 import ferrometer
-from ferrometer.collectors.base import Collector
-from ferrometer.collectors.caches import CacheCollector
-from ferrometer.collectors.gpu import GpuCollector
+from ferrometer.background.collector import Collector
+from ferrometer.collectors.app.caches import CacheCollector
+from ferrometer.collectors.gpu.collector import GpuCollector
 from ferrometer.collectors.postgres import PostgresCollector, postgres_check
 from ferrometer.collectors.redis import RedisCollector
-from ferrometer.demo.ledger import Ledger, PostgresLedger, SQLiteLedger, Writer
+from ferrometer.demo.cache import LATEST, Contexts, Shelf
+from ferrometer.demo.database import Ledger, PostgresLedger, SQLiteLedger, Writer
 from ferrometer.demo.model import NAMES, SimulatedModel
-from ferrometer.demo.shelf import LATEST, Contexts, Shelf
 from ferrometer.demo.stores import Stores
 
 NAMESPACE = "gpuproxy"

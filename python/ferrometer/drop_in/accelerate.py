@@ -13,11 +13,11 @@ from importlib import import_module
 from threading import Lock
 from typing import Any
 
-from . import metrics as native
-from ._families import Taking
-from ._metric import PLAIN, MetricWrapperBase
-from .registry import CollectorRegistry, _is_native
-from .sharing import PEER_VARIABLES, shared_directory
+from ferrometer.metrics import types as native
+from ferrometer.metrics.base import PLAIN, MetricWrapperBase
+from ferrometer.metrics.families import Taking
+from ferrometer.metrics.registry import CollectorRegistry, _is_native
+from ferrometer.sharing.share import PEER_VARIABLES, shared_directory
 
 _KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
 #: Where a metric's registry is among the positional arguments.
@@ -204,25 +204,25 @@ def _redirect(function: Any, replacement: Any, defaults: tuple[Any, ...]) -> Non
 
 
 def _text(registry: Any, escaping: str) -> bytes:
-    from ferrometer.exposition import generate_latest
+    from ferrometer.exposition.formats import generate_latest
 
     return generate_latest(registry, escaping)
 
 
 def _openmetrics(registry: Any, escaping: str, version: str) -> bytes:
-    from ferrometer.exposition import generate_openmetrics
+    from ferrometer.exposition.formats import generate_openmetrics
 
     return generate_openmetrics(registry, escaping, version)
 
 
 def _all_processes(self: Any) -> Any:
-    from ferrometer.multiprocess import everything
+    from ferrometer.drop_in.multiprocess import everything
 
     return everything(self, self._path)
 
 
 def _disable_created() -> None:
-    from ferrometer import metrics
+    from ferrometer.metrics import types as metrics
 
     global _use_created
     _use_created = False
@@ -230,7 +230,7 @@ def _disable_created() -> None:
 
 
 def _enable_created() -> None:
-    from ferrometer import metrics
+    from ferrometer.metrics import types as metrics
 
     global _use_created
     _use_created = True

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import multiprocess as _peer
 from prometheus_client.multiprocess import mark_process_dead
 
-from . import _core
-from ._families import computed
-from .sharing import FOLDER, shared_directory
+from ferrometer import _core
+from ferrometer.metrics.families import computed
+from ferrometer.sharing.share import FOLDER, shared_directory
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

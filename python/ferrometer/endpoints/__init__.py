@@ -8,6 +8,6 @@
 | cors     | which foreign pages may read an answer                            |
 """
 
-from .app import endpoint_paths, observability_app, observability_routes
+from ferrometer.endpoints.routes import endpoint_paths, observability_app, observability_routes
 
 __all__ = ["endpoint_paths", "observability_app", "observability_routes"]

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..access import Access
-from .cors import Cors
+from ferrometer.endpoints.access import Access
+from ferrometer.endpoints.cors import Cors
 
 _log = logging.getLogger("ferrometer")
 

@@ -12,14 +12,14 @@ from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .._budget import within
-from ..exposition import choose_encoder
-from ..health import HealthChecks, HealthReport, timestamp
-from ..registry import CollectorRegistry
-from ..stats import ServiceStats
+from ferrometer._process.deadline import within
+from ferrometer.exposition.formats import choose_encoder
+from ferrometer.health.checks import HealthChecks, HealthReport, timestamp
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.stats.service import ServiceStats
 
 if TYPE_CHECKING:
-    from ..registry import Collector
+    from ferrometer.metrics.registry import Collector
 
 _T = TypeVar("_T")
 

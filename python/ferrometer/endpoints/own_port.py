@@ -17,13 +17,13 @@ from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
-from . import _core
-from ._validation import is_plain_name
-from .access import Access, Network
-from .collectors.lease import Lease
-from .registry import REGISTRY, CollectorRegistry
-from .stats import SYSTEM_SECONDS, ServiceStats
-from .system import Every
+from ferrometer import _core
+from ferrometer.endpoints.access import Access, Network
+from ferrometer.metrics.names import is_plain_name
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.sharing.lease import Lease
+from ferrometer.stats.process import Every
+from ferrometer.stats.service import SYSTEM_SECONDS, ServiceStats
 
 _log = logging.getLogger("ferrometer")
 

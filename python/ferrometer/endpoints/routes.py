@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from .._core import HttpMetrics
-from ..access import Access, Auth, Network
-from ..health import HealthChecks
-from ..registry import REGISTRY, CollectorRegistry
-from ..sharing import detect
-from ..stats import ServiceStats
-from .answers import Answers
-from .cors import Cors
-from .endpoint import Endpoint
+from ferrometer._core import HttpMetrics
+from ferrometer.endpoints.access import Access, Auth, Network
+from ferrometer.endpoints.cors import Cors
+from ferrometer.endpoints.endpoint import Endpoint
+from ferrometer.endpoints.handlers import Answers
+from ferrometer.health.checks import HealthChecks
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.sharing.share import detect
+from ferrometer.stats.service import ServiceStats
 
 _PATHS = ("/metrics", "/metrics/", "/stats", "/polling", "/health", "/monitor", "/live", "/ready")
 _PROBES = ("/live", "/ready")

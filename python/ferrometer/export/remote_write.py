@@ -15,16 +15,16 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from . import _core
-from .exposition import generate_latest, generate_protobuf
-from .metrics import Counter, Gauge
-from .registry import REGISTRY, CollectorRegistry
+from ferrometer import _core
+from ferrometer.exposition.formats import generate_latest, generate_protobuf
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Self
 
-    from .registry import Collector
+    from ferrometer.metrics.registry import Collector
 
 _log = logging.getLogger("ferrometer")
 

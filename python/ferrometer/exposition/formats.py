@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ._families import protobuf_of
-from ._peer import lazily, printer
-from .registry import REGISTRY, CollectorRegistry, RestrictedRegistry
+from ferrometer._prometheus_client import lazily, printer
+from ferrometer.metrics.families import protobuf_of
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry, RestrictedRegistry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from .registry import Collector
+    from ferrometer.metrics.registry import Collector
 
     Encoder: TypeAlias = Callable[[Collector], bytes]
 
@@ -135,4 +135,4 @@ def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
 
 
 #: The servers, the push functions and whatever else prometheus_client.exposition has, over what is here.
-__getattr__ = lazily(globals())
+__getattr__ = lazily(globals(), "exposition")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from ._flight import Flight, Outcome, launch
+from ferrometer._process.run import Flight, Outcome, launch
 
 _log = logging.getLogger("ferrometer")
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from ferrometer.collectors.base import CollectError
-from ferrometer.collectors.disk import usage
-from ferrometer.collectors.gpu_device import LostError, Session, session
+from ferrometer.background.collector import CollectError
+from ferrometer.collectors.gpu.device import LostError, Session, session
+from ferrometer.collectors.host.disk import usage
 
 Result: TypeAlias = Mapping[str, Any]
 

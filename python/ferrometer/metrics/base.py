@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from _thread import _local
 
-from . import _core
-from ._families import Taking
-from ._families import names as names_of_family
-from ._own import only_own
-from ._validation import full_name, is_plain_label, is_plain_name, label_names
-from .registry import REGISTRY, CollectorRegistry
-from .timing import Timer
+from ferrometer import _core
+from ferrometer.metrics.families import Taking
+from ferrometer.metrics.families import names as names_of_family
+from ferrometer.metrics.names import full_name, is_plain_label, is_plain_name, label_names
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.timers import Timer
+from ferrometer.sharing.local_only import only_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class MetricWrapperBase(_Native):
     _tells_samples: bool = False
 
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
+        """The metric of that definition, where there is one already."""
         # Only the library's own classes: a user's subclass may take any arguments.
         if cls in PLAIN and isinstance(name, str) and name:
             registry = kwargs.get("registry", args[5] if len(args) > 5 else REGISTRY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _core
+from ferrometer import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Families:
         self._families = families
 
     def collect(self) -> Iterable[Metric]:
+        """The families."""
         return self._families
 
 
@@ -114,6 +115,7 @@ class TargetInfo:
         self._labels = labels
 
     def collect(self) -> list[Metric]:
+        """The one family, made anew."""
         from prometheus_client.metrics_core import Metric
 
         metric = Metric("target", "Target metadata", "info")

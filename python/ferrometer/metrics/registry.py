@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from _thread import RLock
 
-from . import _core
-from ._families import DuplicateTimeseries as DuplicateTimeseries
-from ._families import (
+from ferrometer import _core
+from ferrometer._prometheus_client import lazily, printer
+from ferrometer.metrics.families import DuplicateTimeseries as DuplicateTimeseries
+from ferrometer.metrics.families import (
     Families,
     Taking,
     TargetInfo,
@@ -17,7 +18,6 @@ from ._families import (
     names_of,
     protobuf_of,
 )
-from ._peer import lazily, printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from typing_extensions import TypeIs
 
-    from ._budget import Errands
-    from ._families import Collector as Collector
-    from ._metric import MetricWrapperBase
+    from ferrometer._process.deadline import Errands
+    from ferrometer.metrics.base import MetricWrapperBase
+    from ferrometer.metrics.families import Collector as Collector
 
     _C = TypeVar("_C")
     _T = TypeVar("_T")
@@ -292,7 +292,7 @@ class CollectorRegistry:
         if self._errands is None:
             # Under the lock that a fork waits for: a child would find the import half done for ever.
             with self._lock:
-                from ._budget import Errands
+                from ferrometer._process.deadline import Errands
 
                 self._errands = Errands()
         return self._errands
@@ -387,4 +387,4 @@ class CollectorRegistry:
 #: The registry that metrics join by default.
 REGISTRY = CollectorRegistry(auto_describe=True, scope="default")
 REGISTRY._defaults = tuple(f"ferrometer.{what}_collector" for what in ("gc", "platform", "process"))
-__getattr__ = lazily(globals())
+__getattr__ = lazily(globals(), "registry")

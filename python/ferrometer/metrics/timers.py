@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from ._core import Counter, Gauge, Metric
+    from ferrometer._core import Counter, Gauge, Metric
 
     F = TypeVar("F", bound=Callable[..., Any])
 

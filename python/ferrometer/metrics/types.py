@@ -16,9 +16,9 @@ import os as _os
 import time as _time
 from itertools import pairwise
 
-from . import _core
-from ._metric import MAX_SERIES, PLAIN, MetricWrapperBase, Observed, Value
-from ._validation import (
+from ferrometer import _core
+from ferrometer.metrics.base import MAX_SERIES, PLAIN, MetricWrapperBase, Observed, Value
+from ferrometer.metrics.names import (
     bucket_bounds,
     full_name,
     is_plain_label,
@@ -26,8 +26,8 @@ from ._validation import (
     quantile_shares,
     state_names,
 )
-from .registry import REGISTRY
-from .timing import ExceptionCounter, InprogressTracker, Timer
+from ferrometer.metrics.registry import REGISTRY
+from ferrometer.metrics.timers import ExceptionCounter, InprogressTracker, Timer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from ferrometer._place import digest, private, started
-from ferrometer.sharing import DIRECTORY_VARIABLE, shared_directory
+from ferrometer.sharing.directory import digest, private, started
+from ferrometer.sharing.share import DIRECTORY_VARIABLE, shared_directory
 
 if sys.platform != "win32":
     import fcntl

@@ -15,9 +15,9 @@ import sys
 import threading
 from pathlib import Path
 
-from . import _core
-from ._place import Place, home, private, sweep
-from ._supervisor import parent, supervisor
+from ferrometer import _core
+from ferrometer.sharing.directory import Place, home, private, sweep
+from ferrometer.sharing.workers import parent, supervisor
 
 _log = logging.getLogger("ferrometer")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ._core import shared_values
-from .metrics import Counter, Gauge
-from .registry import CollectorRegistry
+from ferrometer._core import shared_values
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 
 class GpuStats:

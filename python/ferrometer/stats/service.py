@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from ._core import HttpMetrics
-from ._validation import is_plain_name
-from .gpu_stats import GpuStats
-from .gpu_stats import finite_values as _values
-from .metrics import Counter, Gauge, Summary
-from .registry import REGISTRY, CollectorRegistry
-from .system import Every, gc_runs, heap_mb, live_tasks
+from ferrometer._core import HttpMetrics
+from ferrometer.metrics.names import is_plain_name
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Summary
+from ferrometer.stats.gpu import GpuStats
+from ferrometer.stats.gpu import finite_values as _values
+from ferrometer.stats.process import Every, gc_runs, heap_mb, live_tasks
 
 SYSTEM_SECONDS = 10.0
 """How often the process readings are taken in the background."""

@@ -211,7 +211,7 @@ impl HttpMetrics {
 fn core_of(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<(Py<PyAny>, Arc<Core>)> {
     let registry = match given {
         Some(registry) => registry.clone(),
-        None => py.import("ferrometer.registry")?.getattr("REGISTRY")?,
+        None => py.import("ferrometer.metrics.registry")?.getattr("REGISTRY")?,
     };
     let native = registry.getattr_opt("_native")?.unwrap_or_else(|| registry.clone());
     match native.cast::<Registry>() {

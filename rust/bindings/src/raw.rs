@@ -146,7 +146,7 @@ impl<'py> Arguments<'py> {
         if !exemplar.is_truthy()? {
             return Ok(());
         }
-        exemplar.py().import("ferrometer._validation")?.call_method1("validate_exemplar", (exemplar,))?;
+        exemplar.py().import("ferrometer.metrics.names")?.call_method1("validate_exemplar", (exemplar,))?;
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();

@@ -33,7 +33,7 @@ pub struct MetricsServer {
 impl MetricsServer {
     #[new]
     #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix=""))]
-    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.serving gives all")]
+    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn new(
         py: Python<'_>,
         registry: &Bound<'_, Registry>,
@@ -58,7 +58,7 @@ impl MetricsServer {
     #[cfg(target_os = "linux")]
     #[staticmethod]
     #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.serving gives all")]
+    #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn of_directory(
         py: Python<'_>,
         directory: PathBuf,

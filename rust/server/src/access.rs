@@ -1,4 +1,4 @@
-//! Who may read: what `ferrometer.access` decides, here without Python.
+//! Who may read: what `ferrometer.endpoints.access` decides, here without Python.
 //!
 //! Secrets come and stay as SHA-256 digests, so nothing here can log or show one, and a comparison tells
 //! nothing about a secret's length.

@@ -1,4 +1,4 @@
-//! The numbers of the JSON endpoints, called as `ferrometer.stats` calls them.
+//! The numbers of the JSON endpoints, called as `ferrometer.stats.service` calls them.
 
 use crate::look::{value, Look};
 use crate::requests::Requests;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// Every number, once. What nobody has told is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[expect(missing_docs, reason = "the fields are the keys of the JSON, and `ferrometer.stats` says what they mean")]
+#[expect(missing_docs, reason = "the fields are the keys of the JSON, and `ferrometer.stats.service` says what they mean")]
 pub struct Numbers {
     pub uptime_seconds: f64,
     pub requests: Requests,

@@ -2,7 +2,7 @@
 import gc, sys, asyncio, weakref, threading, faulthandler
 faulthandler.enable()
 from ferrometer import CollectorRegistry, generate_latest
-from ferrometer.middleware import MetricsMiddleware
+from ferrometer.http.middleware import MetricsMiddleware
 def scope(**more):
     return {"type":"http","method":"GET","path":"/","headers":[],**more}
 async def recv(): return {"type":"http.request","body":b"","more_body":False}

@@ -14,10 +14,10 @@ import weakref
 from typing import Any, Protocol, TypeVar, overload
 
 from ferrometer._core import shared_values
-from ferrometer.collectors.base import Collector, Stale
-from ferrometer.collectors.counted_mapping import count_lookups
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector, Stale
+from ferrometer.collectors.app.counted_mapping import count_lookups
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 _C = TypeVar("_C")
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ferrometer.collectors.base import CollectError, Collector, set_total
-from ferrometer.collectors.scheduler import CollectorScheduler
-from ferrometer.metrics import Counter, Gauge, Info, MetricWrapperBase
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import CollectError, Collector, set_total
+from ferrometer.background.scheduler import CollectorScheduler
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Info, MetricWrapperBase
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeVar
 
-from ferrometer.collectors.base import Collector, Stale
-from ferrometer.collectors.waiting_line import WaitingLine, line_of
-from ferrometer.metrics import Gauge, Histogram
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector, Stale
+from ferrometer.collectors.app.item_ages import WaitingLine, line_of
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Gauge, Histogram
 
 _Q = TypeVar("_Q")
 

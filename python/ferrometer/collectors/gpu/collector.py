@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ferrometer.collectors.base import CollectError, Collector, Scope, UnavailableError
-from ferrometer.collectors.gpu_cost import Charge, GpuCost, ServiceGpu
-from ferrometer.collectors.gpu_device import LostError, Session, session, shut_down
-from ferrometer.collectors.gpu_readings import families, read
-from ferrometer.collectors.parts import Parts
+from ferrometer.background.collector import CollectError, Collector, Scope, UnavailableError
+from ferrometer.background.partial import Parts
+from ferrometer.collectors.gpu.cost import Charge, GpuCost, ServiceGpu
+from ferrometer.collectors.gpu.device import LostError, Session, session, shut_down
+from ferrometer.collectors.gpu.readings import families, read
 from ferrometer.collectors.rows import Table
-from ferrometer.gpu_stats import GpuStats
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.stats.gpu import GpuStats
 
 
 class GpuCollector(Collector):

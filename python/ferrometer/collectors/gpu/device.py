@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
-from ferrometer.collectors.base import CollectError, UnavailableError
+from ferrometer.background.collector import CollectError, UnavailableError
 
 _INSTALL = "pip install 'ferrometer[gpu]'"
 

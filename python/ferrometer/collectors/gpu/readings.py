@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferrometer.collectors.gpu_device import Device
+from ferrometer.collectors.gpu.device import Device
 from ferrometer.collectors.rows import Table
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import CollectorRegistry
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 _MEMORY_V2 = 0x02000028  # nvmlMemory_v2, which an older pynvml lacks
 _MEMORY_TEMPERATURE = 82  # NVML_FI_DEV_MEMORY_TEMP

@@ -13,8 +13,8 @@ import os
 import time
 from pathlib import Path
 
-from ferrometer.collectors.base import Collector, Scope, UnavailableError, set_total
-from ferrometer.collectors.cgroup_files import (
+from ferrometer.background.collector import Collector, Scope, UnavailableError, set_total
+from ferrometer.collectors.host.cgroup_files import (
     UNLIMITED,
     Cpu,
     Groups,
@@ -25,8 +25,8 @@ from ferrometer.collectors.cgroup_files import (
     memory_of,
     waited_of,
 )
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 
 class CgroupCollector(Collector):

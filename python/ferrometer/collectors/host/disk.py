@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ferrometer.collectors.base import CollectError, Collector, Scope
-from ferrometer.metrics import Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import CollectError, Collector, Scope
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Gauge
 
 
 class DiskCollector(Collector):

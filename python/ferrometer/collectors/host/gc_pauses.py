@@ -13,8 +13,8 @@ import weakref
 from collections.abc import Callable
 from time import perf_counter
 
-from ferrometer.metrics import Histogram
-from ferrometer.registry import CollectorRegistry
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Histogram
 
 GENERATIONS = ("0", "1", "2")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import weakref
 
-from ferrometer.metrics import Gauge, Histogram
-from ferrometer.registry import CollectorRegistry
-from ferrometer.system import live_tasks
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Gauge, Histogram
+from ferrometer.stats.process import live_tasks
 
 PERIOD = 0.25
 """Seconds from probe to probe."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from ferrometer.collectors.base import Collector, Scope, UnavailableError, set_total
-from ferrometer.metrics import Counter
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector, Scope, UnavailableError, set_total
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter
 
 _WHAT = ("bytes", "packets", "errors", "drops")
 

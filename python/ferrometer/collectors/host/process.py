@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferrometer.collectors.base import Collector, UnavailableError, set_total
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.background.collector import Collector, UnavailableError, set_total
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 
 @dataclass(frozen=True, slots=True)

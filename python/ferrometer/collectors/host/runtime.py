@@ -11,12 +11,12 @@ import platform
 import sys
 import threading
 
-from ferrometer.collectors.base import Collector, set_total
-from ferrometer.collectors.gc_pauses import GENERATIONS, GcPauses
-from ferrometer.collectors.loop_lag import PERIOD, LoopLag
-from ferrometer.metrics import Counter, Gauge, Info
-from ferrometer.registry import REGISTRY, CollectorRegistry
-from ferrometer.system import heap_mb
+from ferrometer.background.collector import Collector, set_total
+from ferrometer.collectors.host.gc_pauses import GENERATIONS, GcPauses
+from ferrometer.collectors.host.loop_lag import PERIOD, LoopLag
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Info
+from ferrometer.stats.process import heap_mb
 
 _MB = 1024 * 1024
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from ferrometer.collectors.base import CollectError, Collector, Scope
-from ferrometer.collectors.parts import Parts
-from ferrometer.collectors.postgres import parts
+from ferrometer.background.collector import CollectError, Collector, Scope
+from ferrometer.background.partial import Parts
+from ferrometer.collectors.postgres import queries
 from ferrometer.collectors.postgres.session import LOST, Connect, Session, dsn_connect
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 
 class PostgresCollector(Collector):
@@ -48,19 +48,19 @@ class PostgresCollector(Collector):
         self.interval = interval
         self.timeout = timeout
         self._session = Session(connect or dsn_connect(dsn or "", timeout))
-        self._sizes = parts.Sizes(name, registry)
+        self._sizes = queries.Sizes(name, registry)
         self._sizes_every = sizes_every
         self._sizes_due = 0.0
-        self._server = parts.Server(name, registry)
-        self._others: list[parts.Part] = [
-            parts.Activity(name, registry),
-            parts.Databases(name, registry),
-            parts.Locks(name, registry),
-            parts.Replication(name, registry),
-            parts.Slots(name, registry),
+        self._server = queries.Server(name, registry)
+        self._others: list[queries.Part] = [
+            queries.Activity(name, registry),
+            queries.Databases(name, registry),
+            queries.Locks(name, registry),
+            queries.Replication(name, registry),
+            queries.Slots(name, registry),
         ]
         if statements:
-            self._others.append(parts.Statements(name, registry, statements))
+            self._others.append(queries.Statements(name, registry, statements))
         self._parts = Parts(name, registry, fatal=_fatal)
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class PostgresCollector(Collector):
         """Close the connection."""
         await self._session.close()
 
-    async def _read(self, part: parts.Part) -> None:
+    async def _read(self, part: queries.Part) -> None:
         with self._parts(part.name, part.table.clear):
             await part.read(self._session)
             part.table.sweep()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ferrometer.collectors.base import Collector, Scope
-from ferrometer.collectors.parts import Parts
+from ferrometer.background.collector import Collector, Scope
+from ferrometer.background.partial import Parts
 from ferrometer.collectors.postgres.session import LOST, Connect, Row, Session, dsn_connect
 from ferrometer.collectors.rows import Table
-from ferrometer.metrics import Counter, Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge
 
 # Column of SHOW POOLS, family, label value.
 _POOLS = (

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from ferrometer.collectors.postgres.session import Row, Session, unavailable
 from ferrometer.collectors.rows import Table
-from ferrometer.metrics import Counter, Gauge, Info
-from ferrometer.registry import CollectorRegistry
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Info
 
 
 class Part(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from ferrometer.collectors.base import CollectError, UnavailableError
+from ferrometer.background.collector import CollectError, UnavailableError
 
 Connect: TypeAlias = Callable[[], Any]
 Row: TypeAlias = dict[str, Any]

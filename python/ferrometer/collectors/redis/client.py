@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Self, TypeAlias
 
-from ferrometer.collectors.base import Collector, Stale
+from ferrometer.background.collector import Collector, Stale
 from ferrometer.collectors.redis.pool import RedisPool
-from ferrometer.metrics import Counter, Histogram
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Histogram
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ferrometer.collectors.base import Collector, Scope
-from ferrometer.collectors.parts import Parts
+from ferrometer.background.collector import Collector, Scope
+from ferrometer.background.partial import Parts
 from ferrometer.collectors.redis.session import LOST, Session
 from ferrometer.collectors.rows import Table
-from ferrometer.metrics import Counter, Gauge, Info
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Info
 
 # Field of INFO, family, help. Names as redis_exporter's, so that its dashboards and alerts fit.
 _GAUGES = (

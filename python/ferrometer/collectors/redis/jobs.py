@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from ferrometer.collectors.base import CollectError, Collector, Scope
+from ferrometer.background.collector import CollectError, Collector, Scope
 from ferrometer.collectors.redis.collector import _text
 from ferrometer.collectors.redis.session import Session, explained
 from ferrometer.collectors.rows import Table
-from ferrometer.metrics import Gauge
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.types import Gauge
 
 # RQ keeps a queue in a list and each other state in a sorted set.
 _STATES = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ferrometer.collectors.base import CollectError
+from ferrometer.background.collector import CollectError
 
 _INSTALL = "pip install 'ferrometer[redis]'"
 _T = TypeVar("_T")

@@ -18,7 +18,7 @@ from ferrometer.collectors.sql.metrics import (
     PoolState,
     ServiceDatabase,
 )
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 _QUERIES = ("fetch", "fetchval", "fetchrow", "fetchmany", "execute", "executemany", "copy_from_query")
 _COPIES = ("copy_from_table", "copy_to_table", "copy_records_to_table")

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from ferrometer._own import OwnSeries
-from ferrometer.collectors.base import Collector, Stale
+from ferrometer.background.collector import Collector, Stale
 from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
-from ferrometer.metrics import Counter, Gauge, Histogram, Summary
-from ferrometer.registry import CollectorRegistry
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.types import Counter, Gauge, Histogram, Summary
+from ferrometer.sharing.local_only import OwnSeries
 
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ACQUIRE_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)

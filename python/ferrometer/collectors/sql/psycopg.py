@@ -16,7 +16,7 @@ from ferrometer.collectors.sql.metrics import (
     PoolState,
     ServiceDatabase,
 )
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 _FACTORIES = ("cursor_factory", "server_cursor_factory")
 

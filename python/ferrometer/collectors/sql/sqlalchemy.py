@@ -13,7 +13,7 @@ from ferrometer.collectors.sql.metrics import (
     PoolState,
     ServiceDatabase,
 )
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 
 def instrument_sqlalchemy(

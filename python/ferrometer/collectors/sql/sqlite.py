@@ -21,7 +21,7 @@ from ferrometer.collectors.sql.metrics import (
     PoolState,
     ServiceDatabase,
 )
-from ferrometer.registry import REGISTRY, CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 _QUERIES = ("execute", "executemany", "executescript")
 

@@ -1,5 +1,5 @@
 //! Which endpoint a scope was handled by. What a framework leaves in a scope is known to Python code
-//! (`ferrometer.route_template`); here are the objects whose identity stands for its answer.
+//! (`ferrometer.http.route_template`); here are the objects whose identity stands for its answer.
 
 use crate::middleware::{keys, lookup, Obj};
 use pyo3::ffi;
@@ -124,11 +124,11 @@ pub struct Resolved {
     pub by_endpoint: bool,
 }
 
-/// Asks `ferrometer.route_template.resolve`.
+/// Asks `ferrometer.http.route_template.resolve`.
 #[cold]
 pub fn resolve(py: Python<'_>, scope: &Scope) -> PyResult<Resolved> {
     static RESOLVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = RESOLVE.import(py, "ferrometer.route_template", "resolve")?;
+    let function = RESOLVE.import(py, "ferrometer.http.route_template", "resolve")?;
     // SAFETY: the scope is alive.
     let scope = unsafe { scope.object(py) };
     let (template, reach, by_endpoint): (Option<String>, u8, bool) = function.call1((scope,))?.extract()?;

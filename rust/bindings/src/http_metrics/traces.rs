@@ -24,7 +24,7 @@ impl Traces {
     pub fn new(exemplars: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
         let ask = match exemplars.cast::<PyBool>() {
             Ok(wanted) if !wanted.is_true() => return Ok(None),
-            Ok(_) => exemplars.py().import("ferrometer._trace")?.getattr("active_trace_id")?,
+            Ok(_) => exemplars.py().import("ferrometer.tracing.active")?.getattr("active_trace_id")?,
             Err(_) if exemplars.is_callable() => exemplars.clone(),
             Err(_) => {
                 return Err(PyTypeError::new_err(format!(

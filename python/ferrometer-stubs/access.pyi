@@ -1,0 +1,1 @@
+from ferrometer.endpoints.access import *

@@ -1,0 +1,1 @@
+from ferrometer.health.ready_made import *

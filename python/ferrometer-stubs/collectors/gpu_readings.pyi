@@ -1,0 +1,1 @@
+from ferrometer.collectors.gpu.readings import *

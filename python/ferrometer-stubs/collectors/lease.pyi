@@ -1,0 +1,1 @@
+from ferrometer.sharing.lease import *

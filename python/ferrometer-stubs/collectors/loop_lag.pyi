@@ -1,0 +1,1 @@
+from ferrometer.collectors.host.loop_lag import *

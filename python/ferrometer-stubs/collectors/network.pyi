@@ -1,0 +1,1 @@
+from ferrometer.collectors.host.network import *

@@ -1,0 +1,1 @@
+from ferrometer.background.partial import *

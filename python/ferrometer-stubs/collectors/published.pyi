@@ -1,0 +1,1 @@
+from ferrometer.collectors.app.published import *

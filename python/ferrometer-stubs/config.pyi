@@ -1,0 +1,1 @@
+from ferrometer._runtime.settings import *

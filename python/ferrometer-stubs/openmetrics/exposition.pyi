@@ -1,0 +1,1 @@
+from ferrometer.drop_in.openmetrics_exposition import *

@@ -1,0 +1,1 @@
+from ferrometer.metrics.registry import *

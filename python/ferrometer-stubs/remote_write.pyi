@@ -1,0 +1,1 @@
+from ferrometer.export.remote_write import *

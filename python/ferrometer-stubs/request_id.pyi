@@ -1,0 +1,1 @@
+from ferrometer.http.request_id import *

@@ -1,0 +1,1 @@
+from ferrometer.http.route_template import *

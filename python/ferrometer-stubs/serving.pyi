@@ -1,0 +1,1 @@
+from ferrometer.endpoints.own_port import *

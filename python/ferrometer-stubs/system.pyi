@@ -1,0 +1,1 @@
+from ferrometer.stats.process import *

@@ -1,0 +1,1 @@
+from ferrometer.metrics.timers import *

@@ -1,0 +1,1 @@
+"""The process itself: forks, threads, deadlines; nothing of metrics."""

@@ -1,0 +1,1 @@
+"""The seam between an application and its features."""

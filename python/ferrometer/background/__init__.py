@@ -1,0 +1,1 @@
+"""What runs by itself: collectors, their schedule and their results."""

@@ -1,0 +1,1 @@
+"""Collectors of what only the application has: caches, queues, published values."""

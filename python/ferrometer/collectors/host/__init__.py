@@ -1,0 +1,1 @@
+"""Collectors of the process, its control group, its host and the Python runtime."""

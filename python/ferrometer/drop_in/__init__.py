@@ -1,0 +1,1 @@
+"""Ferrometer in place of prometheus_client."""

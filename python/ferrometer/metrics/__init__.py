@@ -1,0 +1,33 @@
+"""Counter, Gauge, Histogram, Summary, Info, Enum: prometheus_client's names over native cells."""
+
+from __future__ import annotations
+
+from ferrometer.metrics.base import MAX_SERIES, MetricWrapperBase
+from ferrometer.metrics.types import (
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    Summary,
+    disable_created_metrics,
+    enable_created_metrics,
+)
+
+__all__ = [
+    "MAX_SERIES",
+    "Counter",
+    "Enum",
+    "Gauge",
+    "Histogram",
+    "Info",
+    "MetricWrapperBase",
+    "Summary",
+    "disable_created_metrics",
+    "enable_created_metrics",
+]
+
+# Messages, pickles and tracebacks name the path that programs import.
+for _metric_type in (Counter, Enum, Gauge, Histogram, Info, Summary):
+    _metric_type.__module__ = __name__
+del _metric_type

@@ -1,0 +1,7 @@
+"""What a service tells about itself besides its requests."""
+
+from __future__ import annotations
+
+from ferrometer.stats.service import SYSTEM_SECONDS, CacheStats, DatabaseStats, ServiceStats, SystemStats
+
+__all__ = ["SYSTEM_SECONDS", "CacheStats", "DatabaseStats", "ServiceStats", "SystemStats"]

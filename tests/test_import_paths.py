@@ -1,0 +1,38 @@
+"""Import paths that stay valid are the very modules of the package's rooms."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferrometer._prometheus_client import ALIASES
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMED = sorted(
+    {name for page in PAGES for name in re.findall(r"(?:from|import) (ferrometer[.\w]*)", page.read_text())}
+)
+
+
+@pytest.mark.parametrize(("path", "home"), sorted(ALIASES.items()))
+def test_an_alias_is_the_module(path: str, home: str) -> None:
+    module = importlib.import_module(f"ferrometer.{path}")
+    assert module is importlib.import_module(f"ferrometer.{home}")
+    assert module.__name__ == f"ferrometer.{home}"
+
+
+@pytest.mark.parametrize("path", sorted(ALIASES))
+def test_an_alias_may_be_imported_first(path: str) -> None:
+    program = f"import ferrometer.{path} as module; assert module.__name__ == 'ferrometer.{ALIASES[path]}'"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_what_the_documentation_imports_is_there(path: str) -> None:
+    assert len(NAMED) > 10
+    importlib.import_module(path)
