@@ -78,7 +78,7 @@ def gpus(count: int = 1, **further: object) -> dict[str, object]:
 PRELUDE = """
 import logging
 from tests.collectors.fake_gpu import GIB, gpus, tell
-from ferrometer.collectors.base import CollectError, UnavailableError
+from ferrometer.background.collector import CollectError, UnavailableError
 from ferrometer.collectors.gpu import GpuCollector
 from ferrometer.collectors.scheduler import CollectorScheduler
 from ferrometer.testing import PedanticRegistry, collect, examine, lint, samples, value

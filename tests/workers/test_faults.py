@@ -12,13 +12,12 @@ import pytest
 from fastapi import FastAPI
 
 import ferrometer
-from ferrometer.sharing import share as sharing
 from tests.workers.servers import served, total
 
 PROGRAM = """
 import logging, sys
 import ferrometer
-from ferrometer.sharing import shared_directory
+from ferrometer.sharing.share import settle, share, shared_directory
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 for _ in range(2):
     print(ferrometer.share(sys.argv[1]), shared_directory())
@@ -178,8 +177,8 @@ def test_workers_that_cannot_share_serve_their_own_numbers(tmp_path: Path) -> No
 
 def test_on_other_systems(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
-    assert sharing.share("/tmp/anywhere") is None
-    assert sharing.settle(True) is None
+    assert share("/tmp/anywhere") is None
+    assert settle(True) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "on Linux only" in caplog.text
     assert "FERROMETER_SHARED=false" in caplog.text

@@ -75,10 +75,10 @@ OTHERS = {
     ),
     "spawned": (
         "import multiprocessing\n"
-        "from ferrometer import _supervisor\n"
+        "from ferrometer.sharing import workers\n"
         "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
-        "    assert pool.apply(_supervisor.supervisor) is None\n"
-        "    import os; assert pool.apply(_supervisor.parent) == os.getpid()\n"
+        "    assert pool.apply(workers.supervisor) is None\n"
+        "    import os; assert pool.apply(workers.parent) == os.getpid()\n"
     ),
 }
 
