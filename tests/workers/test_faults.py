@@ -12,12 +12,13 @@ import pytest
 from fastapi import FastAPI
 
 import ferrometer
+from ferrometer.sharing.share import settle, share
 from tests.workers.servers import served, total
 
 PROGRAM = """
 import logging, sys
 import ferrometer
-from ferrometer.sharing.share import settle, share, shared_directory
+from ferrometer.sharing import shared_directory
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 for _ in range(2):
     print(ferrometer.share(sys.argv[1]), shared_directory())

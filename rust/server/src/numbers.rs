@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 /// Every number, once. What nobody has told is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[expect(missing_docs, reason = "the fields are the keys of the JSON, and `ferrometer.stats.service` says what they mean")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, and `ferrometer.stats.service` says what they mean"
+)]
 pub struct Numbers {
     pub uptime_seconds: f64,
     pub requests: Requests,
