@@ -40,7 +40,7 @@ demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show t
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
-	cargo test --locked --package ferrometer-core --package ferrometer-server --package ferrometer-fuzz
+	cargo test --locked --package ferrometer-core --package ferrometer-ring --package ferrometer-server --package ferrometer-fuzz
 	$(PY) -m pytest $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
@@ -56,14 +56,15 @@ lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdo
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
 
 model: needs-rust  ## the lock-free parts, and a reader in another process, in every interleaving, under loom
-	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --release --lib --target-dir target/loom model
+	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --package ferrometer-ring --release --lib --target-dir target/loom model
 
 fuzz: needs-rust  ## broken segment files, read as scrapes do (RUNS=1000000 SEED=1); then libFuzzer where it is (SECONDS=60)
 	cargo build --locked --release --package ferrometer-fuzz --bin drive
 	target/release/drive $(or $(RUNS),1000000) $(or $(SEED),1)
 	@tools/libfuzzer $(or $(SECONDS),60)
 
-torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step and at random, thousands of times (TIMES=10)
+torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step and at random, thousands of times (TIMES=10 KILLS=1000)
+	FERROMETER_KILLS=$(or $(KILLS),1000) cargo test --locked --package ferrometer-ring --test killed -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
 

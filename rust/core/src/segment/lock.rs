@@ -14,7 +14,7 @@ fn request() -> libc::flock {
 }
 
 /// Takes it for this open file; `false` when another one has it.
-pub(super) fn take(file: &File) -> io::Result<bool> {
+pub(crate) fn take(file: &File) -> io::Result<bool> {
     let lock = request();
     // SAFETY: the descriptor is open and the structure lives.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } == 0 {
@@ -28,7 +28,7 @@ pub(super) fn take(file: &File) -> io::Result<bool> {
 }
 
 /// Whether another open file has it. Asking takes nothing away from it.
-pub(super) fn is_taken(file: &File) -> bool {
+pub(crate) fn is_taken(file: &File) -> bool {
     let mut lock = request();
     // SAFETY: the descriptor is open and the structure lives.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };

@@ -8,6 +8,7 @@
 //! | how this process's own comes about | [`writer`] |
 //! | all processes' as one | `view`, `merged` |
 //! | what becomes of the dead | `fold` |
+//! | other files of a process, by the same rules | `owned_file` |
 //! | how a process learns what others removed | `heed` |
 
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -54,6 +55,8 @@ mod model;
 mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod own;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod owned_file;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod page;
 #[cfg(all(target_os = "linux", not(loom)))]

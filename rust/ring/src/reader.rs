@@ -1,0 +1,235 @@
+//! Reading records, beside the writer or after its death. What is read is believed no further than it can do harm:
+//! a file can be damaged, and what lies before the tail is overwritten.
+
+use crate::head::{Head, Level, Reason, LEVELS, REASONS};
+use crate::layout::{size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REFUSED, TAIL};
+use crate::region::Region;
+use crate::sync::{
+    fence,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// A place between two records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Bytes before it, since the ring was made.
+    pub position: u64,
+    /// Records before it.
+    pub records: u64,
+}
+
+/// A record, copied out of the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it says about itself.
+    pub head: Head,
+    /// Its number, from 0.
+    pub sequence: u64,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Records, and what was found missing on the way to them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order.
+    pub records: Vec<Record>,
+    /// Behind the last of them.
+    pub end: Place,
+    /// Records that had been overwritten before they were read.
+    pub overwritten: u64,
+    /// Records that were damaged.
+    pub damaged: u64,
+}
+
+impl Region {
+    /// Everything before it is whole.
+    pub fn head(&self) -> u64 {
+        self.header(HEAD).load(Acquire)
+    }
+
+    /// Everything before it may be overwritten.
+    pub fn tail(&self) -> u64 {
+        self.header(TAIL).load(Acquire)
+    }
+
+    /// Allows the writer to overwrite what lies before a position. Only for the shipper.
+    pub fn release(&self, position: u64) {
+        if position > self.header(TAIL).load(Relaxed) {
+            self.header(TAIL).store(position, Release);
+        }
+    }
+
+    /// Records from a place on, up to about so many bytes of payload.
+    pub fn read(&self, from: Place, bytes: usize) -> Batch {
+        let head = self.head();
+        let mut batch = Batch { end: from, ..Batch::default() };
+        let mut is_behind = false;
+        let mut read = 0;
+        while read < bytes {
+            let (tail, before) = (self.tail(), batch.end.position);
+            if batch.end.position < tail {
+                batch.end.position = tail;
+                is_behind = true;
+            }
+            if batch.end.position >= head {
+                if is_behind {
+                    // How many are missing, the next record tells; till then this reader is where it was.
+                    batch.end.position = before;
+                }
+                break;
+            }
+            let step = self.record_at(batch.end.position, head);
+            // Of what was copied, all was there when the tail had not yet passed it.
+            fence(Acquire);
+            if self.header(TAIL).load(Relaxed) > batch.end.position {
+                batch.end.position = before;
+                continue;
+            }
+            match step {
+                Step::Record(record, length) => {
+                    batch.miss(record.sequence, is_behind);
+                    is_behind = false;
+                    batch.end = Place { position: batch.end.position + length, records: record.sequence + 1 };
+                    read += record.payload.len() + RECORD * 8;
+                    batch.records.push(record);
+                }
+                Step::Skip(length) => batch.end.position += length,
+                // Where the next one begins cannot be known.
+                Step::Lost => batch.end.position = head,
+            }
+        }
+        batch
+    }
+
+    /// The place of the first record that begins at a position or behind it.
+    pub fn place_from(&self, from: Place, position: u64) -> Place {
+        let mut place = from;
+        let head = self.head();
+        place.position = place.position.max(self.tail());
+        while place.position < position.min(head) {
+            match self.record_at(place.position, head) {
+                Step::Record(record, length) => {
+                    place = Place { position: place.position + length, records: record.sequence + 1 };
+                }
+                Step::Skip(length) => place.position += length,
+                Step::Lost => place.position = head,
+            }
+        }
+        place
+    }
+
+    /// Counts what is missing between a place and the head of a ring whose writer is dead. While it lives, the next
+    /// record tells.
+    pub fn missing_at_end(&self, place: Place) -> u64 {
+        if place.position.max(self.tail()) < self.head() {
+            return 0;
+        }
+        self.counts().records().saturating_sub(place.records)
+    }
+
+    fn record_at(&self, position: u64, head: u64) -> Step {
+        let (area, capacity) = (self.area(), self.capacity());
+        let place = position % capacity;
+        let words = &area[(place / 8) as usize..];
+        let first = words[0].load(Relaxed);
+        let (length, checksum) = (first as u32, (first >> 32) as u32);
+        let filler = capacity - place;
+        if length == FILLER {
+            return if position + filler <= head { Step::Skip(filler) } else { Step::Lost };
+        }
+        let (payload, need) = (length as usize, size(length as usize));
+        if payload > MAX_PAYLOAD || need > filler || position + need > head {
+            return Step::Lost;
+        }
+        let mut bytes = Vec::with_capacity(need as usize - 8);
+        for word in &words[1..(need / 8) as usize] {
+            bytes.extend_from_slice(&word.load(Relaxed).to_le_bytes());
+        }
+        bytes.truncate((RECORD - 1) * 8 + payload);
+        if crc32fast::hash(&bytes) != checksum {
+            return Step::Skip(need);
+        }
+        let word = |index: usize| u64::from_le_bytes(bytes[index * 8..][..8].try_into().expect("eight bytes"));
+        let mut trace_id = [0; 16];
+        trace_id.copy_from_slice(&bytes[24..40]);
+        let mut span_id = [0; 8];
+        span_id.copy_from_slice(&bytes[40..48]);
+        let head = Head {
+            level: Level::of(word(2) & 0xff),
+            flags: (word(2) >> 8) as u16,
+            time_ns: word(1),
+            trace_id,
+            span_id,
+        };
+        let sequence = word(0);
+        bytes.drain(..(RECORD - 1) * 8);
+        Step::Record(Record { head, sequence, payload: bytes }, need)
+    }
+
+    /// How many records there were, and how many were refused.
+    pub fn counts(&self) -> Counts {
+        loop {
+            let head = self.head();
+            let records = self.header(PENDING_RECORDS).load(Acquire);
+            let pending = self.header(PENDING_HEAD).load(Acquire);
+            let mut accepted: [u64; LEVELS] = std::array::from_fn(|level| self.header(ACCEPTED + level).load(Acquire));
+            if self.head() != head {
+                continue;
+            }
+            let refused = std::array::from_fn(|reason| {
+                std::array::from_fn(|level| self.header(REFUSED + reason * LEVELS + level).load(Relaxed))
+            });
+            // The writer is between the head and the count, or died there.
+            if pending & !7 == head && accepted.iter().sum::<u64>() + 1 == records {
+                accepted[(pending & 7).min(LEVELS as u64 - 1) as usize] += 1;
+            }
+            return Counts { accepted, refused };
+        }
+    }
+}
+
+impl Batch {
+    /// Counts what is missing before this record.
+    fn miss(&mut self, sequence: u64, is_behind: bool) {
+        let missing = sequence.saturating_sub(self.end.records);
+        if is_behind {
+            self.overwritten += missing;
+        } else {
+            self.damaged += missing;
+        }
+        self.end.records = self.end.records.max(sequence);
+    }
+}
+
+enum Step {
+    Record(Record, u64),
+    Skip(u64),
+    Lost,
+}
+
+/// What the writer counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Records that are or were in the ring, by level.
+    pub accepted: [u64; LEVELS],
+    /// Records that never were, by reason and level.
+    pub refused: [[u64; LEVELS]; REASONS],
+}
+
+impl Counts {
+    /// Records that are or were in the ring.
+    pub fn records(&self) -> u64 {
+        self.accepted.iter().sum()
+    }
+
+    /// Records that were refused for a reason.
+    pub fn refused(&self, reason: Reason) -> u64 {
+        self.refused[reason as usize].iter().sum()
+    }
+
+    /// Records of a level, whatever became of them.
+    pub fn lines(&self, level: Level) -> u64 {
+        self.accepted[level as usize] + self.refused.iter().map(|by_level| by_level[level as usize]).sum::<u64>()
+    }
+}
