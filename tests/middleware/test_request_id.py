@@ -261,3 +261,21 @@ def test_a_child_process_makes_ids_of_its_own() -> None:
 def test_no_faults_are_counted(registry: CollectorRegistry) -> None:
     run(App(), registry)
     assert value(registry, "ferrometer_middleware_errors_total", reason="request_id") == 0
+
+
+@pytest.mark.parametrize("options", [{"skip_paths": ["/"]}, {"skip_methods": ["GET"]}], ids=str)
+def test_requests_that_are_not_measured_have_an_id_all_the_same(
+    registry: CollectorRegistry, options: dict[str, Any]
+) -> None:
+    app = App()
+    middleware = MetricsMiddleware(app, registry=registry, request_id=True, **options)
+    client = asyncio.run(request(middleware, http_scope(headers=[(b"x-request-id", b"abc")])))
+    assert app.seen == ["abc", "abc"]
+    assert returned(client) == [b"abc"]
+    client = asyncio.run(request(middleware))
+    assert returned(client) == [app.seen[-1].encode()]  # type: ignore[union-attr]
+    assert UUID.fullmatch(app.seen[-1] or "")
+    assert get_request_id() is None
+    assert series(registry, "http_requests_total") == {}
+    assert value(registry, "http_requests_in_flight") == 0
+    assert series(registry, "http_request_duration_seconds_count") == {}

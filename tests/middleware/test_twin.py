@@ -109,6 +109,7 @@ FAMILIES = (
     "http_response_first_byte_seconds_count",
     "http_response_body_bytes_total",
     "http_request_body_bytes_total",
+    "http_background_duration_seconds_count",
 )
 
 

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import types
 from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from tests.middleware.asgi import App, Message, Receive, Scope, Send
 
 KNOWN = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"}
 SELDOM = {"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"}
+
+
+@types.coroutine
+def watched(coroutine: Coroutine[Any, Any, None], wait: Callable[[], None]) -> Generator[Any, Any, None]:
+    """Drives a coroutine as ``await`` does, and says whenever it waits for something."""
+    step = functools.partial(coroutine.send, None)
+    while True:
+        try:
+            waited_for = step()
+        except StopIteration:
+            return
+        wait()
+        try:
+            step = functools.partial(coroutine.send, (yield waited_for))
+        except BaseException as error:
+            step = functools.partial(coroutine.throw, error)
+
+
+async def awaiting(awaitable: Awaitable[None]) -> None:
+    """Any awaitable as a coroutine."""
+    await awaitable
 
 
 class Twin:
@@ -23,7 +47,7 @@ class Twin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state: dict[str, Any] = {"status": None, "size": 0}
-        state |= dict.fromkeys(["complete", "gone", "streams", "listened"], False)
+        state |= dict.fromkeys(["complete", "gone", "streams", "listened", "closed"], False)
 
         async def see(message: Message) -> None:
             if (
@@ -47,10 +71,17 @@ class Twin:
                 state["gone"] = True
             return message
 
+        def wait() -> None:
+            if state["complete"] and state["status"] is not None and not state["closed"]:
+                # The response went out whole, and the application goes on.
+                state["closed"] = True
+                self.in_flight -= 1
+                self.count(scope, dict(state), "returned")
+
         ending = "returned"
         self.in_flight += 1
         try:
-            await self.app(scope, hear, see)
+            await watched(awaiting(self.app(scope, hear, see)), wait)
         except asyncio.CancelledError:
             ending = "cancelled"
             raise
@@ -61,8 +92,18 @@ class Twin:
             ending = type(error).__name__
             raise
         finally:
-            self.in_flight -= 1
-            self.count(scope, state, ending)
+            if state["closed"]:
+                self.count_background(scope, ending)
+            else:
+                self.in_flight -= 1
+                self.count(scope, state, ending)
+
+    def count_background(self, scope: Scope, ending: str) -> None:
+        """What an application did after its response."""
+        method = scope["method"] if scope["method"] in KNOWN else "OTHER"
+        self.counts["http_background_duration_seconds_count", self.endpoint, method] += 1
+        if ending not in ("returned", "cancelled", "gone"):
+            self.counts["http_exceptions_total", self.endpoint, ending, method] += 1
 
     def count(self, scope: Scope, state: dict[str, Any], ending: str) -> None:
         """What all that amounts to."""
@@ -70,7 +111,7 @@ class Twin:
         labels = (self.endpoint, method)
         raised = ending not in ("returned", "cancelled", "gone")
         gone = state["gone"] or ending == "gone"
-        if raised:
+        if raised and not (state["complete"] and state["status"] is not None):
             status = 500
         elif state["status"] is not None:
             status = state["status"]

@@ -11,7 +11,7 @@ mod views;
 pub use active::Links;
 pub use endpoint::{Endpoint, Measured, SocketSeries};
 pub use resolve::Scope;
-pub use shared::Shared;
+pub use shared::{series_removed, Shared};
 pub use table::Table;
 pub use traces::Traces;
 
@@ -23,6 +23,7 @@ use ferrometer_core::clock::Clock;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::scrape::Scrape;
+use ferrometer_core::segment::heed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -52,6 +53,11 @@ pub struct Instrument {
     pub sampled: bool,
     /// So many of the next requests are timed in any case.
     eager: Cell<u32>,
+    /// [`heed::counted`] when the table's series were looked up; [`u64::MAX`] when they are to be looked at
+    /// again.
+    heeded: Cell<u64>,
+    /// How many removals the families had seen then.
+    removals: Cell<u64>,
     pub table: Table,
     pub sampler: Sampler,
     /// Where exemplars are wanted.
@@ -93,6 +99,30 @@ impl Instrument {
         left > 0
     }
 
+    /// Whether no family has lost series since the table's were looked up.
+    #[inline(always)]
+    pub fn is_current(&self) -> bool {
+        heed::counted() == self.heeded.get()
+    }
+
+    /// Forgets the table's series when families have lost some, by `clear()` or `remove()` in whichever process:
+    /// nobody would see what is counted in them.
+    pub fn heed(&self) {
+        if self.is_current() {
+            return;
+        }
+        heed::heed();
+        let address = NonNull::from(&self.heeded);
+        if !self.shared.heeded.borrow().contains(&address) {
+            self.shared.heeded.borrow_mut().push(address);
+        }
+        let removals = self.shared.removals();
+        if self.removals.replace(removals) != removals {
+            self.table.forget();
+        }
+        self.heeded.set(if heed::is_up_to_date() { heed::counted() } else { u64::MAX });
+    }
+
     /// A series without a sample has appeared.
     pub fn be_eager(&self) {
         self.eager.set(EAGER);
@@ -103,6 +133,13 @@ impl Instrument {
     pub fn in_flight(&self) -> &GaugeCell {
         // SAFETY: see above.
         unsafe { self.in_flight.as_ref() }
+    }
+}
+
+impl Drop for Instrument {
+    fn drop(&mut self) {
+        let address = NonNull::from(&self.heeded);
+        self.shared.heeded.borrow_mut().retain(|other| *other != address);
     }
 }
 
@@ -196,6 +233,8 @@ impl HttpMetrics {
         let instrument = Instrument {
             in_flight,
             eager: Cell::new(EAGER),
+            heeded: Cell::new(u64::MAX),
+            removals: Cell::new(0),
             shared,
             table: Table::new(),
             sampled: sampler.rate() < 1.0,

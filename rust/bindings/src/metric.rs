@@ -4,6 +4,7 @@
 //! everything cold is here; the hot calls are in `raw.rs`.
 
 use crate::gil::GilCell;
+use crate::http_metrics::series_removed;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
 use crate::samples::{self, Row};
@@ -163,6 +164,7 @@ impl Metric {
         if let Some(children) = self.made_children(labelvalues.py()) {
             children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
         }
+        series_removed(&parent.family);
         self.forget_children();
         self.forget_callbacks(|series| series.text() == text)?;
         Ok(removed)
@@ -170,7 +172,9 @@ impl Metric {
 
     /// Removes all series, here or everywhere.
     fn drop_all(&self, py: Python<'_>, drop: fn(&Family)) -> PyResult<()> {
-        drop(&self.parent()?.family);
+        let family = &self.parent()?.family;
+        drop(family);
+        series_removed(family);
         if let Some(children) = self.made_children(py) {
             children.clear();
         }

@@ -6,6 +6,7 @@
 //! the machine to another frequency. A read costs 2 to 8 ns instead of 20.
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,11 +23,28 @@ pub struct Clock {
     seconds: AtomicU64,
 }
 
+/// Whether the process's clock is the counter: known without following a pointer.
+static COUNTER: AtomicBool = AtomicBool::new(false);
+
+/// The current tick of the process's clock, which is [`Clock::get`].
+#[inline(always)]
+pub fn ticks() -> u64 {
+    if COUNTER.load(Relaxed) {
+        read_counter()
+    } else {
+        Clock::get().now()
+    }
+}
+
 impl Clock {
     /// The process's clock. The first call takes half a millisecond where the counter is trusted.
     pub fn get() -> &'static Clock {
         static CLOCK: OnceLock<Clock> = OnceLock::new();
-        CLOCK.get_or_init(|| Clock::start(counter_is_trusted()))
+        CLOCK.get_or_init(|| {
+            let clock = Clock::start(counter_is_trusted());
+            COUNTER.store(clock.counter, Relaxed);
+            clock
+        })
     }
 
     fn start(counter: bool) -> Self {

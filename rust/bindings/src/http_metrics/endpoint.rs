@@ -179,6 +179,18 @@ impl Measured {
         Ok(self.first_byte.get().expect("set above"))
     }
 
+    /// Records how long the application went on after its response; `None` where nobody looked.
+    #[cold]
+    pub fn background(&self, family: &Family, seconds: Option<f64>) -> Result<(), Error> {
+        let series = family.series(&[self.method, &self.endpoint])?;
+        if let Some(seconds) = seconds {
+            series.histogram().record_sample(seconds);
+        } else {
+            series.histogram().hold();
+        }
+        Ok(())
+    }
+
     /// Counts what is rare enough to look its series up each time.
     #[cold]
     pub fn rare(&self, family: &Family, third: Option<&str>) -> Result<(), Error> {
@@ -208,6 +220,11 @@ impl SocketSeries {
             sent: Held::counter(&shared.socket_messages, &[endpoint, "sent"])?,
             duration: Held::histogram(&shared.socket_duration, &[endpoint])?,
         })
+    }
+
+    /// Whether a family has lost one of the series since.
+    pub fn is_removed(&self) -> bool {
+        self.received.series.is_removed() || self.sent.series.is_removed() || self.duration.series.is_removed()
     }
 
     /// Counts an event in a connection's life.

@@ -8,7 +8,8 @@ use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::histogram::Layout;
 use ferrometer_core::mode::Mode;
 use ferrometer_core::registry::Registry;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -39,7 +40,11 @@ pub struct Shared {
     pub socket_active: Held<GaugeCell>,
     pub socket_messages: Arc<Family>,
     pub socket_duration: Arc<Family>,
+    /// How long applications go on after their response is complete; made when the first one does.
+    background: OnceCell<Arc<Family>>,
     pub active: Active,
+    /// Where the instruments that record here keep what they know of removals; see [`Instrument::heed`](super::Instrument).
+    pub heeded: RefCell<Vec<NonNull<Cell<u64>>>>,
     /// How many middlewares record here.
     pub middlewares: Cell<usize>,
     pub started: Instant,
@@ -48,8 +53,8 @@ pub struct Shared {
     namespaces: Mutex<Vec<String>>,
 }
 
-// SAFETY: families and gauges are `Sync` by themselves; `middlewares` and `active` are only touched with the GIL held,
-// and dropping them touches nothing.
+// SAFETY: families and gauges are `Sync` by themselves; `middlewares`, `active`, `heeded` and `background` are only
+// touched with the GIL held, and dropping them touches nothing.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -109,7 +114,7 @@ impl Shared {
             requests_in_flight: in_flight,
             exceptions: family(
                 "http_exceptions",
-                "Requests that ended in an unhandled exception; counted with status 500 as well.",
+                "Exceptions that left the application. The status is 500 unless a response had been completed before.",
                 Kind::Counter,
                 &["method", "endpoint", "exception"],
             )?,
@@ -145,12 +150,51 @@ impl Shared {
                 Kind::Histogram(Layout::new(&SOCKET_BUCKETS)?),
                 &["endpoint"],
             ))?,
+            background: OnceCell::new(),
             active: Active::new(),
+            heeded: RefCell::default(),
             middlewares: Cell::new(0),
             started: Instant::now(),
             registry: Arc::downgrade(registry),
             namespaces: Mutex::default(),
         })
+    }
+
+    /// The family of the time from the end of a response to the end of its application.
+    pub fn background(&self) -> Result<&Family, Error> {
+        if self.background.get().is_none() {
+            let definition = definition(
+                "http_background_duration_seconds",
+                "Time that an application went on after its response was complete, in background tasks for one.",
+                "seconds",
+                Kind::Histogram(Layout::new(&SOCKET_BUCKETS)?),
+                &["method", "endpoint"],
+            );
+            let family = match self.registry.upgrade() {
+                Some(registry) => registry.family(definition)?,
+                None => Family::new(definition, ""),
+            };
+            let _ = self.background.set(family);
+        }
+        Ok(self.background.get().expect("set above"))
+    }
+
+    /// The families whose series are held by address.
+    fn held(&self) -> [&Arc<Family>; 7] {
+        [
+            &self.requests,
+            &self.duration,
+            &self.first_byte,
+            &self.request_bytes,
+            &self.response_bytes,
+            &self.socket_messages,
+            &self.socket_duration,
+        ]
+    }
+
+    /// How often these have lost series.
+    pub fn removals(&self) -> u64 {
+        self.held().into_iter().map(|family| family.removals()).sum()
     }
 
     /// Notes that the views of a namespace are registered; `false` when they were before.
@@ -184,6 +228,19 @@ impl Shared {
         let family = registry.family(definition);
         if let Ok(series) = family.and_then(|family| family.series(&[reason])) {
             series.counter().inc();
+        }
+    }
+}
+
+/// A family has lost series in this process: who holds cells of it looks them up again.
+pub fn series_removed(family: &Family) {
+    let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    for shared in all.iter().filter_map(|(_, shared)| shared.upgrade()) {
+        if shared.held().into_iter().any(|held| std::ptr::eq(&raw const **held, family)) {
+            for heeded in shared.heeded.borrow().iter() {
+                // SAFETY: an instrument takes its address out of the list before it dies; the GIL is held.
+                unsafe { heeded.as_ref() }.set(u64::MAX);
+            }
         }
     }
 }

@@ -6,13 +6,42 @@
 use super::ffi::{clear, vectorcall, Obj};
 use super::finish;
 use super::keys::keys;
-use super::request::{Phase, Request, TIMED};
+use super::request::{Phase, Request, COUNTED, ENDED, SPECIAL, TIMED};
 use super::request_id;
 use super::scope::Kind;
+use crate::http_metrics::Instrument;
+use ferrometer_core::clock::ticks;
 use pyo3::ffi;
 use pyo3::ffi::PySendResult::{self, PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN};
 use std::ffi::c_void;
 use std::ptr::null_mut;
+
+/// A request is being served from now on.
+#[inline(always)]
+unsafe fn begin(request: *mut Request, instrument: &Instrument) {
+    // SAFETY: the request is live and in no chain.
+    unsafe {
+        instrument.shared.active.enter(request);
+        instrument.in_flight().add(1.0);
+        if instrument.times() {
+            (*request).flags |= TIMED;
+            (*request).started = ticks();
+        }
+    }
+}
+
+/// The same for other kinds than plain HTTP.
+#[inline(never)]
+unsafe fn begin_special(request: *mut Request, instrument: &Instrument) {
+    // SAFETY: as above.
+    unsafe {
+        match (*request).kind {
+            Kind::Named => {}
+            Kind::Websocket => instrument.shared.active.enter(request),
+            Kind::Http | Kind::Traced => begin(request, instrument),
+        }
+    }
+}
 
 /// Starts the application; `false` with an exception set when there is nothing to drive.
 #[inline(always)]
@@ -22,13 +51,10 @@ unsafe fn start(request: *mut Request) -> bool {
         let middleware = &*(*request).middleware;
         let instrument = middleware.instrument();
         (*request).phase = Phase::Executing;
-        instrument.shared.active.enter(request);
-        if (*request).kind != Kind::Websocket {
-            instrument.in_flight().add(1.0);
-            if instrument.times() {
-                (*request).flags |= TIMED;
-                (*request).started = instrument.clock.now();
-            }
+        if (*request).has(SPECIAL) {
+            begin_special(request, instrument);
+        } else {
+            begin(request, instrument);
         }
         if middleware.names_requests {
             request_id::begin(request);
@@ -142,10 +168,22 @@ unsafe extern "C" fn send(object: Obj, argument: Obj, result: *mut Obj) -> PySen
         let outcome = step((*request).inner, argument, result);
         match outcome {
             PYGEN_RETURN => finish::returned(request),
-            PYGEN_NEXT => Request::suspend(request),
+            PYGEN_NEXT => suspend(request),
             PYGEN_ERROR => finish::raised(request),
         }
         outcome
+    }
+}
+
+/// The application waits for something: after its response is complete, in a background task.
+#[inline(always)]
+unsafe fn suspend(request: *mut Request) {
+    // SAFETY: as for `send`.
+    unsafe {
+        if (*request).flags & (ENDED | COUNTED) == ENDED {
+            finish::closed(request);
+        }
+        Request::suspend(request);
     }
 }
 
@@ -261,7 +299,7 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
         }
         let result = throw_into((*request).inner, arguments, count as usize);
         if !result.is_null() {
-            Request::suspend(request);
+            suspend(request);
         } else if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0 {
             finish::returned_by_exception(request);
         } else {

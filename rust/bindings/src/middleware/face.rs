@@ -4,17 +4,19 @@
 //! awaited. `receive()` has to see what comes back, and wraps the server's awaitable.
 
 use super::ffi::{clear, owned, vectorcall, Obj};
+use super::finish;
 use super::message::{body_size, glance, is_true, read, status, Glance, Message, Type};
 use super::object::Middleware;
 use super::receive;
-use super::request::{Phase, Request, COMPLETE, LISTENED, STREAMING, TIMED};
+use super::request::{Phase, Request, COMPLETE, COUNTED, ENDED, LISTENED, STREAMING, TIMED};
 use super::request_id;
 use super::scope::Kind;
 use super::socket;
+use ferrometer_core::clock::ticks;
 use pyo3::ffi;
 use std::ptr::null_mut;
 
-/// `send(message)` or `receive()`.
+/// `send(message)` or `receive()` of a plain HTTP request.
 ///
 /// Only what nearly every message needs is in this function, to keep it small.
 pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
@@ -23,21 +25,38 @@ pub unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize,
     unsafe {
         if !(nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET == 1
             && kwnames.is_null()
-            && (*request).kind == Kind::Http
             && (*request).phase == Phase::Executing)
         {
             return any_call(request, arguments, nargsf, kwnames);
         }
         match glance(*arguments) {
             Glance::Body(size) => {
-                (*request).flags |= COMPLETE;
                 (*request).sent_bytes = (*request).sent_bytes.wrapping_add(size);
+                end(request);
             }
             Glance::Start(status) if (*request).status == 0 && (*request).id.is_null() => (*request).status = status,
             _ => return any_call(request, arguments, nargsf, kwnames),
         }
         vectorcall((*request).send, arguments, nargsf, kwnames)
     }
+}
+
+/// The response is complete with the message that is about to be sent.
+#[inline(always)]
+unsafe fn end(request: *mut Request) {
+    // SAFETY: live.
+    unsafe {
+        (*request).flags |= COMPLETE | ENDED;
+        if (*request).has(TIMED) {
+            (*request).ended = ticks();
+        }
+    }
+}
+
+/// The same for requests that are not plain HTTP.
+pub unsafe extern "C" fn special_call(object: Obj, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
+    // SAFETY: as for `call`.
+    unsafe { any_call(object.cast(), arguments, nargsf, kwnames) }
 }
 
 #[inline(never)]
@@ -103,10 +122,18 @@ unsafe fn http(request: *mut Request, message: Obj) -> Obj {
                 let more = is_true(more_body);
                 clear(&mut body);
                 clear(&mut more_body);
+                if (*request).phase == Phase::Over || (*request).has(COUNTED) {
+                    // The request has been counted, perhaps while the message was read.
+                    return null_mut();
+                }
                 (*request).sent_bytes = (*request).sent_bytes.wrapping_add(size);
                 if !more {
-                    (*request).flags |= COMPLETE;
-                } else if size > 0 && !(*request).has(STREAMING) && (*request).phase != Phase::Over {
+                    end(request);
+                    if (*request).phase == Phase::Suspended {
+                        // A task that the application has started sends. The application itself may go on for long.
+                        finish::closed(request);
+                    }
+                } else if size > 0 && !(*request).has(STREAMING) {
                     first_chunk(request);
                 }
             }
@@ -149,11 +176,11 @@ unsafe fn look(request: *mut Request) {
 
 /// The first byte of a stream is on its way. Only streams pay for reading the clock here.
 unsafe fn first_chunk(request: *mut Request) {
-    // SAFETY: the request runs, so its middleware is there.
+    // SAFETY: live.
     unsafe {
         (*request).flags |= STREAMING;
         if (*request).has(TIMED) {
-            (*request).first_byte = (*(*request).middleware).instrument().clock.now();
+            (*request).first_byte = ticks();
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::ffi::{clear, Obj, Pending};
 use super::guard::shield;
 use super::object::Middleware;
-use super::request::{Phase, Request, COMPLETE, DISCONNECTED, LISTENED, STREAMING, TIMED};
+use super::request::{Phase, Request, COMPLETE, COUNTED, DISCONNECTED, ENDED, LISTENED, SPECIAL, STREAMING, TIMED};
 use super::request_id;
 use super::scope::{content_length, has_body, method, Kind, HEAD};
 use super::socket;
 use crate::http_metrics::{Endpoint, Instrument, Measured, Scope};
+use ferrometer_core::clock::ticks;
 use ferrometer_core::error::Error;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -55,21 +56,20 @@ pub unsafe fn returned(request: *mut Request) {
 unsafe fn quick(request: *mut Request) -> bool {
     // SAFETY: the request runs, so scope and middleware are there.
     unsafe {
-        if (*request).kind != Kind::Http || (*request).flags & (STREAMING | DISCONNECTED) != 0 {
+        if (*request).flags & (STREAMING | DISCONNECTED | ENDED | COUNTED | SPECIAL) != ENDED {
             return false;
         }
         let middleware = &*(*request).middleware;
         let instrument = middleware.instrument();
-        let now = if (*request).has(TIMED) { instrument.clock.now() } else { 0 };
+        if !instrument.is_current() {
+            return false;
+        }
         let method = method((*request).scope);
         let scope = Scope::new((*request).scope);
         let Some(measured) = instrument.table.known(&scope).and_then(|endpoint| endpoint.known(method)) else {
             return false;
         };
         let Some(status) = measured.status((*request).status) else { return false };
-        if !middleware.hook.is_null() {
-            return false;
-        }
         let length = body_length(request, method);
         if length > 0 {
             let Some(bytes) = measured.known_request_bytes() else { return false };
@@ -81,9 +81,27 @@ unsafe fn quick(request: *mut Request) -> bool {
         if method != HEAD {
             measured.response_bytes.add_int((*request).sent_bytes);
         }
-        time(&*request, instrument, measured, now);
+        time(&*request, instrument, measured, (*request).ended);
     }
     true
+}
+
+/// The response is complete, and its application goes on: the request is counted now, and its background task when
+/// that ends.
+#[cold]
+#[inline(never)]
+pub unsafe fn closed(request: *mut Request) {
+    // SAFETY: the request runs, so middleware and scope are there; no exception is pending. Whoever called holds a
+    // reference to the request, so nothing that runs meanwhile can be the end of it.
+    unsafe {
+        if (*request).status == 0 {
+            return; // a body without a beginning, which no server sends
+        }
+        let phase = (*request).phase;
+        record(request, &Ending::Returned);
+        (*request).flags |= COUNTED;
+        (*request).phase = phase;
+    }
 }
 
 /// The application returned, and a pending `StopIteration` says so.
@@ -184,12 +202,19 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
     unsafe {
         let middleware = &*(*request).middleware;
         let shared = &*middleware.instrument().shared;
-        shared.active.leave(request);
+        if (*request).kind == Kind::Named {
+            return;
+        }
+        if !(*request).has(COUNTED) {
+            shared.active.leave(request);
+        }
         // The user's functions that are asked below may still send: nothing of that belongs to this request.
         (*request).phase = Phase::Over;
         let done = shield(shared, || {
             if (*request).kind == Kind::Websocket {
                 socket::end(request, ending)
+            } else if (*request).has(COUNTED) {
+                background(&*request, middleware, ending)
             } else {
                 http(request, middleware, ending)
             }
@@ -205,8 +230,13 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
     unsafe {
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;
-        let now = if (*request).has(TIMED) { instrument.clock.now() } else { 0 };
+        let now = match (*request).flags & (TIMED | ENDED) {
+            TIMED => ticks(),
+            0 | ENDED => 0,
+            _ => (*request).ended,
+        };
         instrument.in_flight().add(-1.0);
+        instrument.heed();
         let method = method((*request).scope);
         let scope = Scope::new((*request).scope);
         let kept;
@@ -221,6 +251,8 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
             }
         };
         let status = match ending {
+            // A response that went out whole keeps its status, whatever happened afterwards.
+            _ if (*request).status != 0 && (*request).has(COMPLETE) => (*request).status,
             Ending::Returned if (*request).status != 0 => (*request).status,
             Ending::Returned if !(*request).has(DISCONNECTED) => FAILED,
             Ending::Raised(_) => FAILED,
@@ -249,6 +281,24 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         }
         if (*request).has(DISCONNECTED) || !matches!(ending, Ending::Returned) {
             odd(&*request, instrument, measured, ending)?;
+        }
+    }
+    Ok(())
+}
+
+/// An application that went on after its response has ended, too.
+unsafe fn background(request: &Request, middleware: &Middleware, ending: &Ending) -> Result<(), Error> {
+    // SAFETY: as for `record`.
+    unsafe {
+        let instrument = middleware.instrument();
+        let shared = &*instrument.shared;
+        instrument.heed();
+        let endpoint = endpoint_of(middleware, &Scope::new(request.scope));
+        let measured = endpoint.measured(shared, method(request.scope))?;
+        let seconds = request.has(TIMED).then(|| instrument.clock.seconds(request.ended, ticks()));
+        measured.background(shared.background()?, seconds)?;
+        if let Ending::Raised(exception) = ending {
+            measured.rare(&shared.exceptions, Some(exception))?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::ffi::{clear, member, utf8, vectorcall, Global, Obj, NO_MEMBER};
 use super::keys::keys;
-use super::request::Request;
+use super::request::{Request, SPECIAL};
 use super::scope::{is_http, kind, Kind, Skip, METHODS};
 use crate::http_metrics::{HttpMetrics, Instrument, Options};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -25,7 +25,7 @@ pub struct Middleware {
     /// Where the instrument lies in it.
     instrument: *const Instrument,
     skip: Box<Skip>,
-    /// There is nothing to skip, and nothing to be traced.
+    /// There is nothing to skip, nothing to be traced, and no hook.
     measures_all: bool,
     /// The user's function from a scope to a template; owned, or null.
     pub hook: Obj,
@@ -57,7 +57,7 @@ unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwn
         if shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize) {
             return vectorcall((*middleware).app, arguments, nargsf, null_mut());
         }
-        Request::make(middleware, Kind::Http, scope, *arguments.add(1), *arguments.add(2)).cast()
+        Request::make(middleware, Kind::Http, 0, scope, *arguments.add(1), *arguments.add(2)).cast()
     }
 }
 
@@ -71,14 +71,22 @@ unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: u
             return pass_on(middleware, scope, arguments, nargsf);
         };
         let shared = &*(*middleware).instrument().shared;
-        if (*middleware).skip.covers(scope)
-            || (shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize))
-        {
+        if shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize) {
             return vectorcall((*middleware).app, arguments, nargsf, null_mut());
         }
-        let traced = kind == Kind::Http && (*middleware).instrument().traces.is_some();
-        let kind = if traced { Kind::Traced } else { kind };
-        Request::make(middleware, kind, scope, *arguments.add(1), *arguments.add(2)).cast()
+        let kind = match kind {
+            _ if (*middleware).skip.covers(scope) => {
+                if kind != Kind::Http || !(*middleware).names_requests {
+                    return vectorcall((*middleware).app, arguments, nargsf, null_mut());
+                }
+                Kind::Named
+            }
+            Kind::Http if (*middleware).instrument().traces.is_some() => Kind::Traced,
+            kind => kind,
+        };
+        let special = kind != Kind::Http || !(*middleware).hook.is_null();
+        Request::make(middleware, kind, if special { SPECIAL } else { 0 }, scope, *arguments.add(1), *arguments.add(2))
+            .cast()
     }
 }
 
@@ -196,7 +204,7 @@ fn make(
         (&raw mut (*object).app).write(app.clone().into_ptr());
         (&raw mut (*object).metrics).write(metrics.into_ptr());
         (&raw mut (*object).instrument).write(instrument);
-        (&raw mut (*object).measures_all).write(skip.is_empty() && (*instrument).traces.is_none());
+        (&raw mut (*object).measures_all).write(skip.is_empty() && (*instrument).traces.is_none() && route.is_none());
         (&raw mut (*object).skip).write(Box::new(skip));
         (&raw mut (*object).hook).write(route.map_or(null_mut(), |route| route.clone().into_ptr()));
         (&raw mut (*object).names_requests).write(request_id);

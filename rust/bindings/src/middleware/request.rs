@@ -29,17 +29,23 @@ pub enum Phase {
 }
 
 /// The duration is measured.
-pub const TIMED: u8 = 1;
-/// The last body message has been sent.
-pub const COMPLETE: u8 = 2;
+pub const TIMED: u16 = 1;
+/// The last message of the response has been sent.
+pub const COMPLETE: u16 = 2;
 /// The application was told that the client is gone, before the response was complete.
-pub const DISCONNECTED: u8 = 4;
+pub const DISCONNECTED: u16 = 4;
 /// A body message said that more follows.
-pub const STREAMING: u8 = 8;
+pub const STREAMING: u16 = 8;
 /// The garbage collector knows this object.
-pub const TRACKED: u8 = 16;
+pub const TRACKED: u16 = 16;
 /// The application has called `receive`.
-pub const LISTENED: u8 = 32;
+pub const LISTENED: u16 = 32;
+/// The last part of the body was handed over, at `ended` where the duration is measured.
+pub const ENDED: u16 = 64;
+/// The request has been counted, and its application goes on.
+pub const COUNTED: u16 = 128;
+/// There is more to it than to a plain HTTP request: it is of another kind, or its endpoint is told by a hook.
+pub const SPECIAL: u16 = 256;
 
 /// The native object. Owned by Python's reference counts; its fields are only touched with the GIL held, and through
 /// raw pointers, because any call into Python may come back to it.
@@ -60,13 +66,15 @@ pub struct Request {
     pub inner: Obj,
     /// Clock ticks at the start.
     pub started: u64,
+    /// Clock ticks at the end of the response.
+    pub ended: u64,
     /// Clock ticks at the first chunk of a stream.
     pub first_byte: u64,
     pub sent_bytes: u64,
     pub status: u16,
     pub kind: Kind,
     pub phase: Phase,
-    pub flags: u8,
+    pub flags: u16,
     links: Links,
     /// The request id (a str) and what undoes its setting; owned, null where ids are off.
     pub id: Obj,
@@ -88,7 +96,7 @@ impl Request {
         &self.links
     }
 
-    pub fn has(&self, flag: u8) -> bool {
+    pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
@@ -97,7 +105,14 @@ impl Request {
     /// # Safety
     /// With the GIL held; all arguments are live.
     #[inline(always)]
-    pub unsafe fn make(middleware: *mut Middleware, kind: Kind, scope: Obj, receive: Obj, send: Obj) -> *mut Self {
+    pub unsafe fn make(
+        middleware: *mut Middleware,
+        kind: Kind,
+        flags: u16,
+        scope: Obj,
+        receive: Obj,
+        send: Obj,
+    ) -> *mut Self {
         // SAFETY: the free list holds dead requests that own nothing but themselves; all fields are set below.
         unsafe {
             let free = &mut *FREE.get();
@@ -111,6 +126,7 @@ impl Request {
                 }
                 fresh
             };
+            (*request).face = if flags & SPECIAL == 0 { face::call } else { face::special_call };
             (*request).middleware = owned(middleware.cast()).cast();
             (*request).scope = owned(scope);
             (*request).receive = owned(receive);
@@ -119,7 +135,7 @@ impl Request {
             (*request).status = 0;
             (*request).kind = kind;
             (*request).phase = Phase::Fresh;
-            (*request).flags = 0;
+            (*request).flags = flags;
             request
         }
     }
@@ -175,7 +191,6 @@ unsafe fn allocate(kind: *mut ffi::PyTypeObject) -> *mut Request {
         if request.is_null() {
             return request;
         }
-        (&raw mut (*request).face).write(face::call);
         (&raw mut (*request).inner).write(null_mut());
         (&raw mut (*request).links).write(Links::new());
         (&raw mut (*request).id).write(null_mut());

@@ -13,6 +13,8 @@ pub enum Kind {
     /// HTTP, and its exemplar is wanted: told apart here because the hot path looks here anyway.
     Traced,
     Websocket,
+    /// HTTP that is not measured, and has a request id all the same.
+    Named,
 }
 
 static HTTP: Literal<4> = Literal::new(b"http");

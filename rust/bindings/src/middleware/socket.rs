@@ -7,6 +7,7 @@ use super::message::{read, Type};
 use super::object::Middleware;
 use super::request::{Phase, Request, DISCONNECTED};
 use crate::http_metrics::{Scope, SocketSeries};
+use ferrometer_core::clock::ticks;
 use ferrometer_core::error::Error;
 use std::rc::Rc;
 
@@ -31,8 +32,8 @@ pub unsafe fn sent(request: *mut Request, message: Obj) {
             Some(Type::SocketSend) => {
                 if let Some(socket) = &mut (*request).socket {
                     match &socket.series {
-                        Some(series) => series.sent.inc(),
-                        None => socket.sent += 1,
+                        Some(series) if !series.is_removed() => series.sent.inc(),
+                        _ => socket.sent += 1,
                     }
                 }
             }
@@ -49,8 +50,8 @@ pub unsafe fn received(request: *mut Request, kind: Type) {
             (*request).flags |= DISCONNECTED;
         } else if let Some(socket) = &mut (*request).socket {
             match &socket.series {
-                Some(series) => series.received.inc(),
-                None => socket.received += 1,
+                Some(series) if !series.is_removed() => series.received.inc(),
+                _ => socket.received += 1,
             }
         }
     }
@@ -65,6 +66,7 @@ unsafe fn accept(request: *mut Request) {
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;
         let series = shield(shared, || {
+            instrument.heed();
             let scope = Scope::new(scope_held);
             let routed = scope.route_or_endpoint() != 0 || !middleware.hook.is_null();
             routed.then(|| {
@@ -79,7 +81,7 @@ unsafe fn accept(request: *mut Request) {
         let series = series.flatten().and_then(Result::ok);
         if (*request).phase != Phase::Over && (*request).socket.is_none() {
             shared.socket_active.add(1.0);
-            let socket = Socket { accepted: instrument.clock.now(), series, received: 0, sent: 0 };
+            let socket = Socket { accepted: ticks(), series, received: 0, sent: 0 };
             (*request).socket = Some(Box::new(socket));
         }
         clear(&mut held);
@@ -107,22 +109,25 @@ pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
             _ if socket.is_none() => "rejected",
             _ => "closed",
         };
+        instrument.heed();
         let scope = Scope::new((*request).scope);
         let Some(socket) = socket else {
             let endpoint = endpoint_of(middleware, &scope);
             shared.socket_connections.series(&[endpoint.name(), outcome])?.counter().inc();
             return Ok(());
         };
-        let series = if let Some(series) = socket.series {
-            series
-        } else {
-            let series = endpoint_of(middleware, &scope).socket(shared)?;
-            series.outcome(shared, "accepted")?;
-            series.sent.add_int(socket.sent);
-            series.received.add_int(socket.received);
-            series
+        let known = socket.series.is_some();
+        let series = match socket.series.filter(|series| !series.is_removed()) {
+            Some(series) => series,
+            None => endpoint_of(middleware, &scope).socket(shared)?,
         };
-        series.duration.record(instrument.clock.seconds(socket.accepted, instrument.clock.now()));
+        if !known {
+            series.outcome(shared, "accepted")?;
+        }
+        // What was counted before the series was known, or after it had been removed.
+        series.sent.add_int(socket.sent);
+        series.received.add_int(socket.received);
+        series.duration.record(instrument.clock.seconds(socket.accepted, ticks()));
         series.outcome(shared, outcome)
     }
 }
