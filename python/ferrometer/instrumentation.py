@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+import anyio.to_thread
+from anyio import CancelScope
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Lifespan
 
 from ferrometer._core import HttpMetrics
-from ferrometer._runtime.settings import Settings, settings
-from ferrometer.background.collector import Collector, FunctionCollector
+from ferrometer._runtime.feature import Feature
+from ferrometer._runtime.runtime import Runtime
+from ferrometer._runtime.sections import feature_class
+from ferrometer._runtime.settings import Sources
+from ferrometer.background.collector import Collector
 from ferrometer.background.scheduler import CollectorScheduler
-from ferrometer.collectors.app.published import CallbackCollector, run_published
-from ferrometer.collectors.defaults import default_collectors as usual_collectors
-from ferrometer.endpoints import observability_routes
+from ferrometer.collectors.feature import Collectors
 from ferrometer.endpoints.access import Auth, Network
+from ferrometer.endpoints.feature import Endpoints
 from ferrometer.health.checks import Check, HealthChecks
+from ferrometer.http.feature import Http, HttpSettings
 from ferrometer.http.middleware import MetricsMiddleware
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
-from ferrometer.sharing.share import settle, shared_directory
-from ferrometer.stats.service import SYSTEM_SECONDS, ServiceStats
+from ferrometer.sharing.share import settle
+from ferrometer.stats.service import ServiceStats
 
 _log = logging.getLogger("ferrometer")
 
@@ -43,6 +47,7 @@ class Observability:
     registry: CollectorRegistry
     routes: tuple[Route, ...]
     collectors: CollectorScheduler
+    runtime: Runtime
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ class Observability:
 
 def instrument(
     app: Starlette,
-    *,
+    *features: Feature,
     namespace: str | None = None,
     registry: CollectorRegistry = REGISTRY,
     sample: float | None = None,
@@ -76,7 +81,10 @@ def instrument(
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
 
     Call it before the application starts; a second call returns what the first one made. Where an
-    argument is ``None``, the environment and ``config.toml`` are asked (see ``ferrometer.config``).
+    argument is ``None``, the environment and the configuration file are asked (see ``ferrometer.config``).
+
+    ``features`` switch on more: ``instrument(app, ferrometer.History(), ferrometer.Logs(level="info"))``. A
+    section of the file, such as ``[history]``, does the same. What is not named costs nothing.
 
     ``namespace`` prefixes the service's own families (``gpuproxy_requests_total`` ...). ``sample`` is
     the share of requests whose duration is recorded, in (0, 1]; counts are always exact. ``buckets``
@@ -121,58 +129,61 @@ def instrument(
                 "the application already has MetricsMiddleware, which would count every request twice;"
                 " remove app.add_middleware(MetricsMiddleware), instrument() adds it"
             )
-    chosen = settings(
-        {
-            "namespace": namespace,
-            "sample": sample,
-            "buckets": None if buckets is None else tuple(buckets),
-            "skip_paths": _strings("skip_paths", skip_paths),
-            "skip_methods": _strings("skip_methods", skip_methods),
-            "request_id": request_id,
-            "exemplars": exemplars,
-            "shared": shared,
-            "path": path,
-            "auth_token": auth,
-            "allow": allow,
-            "cors_origins": cors_origins,
-            "flat_health": flat_health,
-        },
-        file=config,
+    http = Http(
+        namespace=namespace,
+        sample=sample,
+        buckets=buckets,
+        skip_paths=skip_paths,
+        skip_methods=skip_methods,
+        request_id=request_id,
+        exemplars=exemplars,
+        shared=shared,
     )
+    sources = Sources(config)
+    chosen = sources.read(Http.section, HttpSettings, http.given)
     settle(chosen.shared)
-    metrics = HttpMetrics(registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars)
-    around = partial(
-        MetricsMiddleware,
-        metrics=metrics,
-        skip_methods=chosen.skip_methods,
-        request_id=chosen.request_id,
+    runtime = Runtime(
+        namespace=chosen.namespace, registry=registry, sources=sources, collectors=list(collectors)
     )
-    around(app, skip_paths=chosen.skip_paths)  # what is wrong with them must show now, not at start-up
+    runtime.add(http)
+    http.around(app, skip_paths=chosen.skip_paths)  # what is wrong with them must show now, not at start-up
     health = health_checks if isinstance(health_checks, HealthChecks) else HealthChecks(health_checks)
-    stats = ServiceStats(chosen.namespace, registry, requests=metrics)
-    routes = observability_routes(
-        registry=registry,
-        stats=stats,
-        health=health,
-        path=chosen.path,
-        auth=chosen.auth_token,
-        allow=chosen.allow,
-        cors_origins=chosen.cors_origins,
-        flat_health=chosen.flat_health,
+    stats = ServiceStats(chosen.namespace, registry, requests=http.metrics)
+    runtime.add(Collectors(stats, defaults=None if default_collectors else False))
+    for feature in (*features, *_configured(sources, features)):
+        runtime.add(feature)
+    for check in runtime.checks:
+        health.register(check.name, check.call, critical=check.critical)
+    endpoints = Endpoints(
+        stats, health, path=path, auth=auth, allow=allow, cors_origins=cors_origins, flat_health=flat_health
     )
-    background = _background(stats, registry, list(collectors), defaults=default_collectors)
-    made = Observability(health, stats, metrics, registry, tuple(routes), background)
-    _wrap(app, made, around, chosen, fastapi_metrics)
-    app.router.routes[:0] = routes
+    runtime.add(endpoints)
+    made = Observability(
+        health, stats, http.metrics, registry, tuple(endpoints.routes), runtime.scheduler, runtime
+    )
+    _wrap(app, made, http, chosen.shared, fastapi_metrics)
+    app.router.routes[:0] = endpoints.routes
     setattr(app.state, _STATE, made)
     return made
+
+
+#: The features of every application; ``instrument()`` makes them.
+DEFAULT: tuple[type[Feature], ...] = (Http, Collectors, Endpoints)
+
+
+def _configured(sources: Sources, given: Sequence[Feature]) -> Iterator[Feature]:
+    """The features that have a section in the file and were not passed as an argument."""
+    known = {feature.section for feature in given} | {feature.section for feature in DEFAULT}
+    for section in sources.named():
+        if section not in known:
+            yield feature_class(section)()
 
 
 def _wrap(
     app: Starlette,
     made: Observability,
-    around: Callable[..., ASGIApp],
-    chosen: Settings,
+    http: Http,
+    shared: bool | str | None,
     fastapi_metrics: bool,
 ) -> None:
     """Have the middleware stack, once it is built at start-up, built with ours around it.
@@ -183,40 +194,29 @@ def _wrap(
     build: Callable[[], ASGIApp] = app.build_middleware_stack
 
     def build_measured() -> ASGIApp:
-        settle(chosen.shared)  # an application that was made before its workers were forked
-        if shared_directory() and CallbackCollector.name not in made.collectors.status():
-            made.collectors.add(CallbackCollector(registry=made.registry))
+        settle(shared)  # an application that was made before its workers were forked
         _give_way(app, made.routes)
         _native_telemetry(app, keep=fastapi_metrics)
-        app.router.lifespan_context = _with_collectors(app.router.lifespan_context, made)
-        made.stats.system.watch()
-        made.collectors.start()  # a server without lifespan, or a parent application, runs no other hook
+        app.router.lifespan_context = _with_runtime(app.router.lifespan_context, made.runtime)
+        made.runtime.start()  # a server without lifespan, or a parent application, runs no other hook
         served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
-        return around(build(), skip_paths=(*served, *chosen.skip_paths))
+        return http.around(build(), skip_paths=(*served, *http.skip_paths))
 
     app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook
 
 
-def _background(
-    stats: ServiceStats, registry: CollectorRegistry, own: Sequence[Collector], *, defaults: bool
-) -> CollectorScheduler:
-    background = CollectorScheduler(own, registry=registry)
-    readings = FunctionCollector("system", stats.system.read, interval=SYSTEM_SECONDS, stale="keep")
-    further = usual_collectors(registry, lookups=stats.cache, but=background.status()) if defaults else []
-    for collector in (readings, *further):
-        background.add(collector)
-    run_published(registry, background)
-    return background
-
-
-def _with_collectors(lifespan: Lifespan[Any], made: Observability) -> Lifespan[Any]:
-    """The application's lifespan with the collectors' around it."""
+def _with_runtime(lifespan: Lifespan[Any], runtime: Runtime) -> Lifespan[Any]:
+    """The application's lifespan with the features' around it: they start before it and end after it."""
 
     @asynccontextmanager
     async def around(app: Any) -> AsyncIterator[Any]:
-        made.stats.system.watch()
-        async with made.collectors, lifespan(app) as state:
-            yield state
+        runtime.start()
+        try:
+            async with lifespan(app) as state:
+                yield state
+        finally:
+            with CancelScope(shield=True):
+                await anyio.to_thread.run_sync(runtime.close)
 
     return around
 
@@ -272,9 +272,3 @@ def _check_app(app: object) -> None:
         f"instrument() takes a FastAPI or Starlette application, not {type(app).__name__};"
         f" for any other ASGI application write app = ferrometer.MetricsMiddleware(app)"
     )
-
-
-def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if isinstance(values, str):  # which `tuple` would take apart into letters
-        raise TypeError(f"{name} must be a list of strings, not one string; write [{values!r}]")
-    return None if values is None else tuple(values)

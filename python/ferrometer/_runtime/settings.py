@@ -1,142 +1,183 @@
 """Settings: an explicit argument wins over the environment, the environment over the file.
 
-The file is ``config.toml`` in the working directory, or the one that ``FERROMETER_CONFIG`` names;
-``FERROMETER_CONFIG=`` (empty) reads none. It may be the application's own file: sections that are not
-listed here are left alone.
+The file is the one that ``FERROMETER_CONFIG`` names (none when it is empty), else the first of these in the
+working directory: ``ferrometer.toml``, ``pyproject.toml`` with ``[tool.ferrometer]``, ``config.toml``.
+Each feature has a section in it, and variables ``FERROMETER_<SECTION>_<KEY>``, in which commas separate the
+items of a list.
 
-| section         | keys                                                                             |
-|-----------------|----------------------------------------------------------------------------------|
-| ``[metrics]``   | ``namespace sample buckets skip_paths skip_methods request_id exemplars shared`` |
-| ``[endpoints]`` | ``path auth_token allow cors_origins flat_health``                               |
-
-In the environment a key is ``FERROMETER_`` and its name in capitals (``FERROMETER_SAMPLE=0.01``), and
-a list is separated by commas. ``auth_token`` is one token there, taken whole. ``shared`` is true, false, or
-a directory, for which the environment has a second name, ``FERROMETER_DIR`` (see ``ferrometer.sharing``).
+``config.toml`` may be the application's own file. So nothing in it that is not ours stops the start: other
+sections are left alone, and an unknown key of a section whose name others use too is told in a warning.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-_PREFIX = "FERROMETER_"
+from ferrometer._runtime.options import Option, options
+from ferrometer._runtime.sections import sections
+
+_log = logging.getLogger("ferrometer")
+
 _FILE_VARIABLE = "FERROMETER_CONFIG"
-_DEFAULT_FILE = "config.toml"
-_DIRECTORY_VARIABLE = "FERROMETER_DIR"
+#: Sections that an application may have in a file of its own, with keys of its own.
+_COMMON_NAMES = frozenset({"metrics", "logging"})
+#: Variables that belong to no section.
+_OTHERS = frozenset({_FILE_VARIABLE, "FERROMETER_DIR", "FERROMETER_SHARED"})
+
+S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What ``instrument()`` runs with, each with its default."""
-
-    namespace: str | None = None
-    sample: float = 1.0
-    buckets: tuple[float, ...] | None = None
-    skip_paths: tuple[str, ...] = ()
-    skip_methods: tuple[str, ...] = ()
-    request_id: bool = True
-    exemplars: Any = False
-    shared: bool | str | None = None
-    path: str = ""
-    auth_token: Any = None
-    allow: Any = None
-    cors_origins: Any = ()
-    flat_health: bool = False
-
-    def __repr__(self) -> str:
-        return f"Settings(namespace={self.namespace!r}, sample={self.sample!r}, path={self.path!r}, ...)"
+class _File(NamedTuple):
+    path: Path
+    tables: Mapping[str, Any]
+    #: Whether it holds nothing but settings of Ferrometer, so that what is unknown must be a mistake.
+    is_ours: bool
 
 
-def settings(
-    explicit: Mapping[str, Any],
-    *,
-    file: str | os.PathLike[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
-    """Put the three sources together; an explicit ``None`` counts as not given.
+class Sources:
+    """Where settings come from: one file and the environment, read once."""
 
-    Errors name the source, the key and what would be right.
-    """
-    environ = os.environ if environ is None else environ
-    given = {name: value for name, value in explicit.items() if value is not None}
-    if "shared" in given:
-        given["shared"] = _convert(_shared, given["shared"], "shared")
-    return Settings(**{**_from_file(_find(file, environ)), **_from_environment(environ), **given})
+    def __init__(
+        self, file: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Reads the file.
 
+        Raises FileNotFoundError for a named file that is not there, ValueError for one that is no TOML or,
+        where the file is Ferrometer's own, names an unknown section.
+        """
+        self._environ = os.environ if environ is None else environ
+        self._file = _find(file, self._environ)
+        self._check_sections()
+        self._check_variables()
 
-class _Key(NamedTuple):
-    section: str
-    name: str
-    convert: Callable[[Any], object]
-    from_text: Callable[[str], object]
+    def named(self) -> tuple[str, ...]:
+        """The sections of features that the file has."""
+        return tuple(name for name in self._tables() if name in sections())
 
+    def read(self, section: str, settings: type[S], given: Mapping[str, Any] | None = None) -> S:
+        """The settings of one section. What is given as None counts as not given.
 
-def _find(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
-    if file is not None:
-        return _existing(Path(file), "config")
-    named = environ.get(_FILE_VARIABLE)
-    if named is not None:
-        return _existing(Path(named), _FILE_VARIABLE) if named else None
-    default = Path(_DEFAULT_FILE)
-    return default if default.is_file() else None
+        Errors name the source, the key and what would be right.
+        """
+        known = options(section, settings)
+        explicit = {name: value for name, value in (given or {}).items() if value is not None}
+        found = {**self._from_file(section, known), **self._from_environment(known), **explicit}
+        return settings(**found)
 
+    def _tables(self) -> Mapping[str, Any]:
+        return {} if self._file is None else self._file.tables
 
-def _existing(path: Path, source: str) -> Path:
-    if not path.is_file():
-        raise FileNotFoundError(f"{source}: there is no file {str(path)!r}")
-    return path
-
-
-def _from_file(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no valid TOML: {error}") from None
-    sections = {key.section for key in _KEYS}
-    found: dict[str, Any] = {}
-    for section, table in document.items():
-        if section not in sections:
-            # Somebody else's section, unless it is nearly one of ours.
-            if near := difflib.get_close_matches(section, sections, n=1, cutoff=0.8):
-                raise ValueError(f"{path}: unknown section [{section}]; did you mean [{near[0]}]?")
-            continue
+    def _from_file(self, section: str, known: Iterable[Option]) -> dict[str, object]:
+        if self._file is None or section not in self._file.tables:
+            return {}
+        path, table = self._file.path, self._file.tables[section]
         if not isinstance(table, dict):
             raise TypeError(f"{path}: {section} must be a section, written [{section}]")
-        keys = {key.name: key for key in _KEYS if key.section == section}
+        keys = {one.name: one for one in known}
+        found: dict[str, object] = {}
         for name, value in table.items():
-            if name not in keys:
-                raise ValueError(f"{path}: unknown key {name!r} in [{section}]; {_nearest(name, keys)}")
-            found[name] = _convert(keys[name].convert, value, f"{path}: [{section}] {name}")
-    return found
+            if one := keys.get(name):
+                found[name] = convert(one.form.from_value, value, f"{path}: [{section}] {name}")
+                continue
+            words = f"{path}: unknown key {name!r} in [{section}]; {_nearest(name, keys)}"
+            if self._file.is_ours or section not in _COMMON_NAMES:
+                raise ValueError(words)
+            _log.warning("%s; it is left alone", words)
+        return found
+
+    def _from_environment(self, known: Iterable[Option]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for one in known:
+            if named := one.text_of(self._environ):
+                variable, text = named
+                if not text.strip():
+                    # An empty FERROMETER_ENDPOINTS_AUTH_TOKEN is a deployment fault and must not open them.
+                    raise ValueError(f"{variable} is set but empty; give it a value or unset it")
+                value = convert(one.form.from_text, text, variable)
+                found[one.name] = convert(one.form.from_value, value, variable)
+            elif one.from_environment and (other := one.from_environment(self._environ)) is not None:
+                found[one.name] = other
+        return found
+
+    def _check_sections(self) -> None:
+        for name in self._tables():
+            near = difflib.get_close_matches(name, sections(), n=1, cutoff=0.8)
+            if self._file is None or name in sections() or not (near or self._file.is_ours):
+                continue
+            known = f"did you mean [{near[0]}]?" if near else f"the sections are {', '.join(sections())}"
+            words = f"{self._file.path}: unknown section [{name}]; {known}"
+            if self._file.is_ours:
+                raise ValueError(words)
+            _log.warning("%s It is left alone", words)
+
+    def _check_variables(self) -> None:
+        prefixes = tuple(f"FERROMETER_{name.upper()}_" for name in sections())
+        known = _OTHERS | OLD_VARIABLES
+        for variable in self._environ:
+            if (
+                variable.startswith("FERROMETER_")
+                and not variable.startswith(prefixes)
+                and variable not in known
+            ):
+                near = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+                _log.warning(
+                    "the environment variable %s means nothing to ferrometer%s",
+                    variable,
+                    f"; did you mean {near[0]}?" if near else "",
+                )
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key in _KEYS:
-        variable = _PREFIX + key.name.upper()
-        text = environ.get(variable)
-        if text is None:
-            continue
-        if not text.strip():
-            # An empty FERROMETER_AUTH_TOKEN is a deployment fault and must not open the endpoints.
-            raise ValueError(f"{variable} is set but empty; give it a value or unset it")
-        found[key.name] = _convert(key.convert, _convert(key.from_text, text, variable), variable)
-    # Which directory, unless sharing is switched off: machine-wide collectors use it all the same.
-    if (directory := environ.get(_DIRECTORY_VARIABLE)) and found.get("shared") is not False:
-        found["shared"] = directory
-    return found
+#: Variables of 0.1 without their section; each is an alias of its option.
+OLD_VARIABLES = frozenset(
+    f"FERROMETER_{name}"
+    for name in (
+        *("NAMESPACE", "SAMPLE", "BUCKETS", "SKIP_PATHS", "SKIP_METHODS", "REQUEST_ID", "EXEMPLARS"),
+        *("PATH", "AUTH_TOKEN", "ALLOW", "CORS_ORIGINS", "FLAT_HEALTH"),
+    )
+)
 
 
-def _convert(convert: Callable[[Any], object], value: object, source: str) -> object:
+def _find(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> _File | None:
+    if file is not None:
+        return _read(Path(file), "config")
+    named = environ.get(_FILE_VARIABLE)
+    if named is not None:
+        return _read(Path(named), _FILE_VARIABLE) if named else None
+    if Path("ferrometer.toml").is_file():
+        return _read(Path("ferrometer.toml"))
+    if Path("pyproject.toml").is_file():
+        path = Path("pyproject.toml")
+        tables = _parse(path).get("tool", {}).get("ferrometer")
+        if isinstance(tables, dict):
+            return _File(path, tables, is_ours=True)
+    return _read(Path("config.toml")) if Path("config.toml").is_file() else None
+
+
+def _read(path: Path, source: str = "") -> _File:
+    if source and not path.is_file():
+        raise FileNotFoundError(f"{source}: there is no file {str(path)!r}")
+    if path.name == "pyproject.toml":
+        return _File(path, _parse(path).get("tool", {}).get("ferrometer", {}), is_ours=True)
+    return _File(path, _parse(path), is_ours=path.name == "ferrometer.toml")
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
-        return convert(value)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no valid TOML: {error}") from None
+
+
+def convert(form: Callable[[Any], object], value: object, source: str) -> object:
+    """The value that ``form`` makes of it; its errors name the source."""
+    try:
+        return form(value)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{source}: {error}") from None
 
@@ -146,99 +187,3 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
         name, known, n=1, cutoff=0.5
     )
     return f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(sorted(known))}"
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"must be a string, not {type(value).__name__}")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"must be a number, not {type(value).__name__}")
-    return float(value)
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"must be true or false, not {type(value).__name__}")
-    return value
-
-
-def _shared(value: object) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"must be true, false or a directory, not {value!r}")
-    return str(os.fspath(value))
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"must be a list of strings, not {type(value).__name__}")
-    return tuple(_text(item) for item in value)
-
-
-def _numbers(value: object) -> tuple[float, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"must be a list of numbers, not {type(value).__name__}")
-    return tuple(_number(item) for item in value)
-
-
-def _token(value: object) -> object:
-    return list(_texts(value)) if isinstance(value, list) else _text(value)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _parse_numbers(text: str) -> list[float]:
-    return [_parse_number(part) for part in _split(text)]
-
-
-def _parse_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"must be a number, not {text!r}") from None
-
-
-def _parse_truth(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in _WORDS:
-        raise ValueError(f"must be true or false, not {text!r}")
-    return _WORDS[word]
-
-
-def _parse_shared(text: str) -> bool | str:
-    return _WORDS.get(text.strip().lower(), text)
-
-
-_WORDS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
-
-_KEYS = (
-    _Key("metrics", "namespace", _text, str),
-    _Key("metrics", "sample", _number, _parse_number),
-    _Key("metrics", "buckets", _numbers, _parse_numbers),
-    _Key("metrics", "skip_paths", _texts, _split),
-    _Key("metrics", "skip_methods", _texts, _split),
-    _Key("metrics", "request_id", _truth, _parse_truth),
-    _Key("metrics", "exemplars", _truth, _parse_truth),
-    _Key("metrics", "shared", _shared, _parse_shared),
-    _Key("endpoints", "path", _text, str),
-    _Key("endpoints", "auth_token", _token, str),
-    _Key("endpoints", "allow", _texts, _split),
-    _Key("endpoints", "cors_origins", _texts, _split),
-    _Key("endpoints", "flat_health", _truth, _parse_truth),
-)

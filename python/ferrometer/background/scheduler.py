@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
+from ferrometer._process import fork
 from ferrometer.background.collector import Collector
 from ferrometer.background.runner import CollectorStatus, SelfMetrics, Watch
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
@@ -115,15 +115,15 @@ class CollectorScheduler:
             watch.open()
         life.start()
 
-    def stop(self) -> None:
-        """Stop within ``grace`` seconds; ``start()`` may follow.
+    def stop(self, grace: float | None = None) -> None:
+        """Stop within ``grace`` seconds, by default the scheduler's own; ``start()`` may follow.
 
         On its own event loop (``loop=``) it cannot wait: there, ``await scheduler.astop()``.
         """
         life = self._end()
         if life is not None:
             life.signal()
-            life.join()
+            life.join(self._grace * 2 if grace is None else grace)
 
     async def astop(self) -> None:
         """As ``stop()``, without blocking the event loop that it is awaited on."""
@@ -202,10 +202,10 @@ class _Life:
         """Ask for the end; from any thread."""
         self._call(self._stop.set)
 
-    def join(self) -> None:
+    def join(self, seconds: float) -> None:
         """Wait for the end, unless this is the loop that has to reach it."""
-        if _running_loop() is not self._loop and not self._ended.wait(self._grace * 2):
-            _log.warning("the collectors' thread did not end within %g s; it is left behind", self._grace * 2)
+        if _running_loop() is not self._loop and not self._ended.wait(seconds):
+            _log.warning("the collectors' thread did not end within %g s; it is left behind", seconds)
 
     async def wait(self) -> None:
         if _running_loop() is self._loop and self._main is not None:
@@ -285,5 +285,4 @@ def _after_fork() -> None:
         scheduler._forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+fork.in_child(_after_fork)

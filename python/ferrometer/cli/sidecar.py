@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ferrometer import _core
-from ferrometer._runtime.settings import settings
+from ferrometer._runtime.settings import Sources
+from ferrometer.endpoints.feature import EndpointsSettings
 from ferrometer.endpoints.own_port import serve_directory
+from ferrometer.http.feature import HttpSettings
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -33,18 +35,15 @@ def serve(
     What is not given is taken from the environment and ``config.toml``, as ``instrument()`` does.
     """
     try:
-        chosen = settings(
-            {
-                "auth_token": _secret(token_file, auth_env),
-                "allow": _split(allow) or None,
-                "namespace": namespace,
-            }
-        )
+        sources = Sources()
+        given = {"auth_token": _secret(token_file, auth_env), "allow": _split(allow) or None}
+        chosen = sources.read("endpoints", EndpointsSettings, given)
+        namespace = sources.read("metrics", HttpSettings, {"namespace": namespace}).namespace
         # Blocked first: the server's thread must have none, and sigwait wants them blocked.
         stops = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         server = serve_directory(
-            directory, port, addr, auth=chosen.auth_token, allow=chosen.allow, namespace=chosen.namespace
+            directory, port, addr, auth=chosen.auth_token, allow=chosen.allow, namespace=namespace
         )
     except (OSError, TypeError, ValueError) as error:
         print(f"ferrometer serve: {_words(error)}", file=sys.stderr)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import iscoroutinefunction
+from typing import cast
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ferrometer._core import HttpMetrics
+from ferrometer._runtime.runtime import Answer, RouteRequest
 from ferrometer.endpoints.access import Access, Auth, Network
 from ferrometer.endpoints.cors import Cors
 from ferrometer.endpoints.endpoint import Endpoint
-from ferrometer.endpoints.handlers import Answers
+from ferrometer.endpoints.handlers import Answers, off_loop
 from ferrometer.health.checks import HealthChecks
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.share import detect
@@ -38,6 +43,7 @@ def observability_routes(
     allow: str | Iterable[str | Network] | None = None,
     cors_origins: str | Iterable[str] = (),
     flat_health: bool = False,
+    more: Sequence[RouteRequest] = (),
 ) -> list[Route]:
     """The endpoints as Starlette routes.
 
@@ -48,7 +54,7 @@ def observability_routes(
     ``/live`` and ``/ready`` say one word each and answer everybody: a Kubernetes probe carries no
     credentials. ``auth`` and ``allow`` (see ``ferrometer.access``) guard all others.
     ``flat_health=True`` makes the flat form of ``/health`` the default; a request may ask for either
-    with ``?format=flat`` or ``?format=nested``.
+    with ``?format=flat`` or ``?format=nested``. ``more`` are the endpoints of features.
     """
     if registry is None:
         registry = metrics.registry if metrics is not None else REGISTRY
@@ -66,7 +72,20 @@ def observability_routes(
         word = name.strip("/")
         endpoint = Endpoint(getattr(answers, word), everybody if name in _PROBES else guarded, cors)
         routes.append(Route(full, endpoint, name=f"ferrometer_{word}", include_in_schema=False))
+    for request in more:
+        endpoint = Endpoint(_answer(request.answer), guarded if request.protected else everybody, cors)
+        routes.append(Route(path + request.path, endpoint, include_in_schema=False))
     return routes
+
+
+def _answer(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    if iscoroutinefunction(answer):
+        return answer
+
+    async def answered(request: Request) -> Response:
+        return cast("Response", await off_loop(lambda: answer(request)))
+
+    return answered
 
 
 def observability_app(

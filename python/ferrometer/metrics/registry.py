@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from _thread import RLock
 
 from ferrometer import _core
+from ferrometer._process import fork
 from ferrometer._prometheus_client import lazily, printer
 from ferrometer.metrics.families import DuplicateTimeseries as DuplicateTimeseries
 from ferrometer.metrics.families import (
@@ -54,8 +54,7 @@ def _source(collector: Collector) -> str:
 # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
 # registries, so that a fork can wait for it: a child would find it held for ever by a thread it lacks.
 _LOCK = RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+fork.hold_during_fork(_LOCK)
 
 
 class RestrictedRegistry:

@@ -14,6 +14,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from ferrometer._process import fork
 from ferrometer.sharing.directory import digest, private, started
 from ferrometer.sharing.share import DIRECTORY_VARIABLE, shared_directory
 
@@ -115,8 +116,7 @@ def _after_fork() -> None:
         lease._forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+fork.in_child(_after_fork)
 
 
 class Leases:

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 from ferrometer import _core
+from ferrometer._process import fork
 from ferrometer.sharing.directory import Place, home, private, sweep
 from ferrometer.sharing.workers import parent, supervisor
 
@@ -34,9 +35,7 @@ _OFF = frozenset({"false", "0", "no", "off"})
 
 _lock = threading.RLock()
 _told: set[str] = set()
-if hasattr(os, "register_at_fork"):
-    # A child would find it held for ever by a thread that it has not.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+fork.hold_during_fork(_lock)
 
 
 def share(directory: str | os.PathLike[str] | None = None) -> str | None:
@@ -163,7 +162,7 @@ def _begin(directory: Path) -> str | None:
         except (OSError, ValueError) as error:
             _refused(error)
             return None
-        os.register_at_fork(after_in_child=_tell_failure)
+        fork.in_child(_tell_failure)
         return shared_directory()
 
 

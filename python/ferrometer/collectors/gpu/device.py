@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
+from ferrometer._process import fork
 from ferrometer.background.collector import CollectError, UnavailableError
 
 _INSTALL = "pip install 'ferrometer[gpu]'"
@@ -130,9 +130,8 @@ class _Shared:
 
 
 _shared = _Shared()
-if hasattr(os, "register_at_fork"):
-    # The parent's handles are not good in a child, and its lock may be held by a thread that is not there.
-    os.register_at_fork(after_in_child=_shared.__init__)  # type: ignore[misc]
+# The parent's handles are not good in a child, and its lock may be held by a thread that is not there.
+fork.in_child(_shared.__init__)  # type: ignore[misc]
 
 
 @contextmanager
