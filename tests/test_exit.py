@@ -258,6 +258,24 @@ CROSSINGS = {
         app = MetricsMiddleware(routed, registry=registry, route=lambda scope: wait() or "/x")
         def work(turn): request(app, type="websocket")
     """,
+    "logs on their way": """
+        import atexit, json, shutil, tempfile
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder, True)
+        keeper = {"name": "nobody", "kind": "syslog", "host": "127.0.0.1", "port": 1, "format": "json_lines",
+                  "tls": False, "facility": 16}
+        config = json.dumps({"directory": folder, "service": "s", "sinks": [keeper], "patience": 0.0})
+        _core.start_shipping(config)
+        reader = _core.LogReader(folder)
+        other = _core.DirectoryShipper(config)
+        def work(turn):
+            _core.append_log_line(1, b"{}")
+            ready.set()
+            [reader.read() for _ in range(50)]
+            _core.flush_logs(0.02)
+            other.stop(0.0)
+            if turn: _core.stop_shipping(0.02)
+    """,
     "a damaged file is logged": """
         import atexit, logging, shutil, tempfile
         folder = tempfile.mkdtemp()
@@ -292,6 +310,10 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
+    "DirectoryShipper.stop": "logs on their way",
+    "LogReader.read": "logs on their way",
+    "flush_logs": "logs on their way",
+    "stop_shipping": "logs on their way",
     "Counter.inc": "Counter.inc, __float__",
     "Gauge.dec": "Gauge.set, __float__",
     "Gauge.inc": "Gauge.set, __float__",
@@ -335,6 +357,13 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "DirectoryShipper.__new__",
+    "DirectoryShipper.leads",
+    "LogReader.__new__",
+    "append_log_line",
+    "log_counts",
+    "register_log_metrics",
+    "start_shipping",
     "Counter.__new__",
     "Enum.__new__",
     "Gauge.__new__",

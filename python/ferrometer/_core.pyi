@@ -13,31 +13,39 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "Counter",
+    "DirectoryShipper",
     "Enum",
     "Gauge",
     "Histogram",
     "HttpMetrics",
     "Info",
+    "LogReader",
     "Metric",
     "MetricsMiddleware",
     "MetricsServer",
     "Registry",
     "Summary",
     "__version__",
+    "append_log_line",
     "export_created",
     "exports_created",
+    "flush_logs",
     "inspect",
     "living",
+    "log_counts",
     "new_request_id",
     "own_methods",
     "protobuf_family",
     "read_directory",
+    "register_log_metrics",
     "request_id_var",
     "share",
     "shared_directory",
     "shared_values",
     "sharing_failure",
     "show_call",
+    "start_shipping",
+    "stop_shipping",
     "write_further_requests",
     "write_requests",
 ]
@@ -400,6 +408,50 @@ _App: TypeAlias = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]],
     Awaitable[None],
 ]
+
+def start_shipping(config: str) -> None:
+    """Open the ring of this process and start its shipper, by a configuration in JSON.
+
+    Raises ValueError, OSError.
+    """
+
+def append_log_line(level: int, line: bytes, time_ns: int | None = None) -> bool:
+    """Append a finished line as it is; levels are 0 (debug) to 4 (fatal). False when it is dropped."""
+
+def flush_logs(timeout: float) -> bool:
+    """Wait until all that this process logged has left; False at the deadline, in seconds."""
+
+def stop_shipping(timeout: float) -> None:
+    """Leave the shipping to others."""
+
+def log_counts() -> str:
+    """What was logged and what became of it, as JSON; "null" where nobody logs."""
+
+def register_log_metrics(registry: Registry, namespace: str) -> None:
+    """Show the same in a registry. Raises ValueError when one of the names is taken."""
+
+@final
+class DirectoryShipper:
+    """A shipper of a directory in which this process does not log."""
+
+    def __new__(cls, config: str) -> Self: ...
+    @property
+    def leads(self) -> bool:
+        """Whether it is this process that ships."""
+
+    def stop(self, timeout: float) -> None:
+        """End it."""
+
+@final
+class LogReader:
+    """What the processes of a directory logged since the last look, without moving anything."""
+
+    def __new__(cls, directory: str | os.PathLike[str]) -> Self: ...
+    def read(self) -> tuple[list[tuple[int, str, int, int, str | None, bytes]], int, bool]:
+        """Lines in the order of time: nanoseconds since 1970, level, pid, sequence number, trace id, payload.
+
+        Then how many were overwritten before they could be read, and whether there may be more at once.
+        """
 
 @final
 class HttpMetrics:

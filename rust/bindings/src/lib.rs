@@ -7,6 +7,7 @@
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
+//! | the shipper of logs, and a reader of them | `logs/` |
 //! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
@@ -27,6 +28,8 @@ mod http_metrics;
 #[cfg(target_os = "linux")]
 mod inspect;
 mod label_cache;
+#[cfg(target_os = "linux")]
+mod logs;
 mod metric;
 mod middleware;
 mod raw;
@@ -51,6 +54,14 @@ mod _core {
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::inspect::inspect_directory;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::reader::LogReader;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::shipper::{
+        append_log_line, flush_logs, log_counts, register_log_metrics, start_shipping, stop_shipping, DirectoryShipper,
+    };
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]

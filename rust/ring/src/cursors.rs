@@ -22,6 +22,8 @@ pub struct Cursor {
     pub damaged: u64,
     /// Records that waited too long.
     pub expired: u64,
+    /// Records that are not for this receiver.
+    pub skipped: u64,
     /// Records that were sent again although they may have arrived the first time; they say so.
     pub repeated: u64,
 }
@@ -64,7 +66,8 @@ impl Region {
                 full: word(4),
                 damaged: word(5),
                 expired: word(6),
-                repeated: word(7),
+                skipped: word(7),
+                repeated: word(8),
             };
             if self.header(base + TURN).load(Acquire) == turn {
                 return cursor;
@@ -85,6 +88,7 @@ impl Region {
             cursor.full,
             cursor.damaged,
             cursor.expired,
+            cursor.skipped,
             cursor.repeated,
         ];
         for (index, value) in words.into_iter().enumerate() {

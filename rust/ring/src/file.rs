@@ -120,7 +120,7 @@ fn checksum(region: &Region) -> u64 {
 /// A ring of any process.
 pub struct Ring {
     /// Its memory.
-    pub region: Region,
+    pub region: Arc<Region>,
     /// Its name.
     pub path: PathBuf,
     /// Tells it from all others.
@@ -149,7 +149,7 @@ impl Ring {
         if length < HEADER_BYTES + LEAST || length % 8 != 0 {
             return Err(invalid("not the length of a ring"));
         }
-        let region = Region::Mapped(Mapping::new(&file, length)?);
+        let region = Arc::new(Region::Mapped(Mapping::new(&file, length)?));
         let word = |index: usize| region.header(index).load(Relaxed);
         if word(0) != MAGIC || word(1) != VERSION {
             return Err(invalid("not a ring, or one of another version"));

@@ -14,6 +14,7 @@
 //! | how the file comes about, and which files there are | `file` |
 //! | this process's own ring, also after a fork | `own` |
 //! | what became of the counts of processes that are gone | `totals` |
+//! | how all of that is told as metrics | `metrics` |
 
 pub mod cursors;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -22,6 +23,8 @@ pub mod file;
 pub mod fork;
 pub mod head;
 pub mod layout;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -25,6 +25,8 @@ pub struct Record {
     pub head: Head,
     /// Its number, from 0.
     pub sequence: u64,
+    /// Behind it.
+    pub end: u64,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
@@ -55,9 +57,8 @@ impl Region {
 
     /// Allows the writer to overwrite what lies before a position. Only for the shipper.
     pub fn release(&self, position: u64) {
-        if position > self.header(TAIL).load(Relaxed) {
-            self.header(TAIL).store(position, Release);
-        }
+        // Several receivers' threads come here, and it must not go back.
+        self.header(TAIL).fetch_max(position, Release);
     }
 
     /// Records from a place on, up to about so many bytes of payload.
@@ -164,7 +165,7 @@ impl Region {
         };
         let sequence = word(0);
         bytes.drain(..(RECORD - 1) * 8);
-        Step::Record(Record { head, sequence, payload: bytes }, need)
+        Step::Record(Record { head, sequence, end: position + need, payload: bytes }, need)
     }
 
     /// How many records there were, and how many were refused.

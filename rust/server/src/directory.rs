@@ -8,6 +8,8 @@ use crate::views::views;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{names_of, Computed, Visited};
 use ferrometer_core::segment::view::View;
+use ferrometer_ring::metrics::families;
+use ferrometer_ring::totals::snapshot;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -81,6 +83,9 @@ impl Directory {
         });
         computed.extend(Computed::faults(faults));
         computed.extend(view.about());
+        if let Ok(Some(logs)) = snapshot(&self.path) {
+            computed.extend(families(&logs));
+        }
         for family in &computed {
             each(Visited::Computed(family));
         }

@@ -1,0 +1,391 @@
+//! The thread of one receiver: it reads rings at this receiver's cursors, sends, retries, and settles.
+//!
+//! Before a batch is sent its end is written down as the intent, and after it has arrived the cursor is. Who takes over
+//! from a shipper that died in between finds an intent before the cursor, and marks what it sends again.
+
+use crate::backoff::Backoff;
+use crate::config::Keys;
+use crate::rings::{Known, Rings};
+use crate::sink::{Delivery, Item, Retry, Sink};
+use crate::time::{now_ns, rfc3339};
+use ferrometer_ring::cursors::Cursor;
+use ferrometer_ring::reader::Record;
+use ferrometer_ring::totals::hash;
+use ferrometer_ring::{Head, Level, Reason};
+use std::collections::HashMap;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Release},
+};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// How long to wait for news when there was some a moment ago, and the longest.
+const SOON: Duration = Duration::from_millis(5);
+const SELDOM: Duration = Duration::from_millis(50);
+/// stderr is told of trouble so often at most.
+const WHISPER: Duration = Duration::from_secs(60);
+/// Dropped lines are told of so often at most.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// What all threads of a shipper listen to.
+#[derive(Default)]
+pub struct Signal {
+    state: Mutex<u64>,
+    changed: Condvar,
+    /// Everything ends.
+    pub is_stopping: AtomicBool,
+    /// Until then, in nanoseconds of [`Signal::clock`], nobody lingers or waits for a retry.
+    hurry: AtomicU64,
+}
+
+impl Signal {
+    /// Wakes everyone.
+    pub fn wake(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+
+    /// Nobody lingers for so long.
+    pub fn hurry(&self, time: Duration) {
+        let until = now_ns().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.hurry.fetch_max(until, Release);
+        self.wake();
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.hurry.load(Acquire) > now_ns()
+    }
+
+    /// Whether everything ends.
+    pub fn is_over(&self) -> bool {
+        self.is_stopping.load(Acquire)
+    }
+
+    /// Waits for so long, or until somebody wakes everyone.
+    pub fn wait(&self, time: Duration) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *state;
+        let _ = self.changed.wait_timeout_while(state, time, |now| *now == before);
+    }
+}
+
+/// How a receiver is doing.
+#[derive(Debug, Default, Clone)]
+pub struct Status {
+    /// What went wrong at the latest attempt.
+    pub trouble: Option<String>,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// When something arrived last, in seconds since 1970.
+    pub success: f64,
+}
+
+/// What a lane is made of.
+pub struct Lane {
+    /// Its receiver's name.
+    pub name: String,
+    /// Its receiver.
+    pub sink: Box<dyn Sink>,
+    /// What it reads.
+    pub rings: Arc<Rings>,
+    /// What it listens to.
+    pub signal: Arc<Signal>,
+    /// How it is doing.
+    pub status: Arc<Mutex<Status>>,
+    /// How lines say what they say.
+    pub keys: Keys,
+    /// Tells of the latest success.
+    pub succeeded: Box<dyn Fn(f64) + Send>,
+    /// When stderr was told of trouble last.
+    pub whispered: Option<Instant>,
+    /// The names' hashes of all receivers of the shipper.
+    pub receivers: Arc<Vec<u64>>,
+}
+
+/// What is known of one ring between two batches.
+struct Place {
+    known: Arc<Known>,
+    slot: usize,
+    /// Lost lines that have been told of.
+    noticed: u64,
+    notice_at: Option<Instant>,
+}
+
+/// Of a batch, what belongs to one ring.
+struct Part {
+    uuid: [u8; 16],
+    cursor: Cursor,
+    /// What lies before it may have arrived before.
+    intent: u64,
+}
+
+impl Lane {
+    /// Works until the signal says that everything ends.
+    pub fn run(mut self) {
+        let mut places: HashMap<[u8; 16], Place> = HashMap::new();
+        let (mut backoff, mut idle) = (Backoff::default(), SOON);
+        let mut since: Option<Instant> = None;
+        while !self.signal.is_over() {
+            self.attach(&mut places);
+            let (items, parts, bytes) = self.gather(&mut places);
+            if items.is_empty() {
+                self.settle(&places, &parts);
+                since = None;
+                self.signal.wait(idle);
+                idle = (idle * 2).min(SELDOM);
+                continue;
+            }
+            idle = SOON;
+            let begun = *since.get_or_insert_with(Instant::now);
+            let linger = self.sink.linger();
+            if bytes < self.sink.batch_bytes() / 2 && begun.elapsed() < linger && !self.signal.is_hurried() {
+                self.signal.wait(linger.saturating_sub(begun.elapsed()).min(SELDOM));
+                continue;
+            }
+            since = None;
+            let delivery = self.send(&places, &items, &parts);
+            if let Some(retry) = delivery.retry {
+                let wait = backoff.next(retry.after);
+                let end = Instant::now() + wait;
+                while Instant::now() < end && !self.signal.is_over() && !self.signal.is_hurried() {
+                    self.signal.wait(end.saturating_duration_since(Instant::now()));
+                }
+                if self.signal.is_hurried() {
+                    // Somebody waits for the end; still, not as fast as the processor can.
+                    self.signal.wait(Duration::from_millis(50));
+                }
+            } else {
+                backoff.reset();
+                self.tell_of_losses(&mut places);
+            }
+        }
+    }
+
+    /// Gives this receiver a cursor in every ring.
+    fn attach(&self, places: &mut HashMap<[u8; 16], Place>) {
+        let all = self.rings.all();
+        places.retain(|uuid, _| all.iter().any(|known| known.uuid == *uuid));
+        for known in all.iter() {
+            if places.get(&known.uuid).is_some_and(|place| Arc::ptr_eq(&place.known, known)) {
+                continue;
+            }
+            let Some(slot) = known.region.slot(hash(&self.name)) else { continue };
+            let is_new = known.region.cursor(slot).place.records == 0;
+            let noticed = if is_new { 0 } else { lost(known, slot) };
+            places.insert(known.uuid, Place { known: known.clone(), slot, noticed, notice_at: None });
+        }
+    }
+
+    /// What there is to send, in the order of time, and what is known of each ring.
+    fn gather(&self, places: &mut HashMap<[u8; 16], Place>) -> (Vec<Item>, Vec<Part>, usize) {
+        let share = (self.sink.batch_bytes() / places.len().max(1)).max(4096);
+        let (mut items, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for place in places.values_mut() {
+            let region = &place.known.region;
+            // Before the records: what is dead now has no more of them.
+            let is_dead = place.known.is_dead.load(Acquire);
+            let mut cursor = region.cursor(place.slot);
+            let intent = region.intent(place.slot);
+            let batch = region.read(cursor.place, share);
+            cursor.full += batch.overwritten;
+            cursor.damaged += batch.damaged;
+            cursor.place.records += batch.overwritten + batch.damaged;
+            let uuid = place.known.uuid;
+            let missing = if is_dead { region.missing_at_end(batch.end) } else { 0 };
+            if batch.records.is_empty() {
+                cursor.damaged += missing;
+                cursor.place = batch.end;
+                cursor.place.records += missing;
+                cursor.place.position = cursor.place.position.max(if missing > 0 { region.head() } else { 0 });
+            }
+            if place.known.is_expired.load(Acquire) {
+                cursor.expired += batch.records.len() as u64;
+                cursor.place = batch.end;
+                parts.push(Part { uuid, cursor, intent });
+                continue;
+            }
+            for record in batch.records {
+                bytes += record.payload.len() + 56;
+                let is_repeated = record.sequence < intent;
+                items.push(Item { ring: uuid, pid: place.known.pid, record, is_repeated });
+            }
+            parts.push(Part { uuid, cursor, intent });
+        }
+        // Stable: records of one process stay in their order.
+        if parts.len() > 1 {
+            items.sort_by_key(|item| item.record.head.time_ns);
+        }
+        (items, parts, bytes)
+    }
+
+    /// Lines that say how many others were lost, for rings where some were.
+    fn notices(&self, places: &HashMap<[u8; 16], Place>) -> Vec<(Item, u64)> {
+        let mut notices = Vec::new();
+        for place in places.values() {
+            let lost = lost(&place.known, place.slot);
+            if lost > place.noticed && place.notice_at.is_none_or(|at| at.elapsed() > NOTICE) {
+                let count = lost - place.noticed;
+                let time_ns = now_ns();
+                let keys = &self.keys;
+                let line = serde_json::json!({
+                    keys.time.as_str(): rfc3339(time_ns),
+                    keys.level.as_str(): keys.warning,
+                    keys.message.as_str(): format!("{count} log lines were dropped"),
+                    "dropped": count,
+                    "pid": place.known.pid,
+                });
+                let head = Head { level: Level::Warn, time_ns, ..Head::default() };
+                let record = Record { head, sequence: u64::MAX, end: 0, payload: line.to_string().into_bytes() };
+                notices.push((Item { ring: place.known.uuid, pid: place.known.pid, record, is_repeated: false }, lost));
+            }
+        }
+        notices
+    }
+
+    /// Sends a batch and settles what became of it.
+    fn send(&mut self, places: &HashMap<[u8; 16], Place>, items: &[Item], parts: &[Part]) -> Delivery {
+        for part in parts {
+            let last = items.iter().rev().find(|item| item.ring == part.uuid);
+            if let (Some(last), Some(place)) = (last, places.get(&part.uuid)) {
+                place.known.region.set_intent(place.slot, part.intent.max(last.record.sequence + 1));
+            }
+        }
+        // Mostly all of them are for this receiver.
+        let is_all = items.iter().all(|item| self.sink.wants(&item.record.head));
+        let (delivery, arrived) = if is_all {
+            let delivery = self.sink.send(items, Instant::now() + ATTEMPT);
+            let arrived = delivery.taken;
+            (delivery, arrived)
+        } else {
+            self.send_wanted(items)
+        };
+        self.tell(&delivery, arrived - delivery.rejected.min(arrived));
+        let mut rejected = delivery.rejected;
+        for part in parts {
+            let Some(place) = places.get(&part.uuid) else { continue };
+            let mut cursor = part.cursor;
+            for item in items[..delivery.taken].iter().filter(|item| item.ring == part.uuid) {
+                if !self.sink.wants(&item.record.head) {
+                    cursor.skipped += 1;
+                } else if rejected > 0 {
+                    // Which ones a receiver refused it does not say.
+                    rejected -= 1;
+                    cursor.rejected += 1;
+                } else {
+                    cursor.shipped += 1;
+                    cursor.repeated += u64::from(item.is_repeated);
+                }
+                cursor.place.position = item.record.end;
+                cursor.place.records = item.record.sequence + 1;
+            }
+            let region = &place.known.region;
+            if !delivery.retry.is_some_and(|retry| retry.may_have_arrived) {
+                // What did not arrive is not marked.
+                region.set_intent(place.slot, part.intent.max(cursor.place.records));
+            }
+            region.set_cursor(place.slot, &cursor);
+            release(&place.known, &self.receivers);
+        }
+        delivery
+    }
+
+    /// Sends those that this receiver wants; what became of the batch is told in all of them.
+    fn send_wanted(&mut self, items: &[Item]) -> (Delivery, usize) {
+        let wanted = items.iter().enumerate().filter(|(_, item)| self.sink.wants(&item.record.head));
+        let (at, wanted): (Vec<usize>, Vec<Item>) = wanted.map(|(at, item)| (at, item.clone())).unzip();
+        let mut delivery = Delivery::default();
+        if !wanted.is_empty() {
+            delivery = self.sink.send(&wanted, Instant::now() + ATTEMPT);
+        }
+        let arrived = delivery.taken;
+        delivery.taken = at.get(arrived).copied().unwrap_or(items.len());
+        (delivery, arrived)
+    }
+
+    /// Sends the lines that say how many others were lost; they count nowhere, and are not sent again.
+    fn tell_of_losses(&mut self, places: &mut HashMap<[u8; 16], Place>) {
+        let notices = self.notices(places);
+        if notices.is_empty() {
+            return;
+        }
+        let (items, lost): (Vec<Item>, Vec<u64>) = notices.into_iter().unzip();
+        let delivery = self.sink.send(&items, Instant::now() + ATTEMPT);
+        for (item, lost) in items.iter().zip(lost).take(delivery.taken) {
+            if let Some(place) = places.get_mut(&item.ring) {
+                (place.noticed, place.notice_at) = (lost, Some(Instant::now()));
+            }
+        }
+    }
+
+    /// Settles what there was to settle without sending anything.
+    fn settle(&mut self, places: &HashMap<[u8; 16], Place>, parts: &[Part]) {
+        for part in parts {
+            let Some(place) = places.get(&part.uuid) else { continue };
+            if place.known.region.cursor(place.slot) != part.cursor {
+                place.known.region.set_cursor(place.slot, &part.cursor);
+                release(&place.known, &self.receivers);
+            }
+        }
+    }
+
+    /// Tells how it went: the state, and one line on stderr when it begins to fail.
+    fn tell(&mut self, delivery: &Delivery, arrived: usize) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if arrived > 0 {
+            status.success = now_ns() as f64 / 1e9;
+            (self.succeeded)(status.success);
+        }
+        let failed_before = status.trouble.is_some();
+        if let Some(trouble) = &delivery.trouble {
+            status.failures += 1;
+            let is_due = self.whispered.is_none_or(|at| at.elapsed() > WHISPER);
+            if !failed_before && is_due && self.name != "stderr" {
+                self.whispered = Some(Instant::now());
+                whisper(&format!("ferrometer: logs for {}: {trouble}\n", self.name));
+            }
+        }
+        status.trouble.clone_from(&delivery.trouble);
+    }
+}
+
+/// Lines of a ring that this receiver never sees.
+fn lost(known: &Known, slot: usize) -> u64 {
+    let cursor = known.region.cursor(slot);
+    known.region.counts().refused(Reason::Full) + cursor.full + cursor.damaged
+}
+
+/// Allows the writer to overwrite what all receivers have. One that holds back too much is passed over, unless all do.
+fn release(known: &Known, receivers: &[u64]) {
+    let region = &known.region;
+    let places: Vec<_> = receivers
+        .iter()
+        .filter_map(|&name| region.slots().find(|slot| slot.1 == name))
+        .map(|(slot, _)| region.cursor(slot).place)
+        .collect();
+    if places.len() < receivers.len() {
+        // One has not come by yet.
+        return;
+    }
+    let Some(slowest) = places.iter().min_by_key(|place| place.position) else { return };
+    let fastest = places.iter().map(|place| place.position).max().unwrap_or_default();
+    let (head, capacity) = (region.head(), region.capacity());
+    let mut position = slowest.position;
+    if head.saturating_sub(position) > capacity / 8 * 5 {
+        position = region.place_from(*slowest, head - capacity / 2).position.min(fastest).max(position);
+    }
+    region.release(position);
+}
+
+/// A line on stderr, past everything that could hold a lock or lead back here.
+fn whisper(text: &str) {
+    // SAFETY: the bytes live; a closed or full stderr loses the line.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+}
+
+/// For sinks that cannot know whether a batch arrived.
+pub fn unknown(trouble: String) -> Delivery {
+    Delivery::again(trouble, Retry { after: None, may_have_arrived: true })
+}

@@ -1,0 +1,128 @@
+//! The shipper of this process: at most one, started again in the child of a fork when it logs. Called with the GIL
+//! held, which is what makes these calls one after the other.
+
+use crate::config::Config;
+use crate::lane::Status;
+use crate::shipper::Shipper;
+use ferrometer_ring::fork::generation;
+use ferrometer_ring::own;
+use ferrometer_ring::totals::{snapshot, Receiver, Snapshot};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+struct Own {
+    config: Config,
+    generation: u64,
+    shipper: Option<Arc<Shipper>>,
+}
+
+/// Held for a glance, and only with the GIL; so no fork finds it held.
+static OWN: Mutex<Option<Own>> = Mutex::new(None);
+
+/// Opens the ring of this process, and starts its shipper. A second call changes the configuration.
+///
+/// # Errors
+/// When the ring cannot be made, or the shipper cannot be started; what there was goes on.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn start(config: Config) -> io::Result<()> {
+    // SAFETY: the caller's.
+    unsafe { own::open(config.directory.as_deref(), config.queue_bytes)? };
+    own::when_reopened(reopened);
+    let previous = take();
+    if let Some(shipper) = previous.and_then(|own| own.shipper.filter(|_| own.generation == generation())) {
+        if let Ok(shipper) = Arc::try_unwrap(shipper) {
+            // The lock is free when the threads are gone.
+            shipper.stop(Duration::from_millis(500));
+        }
+    }
+    let shipper = Shipper::start(&config)?;
+    set(Own { config, generation: generation(), shipper: Some(Arc::new(shipper)) });
+    Ok(())
+}
+
+fn take() -> Option<Own> {
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    if own.generation != generation() {
+        // The parent's threads are not here: nothing of theirs is touched.
+        std::mem::forget(own.shipper.take());
+    }
+    Some(own)
+}
+
+fn set(own: Own) {
+    *OWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+}
+
+/// In the child of a fork, at its first record.
+fn reopened() {
+    let Some(mut own) = take() else { return };
+    if own.generation != generation() || own.shipper.is_none() {
+        own.generation = generation();
+        own.shipper = Shipper::start(&own.config).ok().map(Arc::new);
+    }
+    set(own);
+}
+
+/// The shipper, and what it was told; nothing in the child of a fork that has not logged yet.
+pub fn current() -> Option<(Arc<Shipper>, Config)> {
+    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = own.as_ref().filter(|own| own.generation == generation())?;
+    Some((own.shipper.clone()?, own.config.clone()))
+}
+
+/// Whether everything that this process logged has left. Without the GIL.
+pub fn flush(shipper: &Shipper, time: Duration) -> bool {
+    own::shown().is_none_or(|(region, _)| shipper.flush(&region, time))
+}
+
+/// Gives up the lead, once: without the GIL.
+pub fn stop(time: Duration) {
+    let Some(own) = take() else { return };
+    let (generation_then, config) = (own.generation, own.config.clone());
+    if let Some(shipper) = own.shipper {
+        if let Ok(shipper) = Arc::try_unwrap(shipper) {
+            shipper.stop(time);
+        }
+    }
+    set(Own { config, generation: generation_then, shipper: None });
+}
+
+/// What was logged and what became of it, and how the receivers of this process's shipper are doing.
+pub struct Told {
+    /// Of all processes where they share, else of this one.
+    pub snapshot: Snapshot,
+    /// By receiver.
+    pub statuses: Vec<(String, Status)>,
+    /// Whether it is this process that ships.
+    pub leads: bool,
+}
+
+/// The same; nothing where nobody logs.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn told() -> io::Result<Option<Told>> {
+    let (shipper, config) = {
+        let own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(own) = own.as_ref() else { return Ok(None) };
+        // A parent's threads do nothing here.
+        (own.shipper.clone().filter(|_| own.generation == generation()), own.config.clone())
+    };
+    let statuses = shipper.as_ref().map(|shipper| shipper.statuses()).unwrap_or_default();
+    let leads = shipper.as_ref().is_some_and(|shipper| shipper.leads());
+    if let Some(directory) = &config.directory {
+        return Ok(snapshot(directory)?.map(|snapshot| Told { snapshot, statuses, leads }));
+    }
+    let mut all = Snapshot { namespace: config.namespace.clone(), ..Snapshot::default() };
+    for sink in &config.sinks {
+        let success = statuses.iter().find(|status| status.0 == sink.name).map_or(0.0, |status| status.1.success);
+        all.receivers.push(Receiver { name: sink.name.clone(), success, ..Receiver::default() });
+    }
+    if let Some((region, _)) = own::shown() {
+        all.add(&region);
+    }
+    Ok(Some(Told { snapshot: all, statuses, leads }))
+}
