@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import ipaddress
@@ -269,3 +270,25 @@ async def test_repr_hides_secrets() -> None:
         text = repr(Access(auth, ["10.0.0.0/8", "unix"]))
         assert TOKEN not in text
         assert "10.0.0.0/8, unix" in text
+
+
+class Strange(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [Strange, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_callable_that_raises_a_base_exception_refuses(
+    error: type[BaseException], plain: bool
+) -> None:
+    def check(request: Request) -> bool:
+        raise error
+
+    async def async_check(request: Request) -> bool:
+        return check(request)
+
+    access = Access(auth=check if plain else async_check)
+    for _ in range(2):
+        refusal = await access.refuse_credentials(Request({"type": "http", "headers": []}))
+        assert refusal is not None
+        assert refusal.status == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -243,3 +244,102 @@ async def test_a_cache_of_zero_seconds_is_allowed_and_a_negative_one_is_not() ->
     HealthChecks(cache_seconds=0)
     with pytest.raises(ValueError, match="cache_seconds"):
         HealthChecks(cache_seconds=-1)
+
+
+class Lazy(Mapping[str, Any]):
+    """A mapping that raises when it is read."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __getitem__(self, key: str) -> Any:
+        raise self.error
+
+    def __iter__(self) -> Any:
+        raise self.error
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+UNENCODABLE: list[Any] = [
+    {"x": 10**5000},
+    {"x": -(10**400)},
+    {"x": [1, {"y": 1 << 5000}]},
+    Lazy(LookupError()),
+    Lazy(asyncio.CancelledError()),
+    Lazy(SystemExit()),
+    {"x": Lazy(LookupError())},
+    {"healthy": 10**5000},
+]
+
+
+@pytest.mark.parametrize("answer", UNENCODABLE, ids=[str(number) for number in range(len(UNENCODABLE))])
+@pytest.mark.parametrize("expose", [False, True])
+async def test_a_result_that_cannot_be_encoded_is_the_checks_failure(answer: Any, expose: bool) -> None:
+    checks = HealthChecks({"odd": lambda: answer, "fine": lambda: True}, expose_errors=expose)
+    for _ in range(2):
+        report = await checks.run()
+        body = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+        assert body["checks"]["fine"]["healthy"] is True
+        assert body["checks"]["odd"]["healthy"] is False
+        assert report.http_status == 503
+        assert checks.last_status() == "unhealthy"
+
+
+async def test_the_largest_integers_are_shown() -> None:
+    report = await HealthChecks({"big": lambda: {"x": 2**64, "y": -(10**300)}}).run()
+    assert report.checks["big"].fields == {"x": 2**64, "y": -(10**300)}
+
+
+async def test_a_mapping_is_read_once() -> None:
+    class Counting(dict[str, Any]):
+        reads = 0
+
+        def items(self) -> Any:
+            type(self).reads += 1
+            return super().items()
+
+    checks = HealthChecks({"a": Counting}, cache_seconds=60)
+    for _ in range(3):
+        await checks.run()
+        checks.last_status()
+    assert Counting.reads == 1
+
+
+async def test_an_exception_without_a_text() -> None:
+    def check() -> None:
+        raise Mute
+
+    report = await HealthChecks({"mute": check}, expose_errors=True).run()
+    assert report.checks["mute"].error == "Mute"
+
+
+class Strange(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, Strange, SystemExit])
+@pytest.mark.parametrize("plain", [False, True])
+async def test_whatever_a_check_raises_is_kept_as_its_result(error: type[BaseException], plain: bool) -> None:
+    runs = 0
+
+    def raises() -> None:
+        nonlocal runs
+        runs += 1
+        raise error
+
+    async def raises_async() -> None:
+        raises()
+
+    checks = HealthChecks({"c": raises if plain else raises_async})
+    for _ in range(20):
+        report = await checks.run()
+        assert report.checks["c"].healthy is False
+        assert report.checks["c"].error == error.__name__
+    assert runs == 1

@@ -75,6 +75,10 @@ CONFLICTS: list[tuple[Any, dict[str, Any], Any, dict[str, Any], str, str]] = [
     (Summary, {"quantiles": [0.5]}, Summary, {"quantiles": [0.9]}, "quantiles=[0.5]", "quantiles=[0.9]"),
     (Enum, {"states": ["a"]}, Enum, {"states": ["a", "b"]}, 'states=["a"]', 'states=["a", "b"]'),
     (Histogram, {}, Summary, {}, "histogram x()", "summary x()"),
+    (Gauge, {}, Gauge, {"multiprocess_mode": "max"}, 'multiprocess_mode="all"', 'multiprocess_mode="max"'),
+    (Gauge, {"multiprocess_mode": "mostrecent"}, Gauge, {}, '"mostrecent"', 'multiprocess_mode="all"'),
+    (Histogram, {}, Histogram, {"sample": 0.01}, "sample=1", "sample=0.01"),
+    (Histogram, {"sample": 0.5}, Histogram, {}, "sample=0.5", "sample=1"),
 ]
 
 
@@ -122,9 +126,9 @@ def test_the_names_of_samples_are_taken_too(
 
 
 def test_what_is_not_part_of_a_definition_stays_as_it_was(registry: CollectorRegistry) -> None:
-    """Reloading code that changed a sentence, a cap or a rate must not raise: the first one holds."""
-    first = Histogram("h", "first", registry=registry, sample=0.5, max_series=1)
-    assert Histogram("h", "second", registry=registry, sample=1.0, max_series=5) is first
+    """Reloading code that changed a sentence or a cap must not raise: the first one holds."""
+    first = Histogram("h", "first", registry=registry, max_series=1)
+    assert Histogram("h", "second", registry=registry, max_series=5) is first
     assert first._documentation == "first"
     for _ in range(100):
         first.observe(1)
@@ -264,3 +268,22 @@ def test_a_metric_may_move(registry: CollectorRegistry) -> None:
     counter.inc()
     assert (fresh._value.get(), counter._value.get()) == (0, 3)
     assert math.isclose(fresh._created, counter._created, abs_tol=60)
+
+
+def test_another_unit_raises(registry: CollectorRegistry) -> None:
+    Gauge("x_seconds", "h", registry=registry)
+    with pytest.raises(ValueError, match=r'Wanted: gauge x_seconds\(\).*, unit="seconds"'):
+        Gauge("x", "h", unit="seconds", registry=registry)
+    Gauge("y", "h", unit="milli_seconds", registry=registry)
+    with pytest.raises(ValueError, match=r'Registered: .*unit="milli_seconds".*Wanted: .*unit="seconds"'):
+        Gauge("y_milli", "h", unit="seconds", registry=registry)
+
+
+def test_a_subclass_with_another_sampling_raises(registry: CollectorRegistry) -> None:
+    class Mine(Histogram):
+        pass
+
+    Mine("x", "h", registry=registry, sample=0.5)
+    Mine("x", "h", registry=registry, sample=0.5)
+    with pytest.raises(ValueError, match=r"sample=0\.5.*sample=0\.1"):
+        Mine("x", "h", registry=registry, sample=0.1)

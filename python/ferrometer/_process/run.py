@@ -28,6 +28,10 @@ class Outcome:
     error: BaseException | None = None
 
 
+class Aborted(Exception):
+    """The run was cancelled from outside."""
+
+
 class Flight:
     """The state of one run; times are ``time.monotonic`` seconds."""
 
@@ -49,7 +53,7 @@ class Flight:
     @property
     def aborted(self) -> bool:
         """Whether the event loop ended under it, which says nothing about the component."""
-        return self.outcome is not None and isinstance(self.outcome.error, asyncio.CancelledError)
+        return self.outcome is not None and isinstance(self.outcome.error, Aborted)
 
     @property
     def overdue(self) -> bool:
@@ -109,7 +113,7 @@ def launch(call: Callable[[], object], flight: Flight, *, name: str) -> None:
 
 
 async def _fly(call: Callable[[], object], flight: Flight, name: str) -> None:
-    outcome = Outcome(error=asyncio.CancelledError())  # what stays when the event loop goes away
+    outcome = Outcome(error=Aborted())  # what stays when the event loop goes away
     try:
         landed = await _within(flight.timeout, call, flight, name)
         outcome = landed or Outcome(error=TimeoutError(f"no answer within {flight.timeout:g} s"))
@@ -142,8 +146,25 @@ async def _answer(call: Callable[[], object], flight: Flight, name: str) -> Outc
             # A plain function may hand back an awaitable too, as redis.asyncio's `ping` does.
             outcome = Outcome(await outcome.value)
         return outcome
-    except (Exception, SystemExit) as error:  # a SystemExit must not take the event loop with it
+    except BaseException as error:  # a SystemExit, for one, must not take the event loop with it
+        if is_ending(error):
+            raise
         return Outcome(error=error)
+
+
+def is_ending(error: BaseException) -> bool:
+    """Whether an exception ends the task that runs the user's code: somebody cancelled it, or pressed Ctrl-C.
+
+    A ``CancelledError`` that the code raises by itself does not.
+    """
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return True
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    task = asyncio.current_task() if _on_asyncio() else None
+    return task is None or task.cancelling() > 0
 
 
 async def _in_thread(call: Callable[[], object], flight: Flight, name: str) -> Outcome:

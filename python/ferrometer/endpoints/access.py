@@ -19,6 +19,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 import anyio.to_thread
 from starlette.requests import HTTPConnection, Request
 
+from ferrometer._process.run import is_ending
+
 _log = logging.getLogger("ferrometer")
 
 AuthCheck: TypeAlias = Callable[[Request], "bool | Awaitable[bool]"]
@@ -226,7 +228,9 @@ class _Custom:
                 (answer,) = await anyio.to_thread.run_sync(lambda: (self._check(request),))
             if inspect.isawaitable(answer):
                 answer = await answer
-        except Exception as error:
+        except BaseException as error:
+            if is_ending(error):
+                raise
             # The type only: the message of a failed login may quote the secret.
             _log.error("auth callable %s raised %s: request refused", self._name, type(error).__name__)
             return False

@@ -7,6 +7,7 @@ at once. Results are kept for a second, so a storm of probes costs one run per s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import threading
@@ -29,6 +30,9 @@ DEFAULT_TIMEOUT = 0.9
 
 KNOWN_FOR = 60.0
 """Seconds for which a result still says something to an endpoint that runs no checks itself."""
+
+_MOST_BITS = 1023
+"""What a double holds, and most readers of JSON with it."""
 
 _RESERVED = frozenset({"status", "uptime_seconds", "timestamp"})  # keys of the flat form
 
@@ -175,6 +179,7 @@ class _Component:
         self._expose_errors = expose_errors
         self._lock = threading.Lock()
         self._flight: Flight | None = None
+        self._judged: tuple[Flight, CheckResult] | None = None
         self._was_healthy = True
 
     def begin(self, cache_seconds: float) -> Flight:
@@ -194,8 +199,17 @@ class _Component:
 
     def result(self, flight: Flight) -> CheckResult:
         """What the flight brought home; for one still in the air, that it is late."""
-        outcome = flight.outcome or Outcome(error=TimeoutError("still running"))
-        result = self._judge(outcome, flight.duration_ms())
+        with self._lock:
+            outcome = flight.outcome
+            if outcome is None:
+                late = Outcome(error=TimeoutError("still running"))
+                result = self._judge(late, flight.duration_ms())
+            elif self._judged is not None and self._judged[0] is flight:
+                result = self._judged[1]
+            else:
+                # Once: what a check returned may be a mapping that is another one each time it is looked at.
+                result = self._judge(outcome, flight.duration_ms())
+                self._judged = flight, result
         if result.healthy != self._was_healthy:
             self._was_healthy = result.healthy
             if result.healthy:
@@ -217,13 +231,18 @@ class _Component:
             healthy = fields.pop("healthy", True)
             if not isinstance(healthy, bool):
                 raise TypeError(f"'healthy' must be True or False, not {type(healthy).__name__}")
-        except TypeError as error:
+        except (Exception, asyncio.CancelledError, SystemExit, GeneratorExit) as error:
             return CheckResult(False, elapsed_ms, {}, self._words(error), self._critical)
         return CheckResult(healthy, elapsed_ms, fields, None, self._critical)
 
     def _words(self, error: BaseException) -> str:
         name = type(error).__name__
-        return _text(f"{name}: {error}"[:300]) if self._expose_errors else name
+        if not self._expose_errors:
+            return name
+        try:
+            return _text(f"{name}: {error}"[:300])
+        except Exception:  # an exception whose text cannot be had is no reason for another one
+            return name
 
 
 def timestamp() -> str:
@@ -243,8 +262,14 @@ def _status(results: Iterable[CheckResult]) -> Status:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """The value as JSON can carry it; a TypeError for what it cannot."""
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        if int.bit_length(value) > _MOST_BITS:
+            raise TypeError(
+                f"a field holds an integer of {int.bit_length(value)} bits, which JSON cannot carry"
+            )
+        return int(value)
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float):

@@ -343,14 +343,18 @@ impl Metric {
         if let Ok(parent) = metric.parent() {
             let existing = parent.family.definition();
             if existing.same(&definition) {
-                return Ok(());
+                return agree_on_sample(&parent.family, &definition, sample);
             }
             let (existing, wanted, name) = (existing.describe(), definition.describe(), definition.name);
             return Err(value_error(Error::Conflict { existing, wanted, name }));
         }
         let names = definition.labels.iter().map(|label| PyString::intern(py, label).unbind()).collect::<Vec<_>>();
         let family = match registry {
-            Some(registry) => registry.get().core.family(definition).map_err(value_error)?,
+            Some(registry) => {
+                let family = registry.get().core.family(definition.clone()).map_err(value_error)?;
+                agree_on_sample(&family, &definition, sample)?;
+                family
+            }
             None => Family::new(definition, ""),
         };
         let series = if names.is_empty() { Some(series_of(py, &family, &[])?) } else { None };
@@ -641,6 +645,15 @@ impl Metric {
         let children = unsafe { self.cache.with(|cache| cache.as_mut().and_then(|cache| cache.forget())) };
         drop(children);
     }
+}
+
+/// Refuses a definition whose sampling is another one than the family's.
+fn agree_on_sample(family: &Family, definition: &Definition, sample: f64) -> PyResult<()> {
+    family.agree_on_sample(sample).map_err(|known| {
+        let existing = format!("{}, sample={known}", family.definition().describe());
+        let (wanted, name) = (format!("{}, sample={sample}", definition.describe()), definition.name.clone());
+        value_error(Error::Conflict { existing, wanted, name })
+    })
 }
 
 /// The series with these label values, stamped when it is new.

@@ -50,6 +50,7 @@ impl Kind {
             (Kind::Histogram(a), Kind::Histogram(b)) => Arc::ptr_eq(a, b),
             (Kind::Summary(_, a), Kind::Summary(_, b)) => a == b,
             (Kind::StateSet(a), Kind::StateSet(b)) => a == b,
+            (Kind::Gauge(a), Kind::Gauge(b)) => a == b,
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         }
     }
@@ -73,10 +74,13 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Whether two definitions mean the same metric. The help may differ: reloading code that changed
-    /// a sentence is no error.
+    /// Whether another definition, which comes later, means the same metric. The help and the cap on its series may
+    /// differ: reloading code that changed them is no error. A unit that the other one leaves out is in the name.
     pub fn same(&self, other: &Definition) -> bool {
-        self.name == other.name && self.labels == other.labels && self.kind.same(&other.kind)
+        self.name == other.name
+            && self.labels == other.labels
+            && self.kind.same(&other.kind)
+            && (self.unit == other.unit || other.unit.is_empty())
     }
 
     /// The definition in one line, for errors.
@@ -85,8 +89,10 @@ impl Definition {
             Kind::Histogram(layout) => format!(", buckets={:?}", layout.bounds()),
             Kind::Summary(_, quantiles) if !quantiles.is_empty() => format!(", quantiles={quantiles:?}"),
             Kind::StateSet(states) => format!(", states={states:?}"),
+            Kind::Gauge(mode) => format!(", multiprocess_mode={:?}", mode.name()),
             _ => String::new(),
         };
-        format!("{} {}({}){bounds}", self.kind.name(), self.name, self.labels.join(", "))
+        let unit = if self.unit.is_empty() { String::new() } else { format!(", unit={:?}", self.unit) };
+        format!("{} {}({}){bounds}{unit}", self.kind.name(), self.name, self.labels.join(", "))
     }
 }

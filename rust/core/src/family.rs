@@ -63,6 +63,8 @@ pub struct Family {
     table: Mutex<Table>,
     hasher: DefaultHashBuilder,
     exemplars: Exemplars,
+    /// The bits of the share of observations that its metrics look at; zero until the first one says so.
+    sample: AtomicU64,
     /// Times series were removed.
     removals: AtomicU64,
     /// Registries that it is in.
@@ -126,6 +128,7 @@ impl Family {
             table: Mutex::default(),
             hasher: DefaultHashBuilder::default(),
             exemplars: Exemplars::default(),
+            sample: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             registries: AtomicU32::new(0),
             slot: ManuallyDrop::new(Block::new()),
@@ -198,6 +201,18 @@ impl Family {
     /// What it is.
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// The share of observations that are looked at: as the first one who asks says. Those who come later agree, or
+    /// are told which one it is.
+    ///
+    /// # Errors
+    /// When it is another one.
+    pub fn agree_on_sample(&self, rate: f64) -> Result<(), f64> {
+        match self.sample.compare_exchange(0, rate.to_bits(), Relaxed, Relaxed) {
+            Err(known) if known != rate.to_bits() => Err(f64::from_bits(known)),
+            _ => Ok(()),
+        }
     }
 
     /// Its label names, and how they turn into text.
