@@ -1,6 +1,8 @@
 //! Label sets: a metric name, and label pairs in ascending order of their names.
 
 use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The label that holds the metric name.
@@ -15,16 +17,21 @@ pub struct Label {
     pub value: Arc<str>,
 }
 
-/// The identity of a series. A clone, and one without the metric name, costs two reference counts and no allocation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The identity of a series. Labels are left out by a mask, so that a clone, one without the metric name and one
+/// grouped by some labels cost reference counts and no allocation.
+#[derive(Clone)]
 pub struct Labels {
     name: Option<Arc<str>>,
     pairs: Arc<[Label]>,
+    /// Bit `n` is set where pair `n` is part of this set; pairs from 63 on follow bit 63.
+    mask: u64,
 }
+
+const ALL: u64 = u64::MAX;
 
 impl Default for Labels {
     fn default() -> Self {
-        Self { name: None, pairs: Arc::from([]) }
+        Self { name: None, pairs: Arc::from([]), mask: ALL }
     }
 }
 
@@ -46,7 +53,7 @@ impl Labels {
                 Err(at) => kept.insert(at, pair),
             }
         }
-        Self { name, pairs: kept.into() }
+        Self { name, pairs: kept.into(), mask: ALL }
     }
 
     /// A label set whose pairs are in ascending order of their names already, without duplicates, empty values or
@@ -54,7 +61,7 @@ impl Labels {
     pub fn from_sorted(name: Option<Arc<str>>, pairs: Arc<[Label]>) -> Self {
         debug_assert!(pairs.windows(2).all(|two| two[0].name < two[1].name), "label names ascend");
         debug_assert!(pairs.iter().all(|pair| !pair.value.is_empty() && &*pair.name != NAME), "no empty value");
-        Self { name, pairs }
+        Self { name, pairs, mask: ALL }
     }
 
     /// The metric name.
@@ -63,8 +70,10 @@ impl Labels {
     }
 
     /// The labels other than the metric name, in ascending order of their names.
-    pub fn pairs(&self) -> &[Label] {
-        &self.pairs
+    #[inline]
+    pub fn pairs(&self) -> impl DoubleEndedIterator<Item = &Label> {
+        let mask = self.mask;
+        self.pairs.iter().enumerate().filter(move |(at, _)| mask >> (*at).min(63) & 1 == 1).map(|(_, pair)| pair)
     }
 
     /// The value of a label, `__name__` included; "" where there is none.
@@ -78,13 +87,13 @@ impl Labels {
             return self.name.as_ref();
         }
         // Label sets are short: a walk beats a binary search.
-        self.pairs.iter().find(|pair| &*pair.name == name).map(|pair| &pair.value)
+        self.pairs().find(|pair| &*pair.name == name).map(|pair| &pair.value)
     }
 
     /// The same labels without the metric name.
     #[must_use]
     pub fn without_name(&self) -> Self {
-        Self { name: None, pairs: Arc::clone(&self.pairs) }
+        Self { name: None, pairs: Arc::clone(&self.pairs), mask: self.mask }
     }
 
     /// The same labels with this one set, or removed where the value is empty.
@@ -92,32 +101,98 @@ impl Labels {
     pub fn with(&self, name: &str, value: &str) -> Self {
         let value: Arc<str> = value.into();
         if name == NAME {
-            return Self { name: Some(value).filter(|name| !name.is_empty()), pairs: Arc::clone(&self.pairs) };
+            let name = Some(value).filter(|name| !name.is_empty());
+            return Self { name, pairs: Arc::clone(&self.pairs), mask: self.mask };
         }
         let changed = Label { name: name.into(), value };
-        Self::new(self.name.clone(), self.pairs.iter().cloned().chain([changed]))
+        Self::new(self.name.clone(), self.pairs().cloned().chain([changed]))
     }
 
     /// The labels that a predicate on the name (`__name__` included) keeps.
     #[must_use]
     pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
         let name = self.name.clone().filter(|_| keep(NAME));
-        Self { name, pairs: self.pairs.iter().filter(|pair| keep(&pair.name)).cloned().collect() }
+        if self.pairs.len() > 63 {
+            return Self { name, pairs: self.pairs().filter(|pair| keep(&pair.name)).cloned().collect(), mask: ALL };
+        }
+        let mut mask = self.mask;
+        for (at, pair) in self.pairs.iter().enumerate() {
+            if !keep(&pair.name) {
+                mask &= !(1 << at);
+            }
+        }
+        Self { name, pairs: Arc::clone(&self.pairs), mask }
     }
 
     /// All labels with `__name__` at its place in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let before = self.pairs.partition_point(|pair| &*pair.name < NAME);
-        self.pairs[..before]
-            .iter()
+        // Upper-case letters come before the underscore.
+        let before = self.pairs().take_while(|pair| &*pair.name < NAME);
+        let after = self.pairs().skip_while(|pair| &*pair.name < NAME);
+        before
             .map(|pair| (&*pair.name, &*pair.value))
             .chain(self.name.iter().map(|name| (NAME, &**name)))
-            .chain(self.pairs[before..].iter().map(|pair| (&*pair.name, &*pair.value)))
+            .chain(after.map(|pair| (&*pair.name, &*pair.value)))
     }
 
     /// Whether there is neither a name nor a label.
     pub fn is_empty(&self) -> bool {
-        self.name.is_none() && self.pairs.is_empty()
+        self.name.is_none() && self.pairs().next().is_none()
+    }
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && (Arc::ptr_eq(&self.pairs, &other.pairs) && self.mask == other.mask || self.pairs().eq(other.pairs()))
+    }
+}
+
+impl Eq for Labels {}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.pairs().for_each(|pair| pair.hash(state));
+    }
+}
+
+/// As Prometheus prints it: `name{label="value"}`.
+impl fmt::Display for Labels {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let legal = |name: &str, colon: bool| {
+            let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || colon && byte == b':';
+            name.bytes().all(letter) && !name.starts_with(|first: char| first.is_ascii_digit())
+        };
+        let plain = |name: &str| legal(name, false);
+        let name = self.name.as_deref();
+        let mut separator = "";
+        if let Some(name) = name.filter(|name| legal(name, true)) {
+            to.write_str(name)?;
+            if self.pairs().next().is_none() {
+                return Ok(());
+            }
+        }
+        to.write_str("{")?;
+        if let Some(name) = name.filter(|name| !legal(name, true)) {
+            write!(to, "{name:?}")?;
+            separator = ", ";
+        }
+        for pair in self.pairs() {
+            if plain(&pair.name) {
+                write!(to, "{separator}{}={:?}", pair.name, &*pair.value)?;
+            } else {
+                write!(to, "{separator}{:?}={:?}", &*pair.name, &*pair.value)?;
+            }
+            separator = ", ";
+        }
+        to.write_str("}")
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, to)
     }
 }
 

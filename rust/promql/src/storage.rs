@@ -174,7 +174,14 @@ impl std::error::Error for StorageError {}
 
 /// The last sample of each window, from samples that cover all windows.
 pub fn instants_of(samples: &Samples, windows: &Windows, into: &mut Vec<Instant>) {
-    let (mut floats, mut histograms) = (0, 0);
+    let first = windows.start_ms(0);
+    let mut floats = samples.floats.partition_point(|point| point.time_ms <= first);
+    let mut histograms = samples.histograms.partition_point(|point| point.time_ms <= first);
+    if windows.count == 1 {
+        let end = windows.end_ms(0);
+        floats += samples.floats[floats..].partition_point(|point| point.time_ms <= end);
+        histograms += samples.histograms[histograms..].partition_point(|point| point.time_ms <= end);
+    }
     for window in 0..windows.count {
         let (start, end) = (windows.start_ms(window), windows.end_ms(window));
         while samples.floats.get(floats).is_some_and(|point| point.time_ms <= end) {

@@ -1,6 +1,21 @@
 //! Native histograms with float counts.
 
+mod arithmetic;
+mod bucket;
+mod display;
+mod quantile;
+mod reset;
+mod sum;
+mod trim;
+mod zero;
+
 use std::sync::Arc;
+
+pub use arithmetic::{Incompatible, Notes};
+pub use bucket::{exponential_bound, Bucket};
+pub(crate) use quantile::NanObservations;
+pub(crate) use sum::Sum;
+pub(crate) use trim::Keep;
 
 /// The schema of histograms with bounds of their own.
 pub const CUSTOM: i8 = -53;

@@ -1,0 +1,159 @@
+//! Queries: an expression at one time, or at many.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::error::QueryError;
+use crate::eval::{evaluate, Grid};
+use crate::parse::parse;
+use crate::storage::Storage;
+
+/// What a query may take. [`Limits::default`] is what Prometheus allows, with less memory.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Samples read from the store and made on the way, all together.
+    pub samples: u64,
+    /// Bytes of intermediate and final results held at once.
+    pub bytes: usize,
+    /// Steps of a range query, and of a subquery.
+    pub points: usize,
+    /// Seconds for parsing and evaluation.
+    pub seconds: f64,
+    /// How far an instant selector looks back, in milliseconds.
+    pub lookback_ms: i64,
+    /// The step of a subquery that names none, in milliseconds: the rules' evaluation interval.
+    pub subquery_step_ms: i64,
+    /// Set to true by whoever no longer waits for the answer.
+    pub cancel: Option<Arc<AtomicBool>>,
+    /// Prometheus's feature `promql-delayed-name-removal`: metric names are dropped at the end of a query. Its own
+    /// test files are written for it.
+    #[doc(hidden)]
+    pub delayed_name_removal: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            samples: 50_000_000,
+            bytes: 256 << 20,
+            points: 11_000,
+            seconds: 120.0,
+            lookback_ms: 300_000,
+            subquery_step_ms: 60_000,
+            cancel: None,
+            delayed_name_removal: false,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn time(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or(if self.seconds > 0.0 {
+            Duration::MAX
+        } else {
+            Duration::ZERO
+        })
+    }
+}
+
+/// The stack of an evaluation: an expression of 500 tokens takes a small part of it.
+const STACK_BYTES: usize = 16 << 20;
+
+/// The earliest and latest time of a query: what arithmetic on milliseconds cannot leave.
+const MAX_TIME_MS: i64 = 1 << 52;
+
+/// Evaluates an expression at one time, in milliseconds since 1970.
+///
+/// # Errors
+/// The expression is wrong, cannot be evaluated, or exceeds a limit.
+pub fn instant(storage: &dyn Storage, query: &str, time_ms: i64, limits: &Limits) -> Result<Answer, QueryError> {
+    check_time("time", time_ms)?;
+    let grid = Grid { start_ms: time_ms, step_ms: 0, count: 1 };
+    run(storage, query, grid, time_ms, limits, false)
+}
+
+/// Evaluates an expression from a start to an end, both inclusive, in milliseconds since 1970.
+///
+/// # Errors
+/// As [`instant`]; also: the end is before the start, the step is not positive, there are too many steps, or the
+/// expression's value is neither a scalar nor an instant vector.
+pub fn range(
+    storage: &dyn Storage,
+    query: &str,
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+    limits: &Limits,
+) -> Result<Answer, QueryError> {
+    check_time("start", start_ms)?;
+    check_time("end", end_ms)?;
+    if end_ms < start_ms {
+        let message = "invalid parameter \"end\": end timestamp must not be before start time";
+        return Err(QueryError::bad_data(message));
+    }
+    if step_ms <= 0 {
+        let message = "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(QueryError::bad_data(message));
+    }
+    // Both times lie within 2^52.
+    let count = (end_ms - start_ms) / step_ms;
+    if count > limits.points as i64 {
+        let message = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+        return Err(QueryError::bad_data(message.replace("11,000", &thousands(limits.points))));
+    }
+    let grid = Grid { start_ms, step_ms, count: count as usize + 1 };
+    run(storage, query, grid, end_ms, limits, true)
+}
+
+fn check_time(name: &str, time_ms: i64) -> Result<(), QueryError> {
+    if time_ms.abs() <= MAX_TIME_MS {
+        return Ok(());
+    }
+    let message =
+        format!("invalid parameter {name:?}: {time_ms} ms is out of range, at most {MAX_TIME_MS} ms from 1970");
+    Err(QueryError::bad_data(message))
+}
+
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// On a thread with a stack of its own: an expression's depth must not end the caller's.
+fn run(
+    storage: &dyn Storage,
+    query: &str,
+    grid: Grid,
+    end_ms: i64,
+    limits: &Limits,
+    is_range: bool,
+) -> Result<Answer, QueryError> {
+    let work = || {
+        let expr = parse(query)?;
+        evaluate(storage, &expr, grid, end_ms, limits, is_range)
+    };
+    let thread = thread::Builder::new().name("promql".to_owned()).stack_size(STACK_BYTES);
+    thread::scope(|scope| {
+        let handle = thread
+            .spawn_scoped(scope, work)
+            .map_err(|error| QueryError::execution(format!("no thread for the query: {error}")))?;
+        handle.join().unwrap_or_else(|panic| {
+            let words = panic
+                .downcast_ref::<&str>()
+                .map(|words| (*words).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            Err(QueryError::execution(format!("the evaluation failed, which is a fault of the engine: {words}")))
+        })
+    })
+}
