@@ -115,7 +115,7 @@ fn compile(pattern: &str) -> Result<Test, String> {
     anchored(pattern).map(Test::Pattern)
 }
 
-/// A regular expression of PromQL, anchored on both sides, with a bound on its size.
+/// A regular expression of `PromQL`, anchored on both sides, with a bound on its size.
 ///
 /// # Errors
 /// It is none, or it is too large.

@@ -1,5 +1,7 @@
 //! Numbers as text, in Go's formats.
 
+use std::fmt::Write;
+
 /// Without an exponent: `strconv.FormatFloat(value, 'f', -1, 64)`.
 pub fn plain(value: f64) -> String {
     special(value).map_or_else(|| format!("{value}"), str::to_owned)
@@ -12,6 +14,17 @@ pub fn sample(value: f64) -> String {
         return plain(value);
     }
     special(value).map_or_else(|| exponential(value), str::to_owned)
+}
+
+/// As [`sample`], appended.
+pub fn write_sample(to: &mut String, value: f64) {
+    let size = value.abs();
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        // Into what is there already: an answer has thousands of these.
+        let _ = write!(to, "{value}");
+    } else {
+        to.push_str(&sample(value));
+    }
 }
 
 /// Go's `%g`: with an exponent below 1e-4 and from 1e6 on.

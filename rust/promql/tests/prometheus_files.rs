@@ -3,6 +3,11 @@
 //! The module is fetched by the `go` client into its cache; without it the test says so and passes, unless
 //! `REQUIRE_REAL=1`.
 
+#![allow(clippy::assigning_clones, clippy::single_match_else, reason = "the shorter form here")]
+#![allow(clippy::float_cmp, reason = "equality is the first of two tests, or what is meant")]
+#![allow(clippy::cast_possible_wrap, reason = "indexes of a few samples")]
+#![allow(clippy::match_wildcard_for_single_variants, reason = "everything else is unexpected")]
+
 #[path = "promqltest/fetch.rs"]
 mod fetch;
 #[path = "promqltest/load.rs"]

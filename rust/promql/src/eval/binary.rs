@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::{Context, Evaluated};
+use super::context::{Context, Evaluated, Resets};
 use super::elementwise::one_name;
 use super::table::{Grid, Table, Value};
 use super::Outcome;
@@ -28,8 +28,11 @@ impl Operator {
 impl Context<'_> {
     pub(super) fn binary(&self, binary: &Binary, grid: Grid) -> Evaluated<Outcome> {
         // In this order, as the sides may warn.
-        let left = self.eval(&binary.left, grid)?;
-        let right = self.eval(&binary.right, grid)?;
+        let trims = matches!(binary.operator, Operator::TrimLower | Operator::TrimUpper);
+        let both = || -> Evaluated<(Outcome, Outcome)> {
+            Ok((self.eval(&binary.left, grid)?, self.eval(&binary.right, grid)?))
+        };
+        let (left, right) = if trims { self.with_resets(Resets::AsStoredBelow, both)? } else { both()? };
         Ok(match (left, right) {
             (Outcome::Scalar(mut left), Outcome::Scalar(right)) => {
                 for (left, right) in left.iter_mut().zip(right) {
@@ -74,9 +77,8 @@ impl Context<'_> {
                     if swapped { (Value::Float(*scalar), value) } else { (value, Value::Float(*scalar)) };
                 let operated = self.operate(operator, left, right);
                 let result = match operated {
-                    None => None,
                     Some((_, holds)) if binary.bool_result => Some(Result2::Float(f64::from(u8::from(holds)))),
-                    Some((_, false)) => None,
+                    None | Some((_, false)) => None,
                     // A comparison filters: what is kept is the vector's sample, on whichever side it stands.
                     Some(_) if operator.compares() => continue,
                     Some((result, true)) => Some(result),

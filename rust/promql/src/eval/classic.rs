@@ -1,6 +1,6 @@
 //! Classic histograms: `histogram_quantile` and `histogram_fraction` of series with the label `le`.
 
-use super::context::{Context, Evaluated};
+use super::context::{Context, Evaluated, Resets};
 use super::group::{Groups, Members};
 use super::table::{Grid, Row, Table, Value};
 use crate::ast::Expr;
@@ -26,14 +26,14 @@ enum Question {
 impl Context<'_> {
     pub(super) fn histogram_quantile(&self, arguments: &[Expr], grid: Grid) -> Evaluated<Table> {
         let quantiles = self.scalar(&arguments[0], grid)?;
-        let table = self.vector(&arguments[1], grid)?;
+        let table = self.with_resets(Resets::AsStoredBelow, || self.vector(&arguments[1], grid))?;
         quantiles.iter().for_each(|q| self.check_quantile(*q));
         self.histograms(&table, grid, &Question::Quantile(quantiles))
     }
 
     pub(super) fn histogram_fraction(&self, arguments: &[Expr], grid: Grid) -> Evaluated<Table> {
         let (lower, upper) = (self.scalar(&arguments[0], grid)?, self.scalar(&arguments[1], grid)?);
-        let table = self.vector(&arguments[2], grid)?;
+        let table = self.with_resets(Resets::AsStoredBelow, || self.vector(&arguments[2], grid))?;
         self.histograms(&table, grid, &Question::Fraction(lower, upper))
     }
 
@@ -69,7 +69,7 @@ impl Context<'_> {
         }
         let rows = Members::new(&group_of, groups.labels.len());
         let mut buckets = Vec::new();
-        for group in 0..groups.labels.len() {
+        for (group, clash) in clash.iter().enumerate() {
             self.check()?;
             let mut order: Vec<usize> = rows.of(group).collect();
             order.sort_by(|left, right| bounds[*left].total_cmp(&bounds[*right]));
@@ -85,7 +85,7 @@ impl Context<'_> {
                 if buckets.is_empty() {
                     continue;
                 }
-                if let Some((source, target)) = clash[group] {
+                if let Some((source, target)) = *clash {
                     if matches!(table.get(source, step), Value::Histogram(_)) {
                         let name = self.late_name(&groups.labels[group]);
                         self.warn(|| format!("vector contains a mix of classic and native histograms{name}"));

@@ -3,14 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::group::Groups;
 use super::table::{Grid, Row, Table, Value};
 use crate::error::{ErrorKind, QueryError};
+use crate::histogram::CounterReset;
 use crate::labels::Labels;
 use crate::query::Limits;
-use crate::sample::STALE;
+use crate::sample::{is_stale, HistogramPoint, STALE};
 use crate::storage::{Storage, StorageError};
 
 /// One query's evaluation.
@@ -25,6 +27,18 @@ pub(crate) struct Context<'q> {
     held: Rc<Cell<usize>>,
     checks: Cell<u32>,
     notes: RefCell<Notes>,
+    resets: Cell<Resets>,
+}
+
+/// Whether selectors find out about resets of histograms whose hint says nothing. Prometheus does where only counts
+/// and sums of the histograms are asked for, and leaves it to the functions everywhere else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Resets {
+    #[default]
+    AsStored,
+    Found,
+    /// Bins are needed further up: nothing below may change that.
+    AsStoredBelow,
 }
 
 /// What is told beside the answer.
@@ -60,6 +74,7 @@ impl<'q> Context<'q> {
             held: Rc::default(),
             checks: Cell::new(0),
             notes: RefCell::default(),
+            resets: Cell::default(),
         }
     }
 
@@ -112,6 +127,37 @@ impl<'q> Context<'q> {
             return Err(QueryError::execution(message));
         }
         Ok(())
+    }
+
+    /// Evaluates a part of the tree with another way of telling resets.
+    pub(crate) fn with_resets<T>(&self, resets: Resets, evaluate: impl FnOnce() -> T) -> T {
+        let before = self.resets.get();
+        if before != Resets::AsStoredBelow {
+            self.resets.set(resets);
+        }
+        let value = evaluate();
+        self.resets.set(before);
+        value
+    }
+
+    /// Tells the histograms of a series of their resets, where that is asked for.
+    pub(crate) fn find_resets(&self, histograms: &mut [HistogramPoint]) {
+        if self.resets.get() != Resets::Found {
+            return;
+        }
+        for at in 1..histograms.len() {
+            let (before, after) = histograms.split_at_mut(at);
+            let (previous, point) = (&before[at - 1].histogram, &mut after[0].histogram);
+            if point.reset == CounterReset::Unknown && !is_stale(point.sum) && !is_stale(previous.sum) {
+                let reset = point.is_reset_after(previous);
+                let hint = if reset { CounterReset::Reset } else { CounterReset::NotReset };
+                Arc::make_mut(point).reset = hint;
+            }
+        }
+    }
+
+    pub(crate) fn finds_resets(&self) -> bool {
+        self.resets.get() == Resets::Found
     }
 
     pub(crate) fn warn(&self, message: impl FnOnce() -> String) {
@@ -181,7 +227,7 @@ impl<'q> Context<'q> {
                 }
                 match table.get(row, step) {
                     Value::Histogram(histogram) => {
-                        let histogram = std::sync::Arc::clone(histogram);
+                        let histogram = Arc::clone(histogram);
                         table.set_histogram(target, step, histogram);
                     }
                     Value::Float(value) => table.set(target, step, value),

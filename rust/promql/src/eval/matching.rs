@@ -70,9 +70,8 @@ impl Context<'_> {
 
 fn store(result: &mut Table, row: usize, step: usize, operated: Operated, bool_result: bool) {
     match operated {
-        None => {}
         Some((_, holds)) if bool_result => result.set(row, step, f64::from(u8::from(holds))),
-        Some((_, false)) => {}
+        None | Some((_, false)) => {}
         Some((Result2::Float(value), true)) => result.set(row, step, value),
         Some((Result2::Histogram(histogram), true)) => result.set_histogram(row, step, histogram),
     }

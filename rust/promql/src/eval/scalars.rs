@@ -1,6 +1,6 @@
 //! Calls: which function is evaluated where.
 
-use super::context::{Context, Evaluated};
+use super::context::{Context, Evaluated, Resets};
 use super::table::{Grid, Row, Table, Value};
 use super::windows::{Made, Name, Window};
 use super::{calendar, counting, elementwise, over_time, Outcome};
@@ -64,7 +64,10 @@ impl Context<'_> {
             "histogram_quantile" => self.histogram_quantile(arguments, grid),
             "histogram_fraction" => self.histogram_fraction(arguments, grid),
             "histogram_avg" | "histogram_count" | "histogram_sum" | "histogram_stddev" | "histogram_stdvar" => {
-                self.histogram_number(name, self.vector(&arguments[0], grid)?)
+                let sums = !matches!(name, "histogram_stddev" | "histogram_stdvar");
+                let evaluate = || self.vector(&arguments[0], grid);
+                let table = if sums { self.with_resets(Resets::Found, evaluate)? } else { evaluate()? };
+                self.histogram_number(name, table)
             }
             "predict_linear" => {
                 let seconds = self.scalar(&arguments[1], grid)?;

@@ -6,7 +6,7 @@ use super::context::{Context, Evaluated};
 use super::table::{Grid, Row, Table};
 use crate::ast::{At, Selector, Shift};
 use crate::sample::Samples;
-use crate::storage::{Instant, Windows};
+use crate::storage::{instants_of, Instant, Windows};
 
 impl Context<'_> {
     /// The windows of a selector on a grid. With `@` all are the same, and there is one.
@@ -51,7 +51,14 @@ impl Context<'_> {
         for series in 0..selection.count() {
             self.check()?;
             instants.clear();
-            selection.instants(series, &windows, &mut scratch, &mut instants)?;
+            if self.finds_resets() {
+                scratch.clear();
+                selection.read(series, windows.start_ms(0), windows.last_end_ms(), &mut scratch)?;
+                self.find_resets(&mut scratch.histograms);
+                instants_of(&scratch, &windows, &mut instants);
+            } else {
+                selection.instants(series, &windows, &mut scratch, &mut instants)?;
+            }
             let found = instants.iter().filter(|instant| **instant != Instant::Nothing).count();
             if found == 0 {
                 continue;

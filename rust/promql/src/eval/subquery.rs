@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::{Context, Evaluated};
+use super::context::{Context, Evaluated, Resets};
 use super::table::{Grid, Value};
 use super::windows::Source;
 use crate::ast::Subquery;
@@ -26,7 +26,7 @@ impl Context<'_> {
         let inner = Grid { start_ms, step_ms, count: count as usize };
         let mut table = match count {
             0 => self.table(inner, 0),
-            _ => self.vector(&subquery.expr, inner)?,
+            _ => self.with_resets(Resets::AsStoredBelow, || self.vector(&subquery.expr, inner))?,
         };
         self.count((table.len() * inner.count) as u64)?;
         if table.has_histograms() {

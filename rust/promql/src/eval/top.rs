@@ -38,7 +38,7 @@ impl Context<'_> {
         let steps = table.steps();
         let mut order = Vec::new();
         for group in 0..groups {
-            for step in 0..steps {
+            for (step, k) in k.iter().enumerate() {
                 if step % 256 == 0 {
                     self.check()?;
                 }
@@ -54,7 +54,7 @@ impl Context<'_> {
                     }
                 }
                 rows.sort_by(|left, right| by_value(left.1, right.1, largest));
-                let kept = (k[step].max(0.0) as usize).min(rows.len());
+                let kept = (k.max(0.0) as usize).min(rows.len());
                 for (row, _) in rows.drain(kept..) {
                     table.clear(row, step);
                 }

@@ -142,6 +142,7 @@ impl Context<'_> {
         samples: &mut Samples,
     ) -> Evaluated<()> {
         source.read(series, windows, samples)?;
+        self.find_resets(&mut samples.histograms);
         self.count((samples.floats.len() + samples.histograms.len()) as u64)
     }
 

@@ -73,14 +73,12 @@ fn shrank<'b>(current: &[Bin], previous: impl Iterator<Item = &'b Bin>) -> bool 
         while current.get(at).is_some_and(|now| now.index < bin.index) {
             at += 1;
         }
-        match current.get(at) {
-            Some(now) if now.index == bin.index => {
-                if now.count < bin.count {
-                    return true;
-                }
-            }
-            _ if bin.count != 0.0 => return true,
-            _ => {}
+        let shrunk = match current.get(at) {
+            Some(now) if now.index == bin.index => now.count < bin.count,
+            _ => bin.count != 0.0,
+        };
+        if shrunk {
+            return true;
         }
     }
     false

@@ -7,6 +7,7 @@
 mod check;
 mod lexer;
 mod literal;
+mod modifiers;
 mod parser;
 mod selector;
 
@@ -67,7 +68,7 @@ fn guarded<T>(text: &str, run: impl FnOnce(&mut parser::Parser<'_>) -> Parsed<T>
 /// Line and column as Prometheus prints them, both from 1, the column in bytes.
 fn place(text: &str, mistake: &Mistake) -> String {
     let before = &text.as_bytes()[..mistake.at.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     format!("{line}:{column}: parse error: {}", mistake.message)
 }
