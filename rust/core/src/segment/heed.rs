@@ -3,65 +3,27 @@
 //! Whoever looks for a series compares two numbers first. Where they differ, the logs are searched for
 //! removals, at most once a second. Only with the GIL held.
 
+pub use super::removal_epoch::{counted, is_up_to_date};
 use super::view::View;
-use super::writer;
-use crate::sync::{
-    lock, AtomicPtr, AtomicU64, Mutex,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicBool;
+use super::{removal_epoch, writer};
+use crate::sync::{lock, AtomicU64, Mutex, Ordering::Relaxed};
 use std::sync::OnceLock;
 use std::time::Instant;
 
 /// Milliseconds between two looks.
 const PAUSE: u64 = 1000;
 
-/// What stands in for the word below while nothing is shared: no removal was ever made.
-static NONE: AtomicU64 = AtomicU64::new(0);
-
-/// The word that counts all removals, and how many of them this process has acted upon.
-static COUNTED: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const NONE).cast_mut());
-static ACTED: AtomicU64 = AtomicU64::new(0);
-
-/// Whether there is anything to compare.
-static SHARES: AtomicBool = AtomicBool::new(false);
-
 /// When the next look may be, in milliseconds since the first.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 static VIEW: Mutex<Option<View>> = Mutex::new(None);
 
-/// Tells where removals are counted, for as long as there is something to look at.
-pub(super) fn watch(word: Option<NonNull<AtomicU64>>, acted: u64) {
-    ACTED.store(acted, Relaxed);
-    SHARES.store(word.is_some(), Relaxed);
-    COUNTED.store(word.map_or((&raw const NONE).cast_mut(), NonNull::as_ptr), Release);
-}
-
-/// Removals up to this one were acted upon.
-pub(super) fn acted(epoch: u64) {
-    ACTED.fetch_max(epoch, Relaxed);
-}
-
-/// How many removals all processes have made. Who holds cells compares it with what it was when they were looked up.
-#[inline(always)]
-pub fn counted() -> u64 {
-    // SAFETY: the word is a static, or is mapped until `watch` tells of none, which takes the GIL, as this does.
-    unsafe { (*COUNTED.load(Acquire)).load(Relaxed) }
-}
-
 /// Acts upon what other processes removed, if they did.
 #[inline(always)]
 pub fn heed() {
-    if SHARES.load(Relaxed) && counted() != ACTED.load(Relaxed) {
+    if removal_epoch::is_behind() {
         look();
     }
-}
-
-/// Whether all removals that are [`counted`] have been acted upon. Not so for a second after a look.
-pub fn is_up_to_date() -> bool {
-    counted() == ACTED.load(Relaxed)
 }
 
 #[cold]

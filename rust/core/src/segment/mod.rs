@@ -49,6 +49,8 @@ mod map;
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod mirror;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(any(not(target_os = "linux"), loom))]
@@ -62,6 +64,8 @@ mod page;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod reader;
 pub mod record;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod removal_epoch;
 pub mod share_error;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod shared;
@@ -74,4 +78,4 @@ pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]
-pub use nowhere::{heed, shared, view, writer};
+pub use nowhere::{heed, mirror, shared, view, writer};

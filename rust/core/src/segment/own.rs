@@ -6,7 +6,7 @@ use super::liveness::{started, Place};
 use super::lock;
 use super::page::Page;
 use super::share_error::ShareError;
-use super::unnamed::Unnamed;
+use super::unnamed::{random, Unnamed};
 use crate::clock::now;
 use crate::descriptor::Descriptor;
 use crate::sync::Ordering::{Relaxed, Release, SeqCst};
@@ -159,14 +159,4 @@ fn check(directory: &Path) -> Result<(), ShareError> {
         ));
     }
     Ok(())
-}
-
-/// A name that nobody else has.
-pub(super) fn random() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    // SAFETY: the buffer is that long.
-    match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
-        16 => Ok(bytes),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -4,7 +4,7 @@
 use super::format::hex;
 use super::liveness::{started, Place};
 use super::lock;
-use super::own::random;
+use super::unnamed::random;
 use super::unnamed::Unnamed;
 use std::fs::File;
 use std::io;

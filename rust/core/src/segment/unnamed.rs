@@ -1,7 +1,6 @@
 //! Files that have no name until they are whole: whoever is killed before leaves nothing behind.
 
 use super::format::{hex, TEMPORARY};
-use super::own::random;
 use crate::descriptor::Descriptor;
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -58,5 +57,15 @@ impl Drop for Unnamed {
         if let Some(temporary) = &self.temporary {
             let _ = fs::remove_file(temporary);
         }
+    }
+}
+
+/// A name that nobody else has.
+pub(super) fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is that long.
+    match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
+        16 => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
     }
 }
