@@ -1,6 +1,6 @@
 //! What ties this process's families to its segment: each that appears or goes is written down.
 
-use super::heed;
+use super::remote_removals;
 use super::removal_epoch;
 use super::share_error::ShareError;
 use super::writer::{begin, FAILURE, SERIES, WASTE, WASTED, WRITER};
@@ -16,7 +16,7 @@ struct Mirror;
 
 impl Audience for Mirror {
     fn sought(&self) {
-        heed::heed();
+        remote_removals::apply();
     }
 
     fn family(&self, family: &Family) {

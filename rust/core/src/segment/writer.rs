@@ -5,7 +5,7 @@
 
 use super::chain::Chain;
 use super::control::Control;
-use super::own::Own;
+use super::own_file::OwnFile;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::removal_epoch;
 use super::share_error::ShareError;
@@ -35,7 +35,7 @@ pub(super) const WASTE: usize = 64 * 1024;
 pub(super) const SERIES: usize = 40;
 
 pub(super) struct Writer {
-    pub(super) own: Own,
+    pub(super) own: OwnFile,
     control: Control,
     pub(super) log: Chain,
     pub(super) families: u32,
@@ -186,7 +186,7 @@ fn record_of(family: &Family) -> FamilyRecord {
 
 /// The writer of a new file; so many numbers of families are given out already.
 pub(super) fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
-    let own = Own::create(directory)?;
+    let own = OwnFile::create(directory)?;
     let control = match Control::open(own.directory()) {
         Ok(control) => control,
         Err(error) => return Err(own.refuse(&error)),

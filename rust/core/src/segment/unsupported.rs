@@ -108,10 +108,10 @@ pub mod shared {
 }
 
 /// Removals by others.
-pub mod heed {
+pub mod remote_removals {
     /// There are none.
     #[inline(always)]
-    pub fn heed() {}
+    pub fn apply() {}
 
     /// None.
     #[inline(always)]

@@ -20,7 +20,7 @@ static VIEW: Mutex<Option<View>> = Mutex::new(None);
 
 /// Acts upon what other processes removed, if they did.
 #[inline(always)]
-pub fn heed() {
+pub fn apply() {
     if removal_epoch::is_behind() {
         look();
     }
