@@ -111,7 +111,7 @@ def test_core_imports_point_down() -> None:
 
 
 # Circles that still stand, by a file of theirs.
-RUST_CIRCLES = {"bindings": [("raw",)], "ring": [("region",)]}
+RUST_CIRCLES = {"bindings": [("raw",)], "ring": [("region",)], "ship": [("config",)]}
 CRATES = sorted(folder.name for folder in (ROOT / "rust").iterdir() if (folder / "src" / "lib.rs").exists())
 
 
