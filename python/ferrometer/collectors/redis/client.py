@@ -65,9 +65,9 @@ def instrument_redis(
     ``redis_operations_total{operation,status}`` counts commands, also each of a pipeline.
     ``redis_operation_duration_seconds{operation}`` times round trips: a pipeline is one of operation
     ``pipeline``. ``name``: label ``pool`` of the pool's gauges. Clients that ``client.client()`` makes are
-    counted too. An operation is one of a closed list of commands, or ``other``: arguments are never shown.
-    Pub/sub and MONITOR have connections of their own and are not seen. Raises TypeError for anything that is no client; an instrumented
-    client is returned its first instrumentation.
+    counted too. An operation is one of a closed list of commands, or ``other``: arguments are never
+    shown. Pub/sub and MONITOR have connections of their own and are not seen. Raises TypeError for anything
+    that is no client; an instrumented client is returned its first instrumentation.
     """
     known = getattr(client, "_ferrometer", None)
     if isinstance(known, RedisInstrumentation):
