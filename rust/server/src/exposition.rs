@@ -1,7 +1,7 @@
 //! What a server serves.
 
-use crate::names::restrict;
-use crate::numbers::Numbers;
+use crate::sample_filter::restrict;
+use crate::stats_json::Numbers;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::registry::Visited;
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@ use crate::accept;
 use crate::access::Access;
 use crate::body::{Unsent, Whole};
 use crate::exposition::Exposition;
-use crate::names;
-use crate::numbers::timestamp;
+use crate::sample_filter;
+use crate::stats_json::timestamp;
 use ferrometer_core::fork::beside;
 use flate2::write::GzEncoder;
 use flate2::Compression;
@@ -94,7 +94,7 @@ impl Answers {
     fn metrics(&self, headers: &HeaderMap, query: Option<&str>) -> Told {
         let text = |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()));
         let choice = accept::choose(text(ACCEPT).as_deref());
-        let names = names::asked(query);
+        let names = sample_filter::asked(query);
         let mut body = Vec::with_capacity(self.latest.get() + self.latest.get() / 16 + 256);
         beside(|| self.source.write(choice.format, names.as_ref(), &mut body));
         self.latest.set(body.len());
