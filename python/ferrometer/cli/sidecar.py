@@ -13,8 +13,8 @@ from typing import Any
 
 from ferrometer import _core
 from ferrometer._runtime.settings import Sources
-from ferrometer.endpoints.feature import EndpointsSettings
 from ferrometer.endpoints.own_port import serve_directory
+from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
 
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -36,14 +36,20 @@ def serve(
     """
     try:
         sources = Sources()
-        given = {"auth_token": _secret(token_file, auth_env), "allow": _split(allow) or None}
-        chosen = sources.read("endpoints", EndpointsSettings, given)
+        auth = _secret(token_file, auth_env)
+        chosen = protection(auth=auth, allow=_split(allow) or None, sources=sources)
         namespace = sources.read("metrics", HttpSettings, {"namespace": namespace}).namespace
         # Blocked first: the server's thread must have none, and sigwait wants them blocked.
         stops = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         server = serve_directory(
-            directory, port, addr, auth=chosen.auth_token, allow=chosen.allow, namespace=namespace
+            directory,
+            port,
+            addr,
+            auth=chosen.auth_token,
+            allow=chosen.allow,
+            namespace=namespace,
+            native_histograms=chosen.native_histograms,
         )
     except (OSError, TypeError, ValueError) as error:
         print(f"ferrometer serve: {_words(error)}", file=sys.stderr)

@@ -44,6 +44,8 @@ pub struct Options {
     pub port: u16,
     /// Who may read.
     pub access: Access,
+    /// Whether protobuf has native histograms.
+    pub native: bool,
 }
 
 /// A server that runs, until it is stopped or dropped.
@@ -62,7 +64,7 @@ impl Server {
     /// When the address is no address of this machine, or the port is taken; and when the system has no
     /// thread or descriptor left.
     pub fn start(options: Options, source: Arc<dyn Exposition>) -> io::Result<Self> {
-        let Options { host, port, access } = options;
+        let Options { host, port, access, native } = options;
         let addresses: Vec<SocketAddr> = (host.as_str(), port).to_socket_addrs()?.collect();
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let entered = runtime.enter();
@@ -74,7 +76,7 @@ impl Server {
         drop(entered);
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let body = move || run(&runtime, listener, Answers::new(source, access), stopped);
+        let body = move || run(&runtime, listener, Answers::new(source, access, native), stopped);
         let thread = without_signals(|| Builder::new().name("ferrometer-http".into()).spawn(body))?;
         Ok(Server { address, process: process::id(), thread: ManuallyDrop::new(Some((thread, stop))) })
     }
