@@ -29,7 +29,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-victorialogs needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_KILLS=$(or $(KILLS),1000) cargo test --locked --package ferrometer-ring --test killed -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
+
+real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
+	@tools/victoria-logs
 
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
 	@tools/sanitize

@@ -16,7 +16,11 @@ from ferrometer._runtime.settings import Sources
 from ferrometer.endpoints.own_port import serve_directory
 from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
+from ferrometer.logs.ship import DEADLINE, configuration
+from ferrometer.logs.sinks import parse
 
+#: Seconds in which a worker may take over the shipping of logs before this process does.
+PATIENCE = 2.0
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -29,8 +33,12 @@ def serve(
     auth_env: str | None = None,
     allow: Sequence[str] = (),
     namespace: str | None = None,
+    logs: Sequence[str] = (),
+    service: str = "",
 ) -> int:
     """Serves a directory until SIGTERM or SIGINT; 2 for what the user can mend.
+
+    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all.
 
     What is not given is taken from the environment and ``config.toml``, as ``instrument()`` does.
     """
@@ -51,6 +59,7 @@ def serve(
             namespace=namespace,
             native_histograms=chosen.native_histograms,
         )
+        shipper = _shipper(directory, logs, service, namespace) if logs else None
     except (OSError, TypeError, ValueError) as error:
         print(f"ferrometer serve: {_words(error)}", file=sys.stderr)
         return 2
@@ -59,7 +68,19 @@ def serve(
     with server:
         print(f"serving {directory} at {server.url}/metrics", flush=True)
         signal.sigwait(stops)
+    if shipper is not None:
+        shipper.stop(DEADLINE)
     return 0
+
+
+def _shipper(
+    directory: Path, logs: Sequence[str], service: str, namespace: str | None
+) -> _core.DirectoryShipper:
+    sinks = [parse(text) for text in logs]
+    config = configuration(
+        sinks, directory=directory, service=service, namespace=namespace or "", patience=PATIENCE
+    )
+    return _core.DirectoryShipper(config)
 
 
 def inspect(directory: Path, *, as_json: bool = False) -> int:
