@@ -99,6 +99,11 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0, end: length.min(bytes.len() * 8), overrun: false }
     }
 
+    /// How many bits were read.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Whether everything was read.
     #[inline]
     pub fn is_done(&self) -> bool {

@@ -196,6 +196,11 @@ impl<'a> Decoder<'a> {
         (!self.bits.is_overrun()).then_some((tick as u32, event))
     }
 
+    /// How many bits were read.
+    pub fn position(&self) -> usize {
+        self.bits.position()
+    }
+
     /// The tick of the record that is next; nothing at the end.
     #[inline]
     pub fn peek(&self) -> Option<u32> {

@@ -124,17 +124,22 @@ impl Memory {
         }
         let mut bytes = self.bytes();
         while bytes > plan.budget {
-            let finest = self.levels.iter_mut().take(LONG).find(|blocks| !blocks.sealed.is_empty());
-            let Some(blocks) = finest else { break };
-            let Some(block) = blocks.sealed.pop_front() else { break };
-            blocks.dropped += 1;
-            bytes -= block.size;
-            gone(&block);
-            is_changed = true;
+            let Some(size) = self.drop_oldest(&mut gone) else { break };
+            bytes -= size;
         }
         if is_changed {
             self.forget_series();
         }
+    }
+
+    /// Lets go of the oldest block of the finest level that has any, and tells its size.
+    pub fn drop_oldest(&mut self, mut gone: impl FnMut(&Sealed)) -> Option<usize> {
+        let blocks = self.levels.iter_mut().take(LONG).find(|blocks| !blocks.sealed.is_empty())?;
+        let block = blocks.sealed.pop_front()?;
+        blocks.dropped += 1;
+        gone(&block);
+        self.forget_series();
+        Some(block.size)
     }
 
     /// Forgets the series that no block has any more.
