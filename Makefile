@@ -29,10 +29,10 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-victorialogs needs-rust needs-rust-checkers components
+.PHONY: real-prometheus3 help build demo test bench lint model fuzz torture sanitize docs clean needs-rust needs-rust-checkers components
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: $(WHEEL)  ## the wheel, built and installed into .venv (PROFILE=fast: in seconds, for development)
 
@@ -40,8 +40,12 @@ demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show t
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
-	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-history --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship
+	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship
 	$(PY) -m pytest $(ARGS)
+
+real-prometheus3: needs-rust  ## builds a real Prometheus 3 once (minutes), and compares thousands of PromQL answers with its (PROMQL_CASES=2000)
+	tools/prometheus3
+	REQUIRE_PROMETHEUS3=1 PROMQL_CASES=$(or $(PROMQL_CASES),2000) cargo test --locked --package ferrometer-promql --test differential -- --nocapture
 
 bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
 	$(PY) -m benches $(if $(QUICK),--quick)
@@ -67,9 +71,6 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_KILLS=$(or $(KILLS),1000) cargo test --locked --package ferrometer-ring --test killed -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
-
-real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
-	@tools/victoria-logs
 
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
 	@tools/sanitize

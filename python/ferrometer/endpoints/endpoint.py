@@ -39,11 +39,7 @@ class Endpoint:
         request = Request(scope, receive)
         response = await self._respond(request)
         response.headers.update(_COMMON)
-        cors = self._cors.headers(request)
-        vary = cors.pop("Vary", "")
-        if vary and vary not in response.headers.get("vary", ""):
-            response.headers.add_vary_header(vary)  # beside what the answer itself depends on
-        response.headers.update(cors)
+        response.headers.update(self._cors.headers(request))
         if request.method == "HEAD":
             response.body = b""  # Content-Length stays that of a GET
         await response(scope, receive, send)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::answer::Answer;
 use crate::error::QueryError;
 use crate::eval::{evaluate, Grid};
-use crate::parse::parse;
+use crate::parse::{parse_for, Times};
 use crate::storage::Storage;
 
 /// What a query may take. [`Limits::default`] is what Prometheus allows, with less memory.
@@ -109,7 +109,7 @@ pub fn range(
 }
 
 fn check_time(name: &str, time_ms: i64) -> Result<(), QueryError> {
-    if time_ms.abs() <= MAX_TIME_MS {
+    if time_ms.unsigned_abs() <= MAX_TIME_MS.unsigned_abs() {
         return Ok(());
     }
     let message =
@@ -139,7 +139,8 @@ fn run(
     is_range: bool,
 ) -> Result<Answer, QueryError> {
     let work = || {
-        let expr = parse(query)?;
+        let times = Times { step_ms: grid.step_ms, range_ms: end_ms - grid.start_ms };
+        let expr = parse_for(query, times)?;
         evaluate(storage, &expr, grid, end_ms, limits, is_range)
     };
     let thread = thread::Builder::new().name("promql".to_owned()).stack_size(STACK_BYTES);

@@ -21,7 +21,6 @@ mod series;
 
 /// Files of which every case needs a feature flag of Prometheus.
 const EXPERIMENTAL_FILES: &[(&str, &str)] = &[
-    ("duration_expression.test", "promql-duration-expr"),
     ("extended_vectors.test", "promql-extended-range-selectors"),
     ("fill-modifier.test", "promql-binop-fill-modifiers"),
     ("info.test", "promql-experimental-functions"),

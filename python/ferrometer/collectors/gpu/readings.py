@@ -184,11 +184,10 @@ def _mig(device: Device, table: Table) -> int:
     if not enabled:
         return 1
     count = 0
-    for place, instance in device.instances():
+    for instance in device.instances():
         count += 1
         ids = (
-            # Without an id, the place tells instances apart.
-            _text(instance.ask("nvmlDeviceGetGpuInstanceId")) or f"place {place}",
+            _text(instance.ask("nvmlDeviceGetGpuInstanceId")),
             _text(instance.ask("nvmlDeviceGetComputeInstanceId")),
         )
         uuid, name = instance.ask("nvmlDeviceGetUUID"), instance.ask("nvmlDeviceGetName")

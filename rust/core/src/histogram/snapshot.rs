@@ -1,8 +1,6 @@
 //! A copy of a histogram's cells: quantiles, and exact merging over series, workers and time.
 
-use super::buckets::Buckets;
-use super::grid;
-use super::layout::Layout;
+use super::{grid, Buckets, Layout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -9,8 +9,10 @@
 //! | all processes' as one | `view`, `merged` |
 //! | what becomes of the dead | `fold` |
 //! | other files of a process, by the same rules | `owned_file` |
-//! | how a process learns what others removed | `remote_removals` |
+//! | how a process learns what others removed | `heed` |
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod about;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -26,6 +28,8 @@ pub mod format;
 #[cfg(all(target_os = "linux", not(loom), any(test, feature = "fuzz")))]
 pub mod fuzz;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod heed;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod image;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod index;
@@ -38,19 +42,19 @@ mod lock;
 #[cfg(any(target_os = "linux", loom))]
 mod log;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod loss_counters;
+mod losses;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod map;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
-#[cfg(all(target_os = "linux", not(loom)))]
-pub mod mirror;
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(any(not(target_os = "linux"), loom))]
+mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod own_file;
+mod own;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod owned_file;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -58,24 +62,16 @@ mod page;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod reader;
 pub mod record;
-#[cfg(all(target_os = "linux", not(loom)))]
-pub mod remote_removals;
-#[cfg(all(target_os = "linux", not(loom)))]
-mod removal_epoch;
-#[cfg(all(target_os = "linux", not(loom)))]
-mod self_metrics;
 pub mod share_error;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod shared;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod tmpfile;
-#[cfg(all(target_os = "linux", not(loom)))]
 mod tombstones;
-#[cfg(any(not(target_os = "linux"), loom))]
-mod unsupported;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod unnamed;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]
-pub use unsupported::{mirror, remote_removals, shared, view, writer};
+pub use nowhere::{heed, shared, view, writer};

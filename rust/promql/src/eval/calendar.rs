@@ -1,7 +1,16 @@
 //! Dates: `hour`, `day_of_week` and their relatives, all in UTC.
 
+/// From the first second that Go's calendar knows to 1970.
+const SECONDS_BEFORE_1970: i128 = 62_135_596_800 + (292_277_022_400 / 400 * 146_097 + 306) * 86_400;
+
+/// The second of a number: one that Go's conversion makes of it on most machines, within what its calendar holds.
+pub(super) fn second(value: f64) -> i128 {
+    let seconds = if value.is_nan() || value >= i64::MAX as f64 { i64::MIN } else { value as i64 };
+    (i128::from(seconds) + SECONDS_BEFORE_1970).rem_euclid(1 << 64) - SECONDS_BEFORE_1970
+}
+
 /// A part of a date by the function's name, from seconds since 1970.
-pub(super) fn by_name(name: &str) -> Option<fn(i64) -> i64> {
+pub(super) fn by_name(name: &str) -> Option<fn(i128) -> i128> {
     Some(match name {
         "minute" => |seconds| seconds.rem_euclid(3600) / 60,
         "hour" => |seconds| seconds.rem_euclid(86_400) / 3600,
@@ -24,7 +33,7 @@ pub(super) fn by_name(name: &str) -> Option<fn(i64) -> i64> {
 }
 
 /// Days from 1970 to the first of a month, in the proleptic Gregorian calendar.
-fn days_until(year: i64, month: i64) -> i64 {
+fn days_until(year: i128, month: i128) -> i128 {
     // Years start in March: the leap day is the last of its year.
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -34,7 +43,7 @@ fn days_until(year: i64, month: i64) -> i64 {
 }
 
 /// Year, month and day.
-fn date(seconds: i64) -> (i64, i64, i64) {
+fn date(seconds: i128) -> (i128, i128, i128) {
     let days = seconds.div_euclid(86_400) + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
@@ -43,7 +52,7 @@ fn date(seconds: i64) -> (i64, i64, i64) {
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
+    (era * 400 + year + i128::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod counting;
 mod elementwise;
 mod group;
 mod histograms;
+mod invariant;
 mod labels;
 mod matching;
 mod over_time;
@@ -50,6 +51,9 @@ enum Outcome {
 impl Context<'_> {
     fn eval(&self, expr: &Expr, grid: Grid) -> Evaluated<Outcome> {
         self.check_time()?;
+        if grid.count > 1 && invariant::is_invariant(expr) {
+            return self.once(expr, grid);
+        }
         Ok(match expr {
             Expr::Number(number) => {
                 self.reserve(grid.count * size_of::<f64>())?;

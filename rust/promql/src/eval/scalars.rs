@@ -32,8 +32,7 @@ impl Context<'_> {
                 Some(expr) => self.vector(expr, grid)?,
                 None => self.one_row(grid, grid.times().map(|time| (time / 1000) as f64)),
             };
-            // A number that is no time becomes one, as Go's conversion does on most machines.
-            return self.map(seconds, |_, value| part(whole_seconds(value)) as f64);
+            return self.map(seconds, |_, value| part(calendar::second(value)) as f64);
         }
         match name {
             "rate" => self.slope(&arguments[0], grid, Slope::Rate),
@@ -166,11 +165,4 @@ fn only_floats(table: &Table) -> Vec<f64> {
         }
     };
     (0..table.steps()).map(only).collect()
-}
-
-fn whole_seconds(value: f64) -> i64 {
-    if value.is_nan() || value >= i64::MAX as f64 {
-        return i64::MIN;
-    }
-    value as i64
 }

@@ -5,12 +5,14 @@
 //! the extension.
 
 mod check;
+mod duration;
 mod lexer;
 mod literal;
 mod modifiers;
 mod parser;
 mod selector;
 
+pub use duration::Times;
 pub use literal::duration_ms;
 
 use crate::ast::{Expr, Selector};
@@ -36,12 +38,27 @@ fn mistake<T>(at: usize, message: impl Into<String>) -> Parsed<T> {
     Err(Mistake { at, message: message.into() })
 }
 
-/// The tree of an expression.
+/// The tree of an expression; `step()` and `range()` in durations are 0.
 ///
 /// # Errors
 /// The text is no expression of Prometheus 3 without feature flags, or exceeds a bound of this module.
 pub fn parse(text: &str) -> Result<Expr, QueryError> {
-    guarded(text, |parser| parser.whole().map(|node| node.expr))
+    parse_for(text, Times::default())
+}
+
+/// The tree of an expression for a query of these times.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_for(text: &str, times: Times) -> Result<Expr, QueryError> {
+    if text.len() > MAX_BYTES {
+        let message = format!("parse error: the expression has {} bytes, at most {MAX_BYTES} are allowed", text.len());
+        return Err(QueryError::bad_data(message));
+    }
+    lexer::tokens(text)
+        .and_then(|tokens| parser::Parser::new(text, tokens, times).whole())
+        .map(|node| node.expr)
+        .map_err(|mistake| QueryError::bad_data(place(text, &mistake)))
 }
 
 /// The matchers of a selector alone, such as a `match[]` of the API.
@@ -53,16 +70,6 @@ pub fn selector(text: &str) -> Result<Selector, QueryError> {
         Expr::Vector(selector) if selector.shift == crate::ast::Shift::default() => Ok(selector),
         _ => Err(QueryError::bad_data(format!("{text:?} is no selector of series"))),
     }
-}
-
-fn guarded<T>(text: &str, run: impl FnOnce(&mut parser::Parser<'_>) -> Parsed<T>) -> Result<T, QueryError> {
-    if text.len() > MAX_BYTES {
-        let message = format!("parse error: the expression has {} bytes, at most {MAX_BYTES} are allowed", text.len());
-        return Err(QueryError::bad_data(message));
-    }
-    lexer::tokens(text)
-        .and_then(|tokens| run(&mut parser::Parser::new(text, tokens)))
-        .map_err(|mistake| QueryError::bad_data(place(text, &mistake)))
 }
 
 /// Line and column as Prometheus prints them, both from 1, the column in bytes.

@@ -52,7 +52,7 @@ impl Parser<'_> {
                 }
                 Some("offset") => {
                     self.advance();
-                    let offset = self.duration(true)?;
+                    let offset = self.offset_duration()?;
                     check::offset(node.expr, offset, node.at)?
                 }
                 Some(word @ ("anchored" | "smoothed")) => {
@@ -64,9 +64,9 @@ impl Parser<'_> {
     }
 
     fn range(&mut self, expr: Expr, bracket: usize, at: usize) -> Parsed<Expr> {
-        let range_ms = self.duration(false)?;
+        let range_ms = self.positive_duration()?;
         if self.accept(":") {
-            let step_ms = if self.peek() == &Kind::Sign("]") { None } else { Some(self.duration(false)?) };
+            let step_ms = if self.peek() == &Kind::Sign("]") { None } else { Some(self.positive_duration()?) };
             self.expect("]", " in subquery selector")?;
             if expr.kind() != Type::Vector {
                 let got = expr.kind().name();
@@ -86,41 +86,5 @@ impl Parser<'_> {
             Expr::Vector(selector) => Ok(Expr::Matrix(selector, range_ms)),
             _ => mistake(bracket, "ranges only allowed for vector selectors"),
         }
-    }
-
-    /// A duration or a number of seconds, in milliseconds.
-    fn duration(&mut self, signed: bool) -> Parsed<i64> {
-        let at = self.at();
-        let minus = signed && self.peek() == &Kind::Sign("-");
-        if minus || signed && self.peek() == &Kind::Sign("+") {
-            self.advance();
-        }
-        let Kind::Number(seconds) = *self.peek() else {
-            return match self.word().as_deref() {
-                Some("step" | "range" | "max_of" | "min_of") => {
-                    mistake(at, "experimental duration expression is not enabled")
-                }
-                _ if self.peek() == &Kind::Sign("(") => mistake(at, "experimental duration expression is not enabled"),
-                _ => self.unexpected(", expected a number or a duration"),
-            };
-        };
-        self.advance();
-        // The range of Go's nanoseconds.
-        if !(seconds.abs() < 9_223_372_036.0) {
-            return mistake(at, "duration out of range");
-        }
-        if !signed && seconds <= 0.0 {
-            return mistake(at, "duration must be greater than 0");
-        }
-        if matches!(self.peek(), Kind::Sign("+" | "-" | "*" | "/" | "%" | "^")) && !signed {
-            return mistake(self.at(), "experimental duration expression is not enabled");
-        }
-        let ms = (seconds * 1e9).round() / 1e6;
-        // Prometheus cuts nanoseconds to milliseconds.
-        let ms = ms.trunc() as i64;
-        if !signed && ms == 0 {
-            return mistake(at, "a duration below one millisecond selects nothing");
-        }
-        Ok(if minus { -ms } else { ms })
     }
 }

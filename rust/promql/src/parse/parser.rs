@@ -1,5 +1,6 @@
 //! Expressions, by precedence.
 
+use super::duration::Times;
 use super::lexer::{Kind, Token};
 use super::{check, mistake, Parsed, MAX_DEPTH};
 use crate::ast::{Aggregate, Aggregator, Binary, Call, Expr, Operator, Type};
@@ -15,7 +16,8 @@ pub(super) struct Parser<'t> {
     pub(super) text: &'t str,
     pub(super) tokens: Vec<Token>,
     pub(super) next: usize,
-    depth: usize,
+    pub(super) depth: usize,
+    pub(super) times: Times,
 }
 
 /// Words that are no metric name where an expression is expected.
@@ -25,8 +27,8 @@ const RESERVED: &[&str] = &["on", "ignoring", "group_left", "group_right", "bool
 const UNARY: u8 = 5;
 
 impl<'t> Parser<'t> {
-    pub(super) fn new(text: &'t str, tokens: Vec<Token>) -> Self {
-        Self { text, tokens, next: 0, depth: 0 }
+    pub(super) fn new(text: &'t str, tokens: Vec<Token>, times: Times) -> Self {
+        Self { text, tokens, next: 0, depth: 0, times }
     }
 
     /// The whole text is one expression.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ferrometer_promql::memory::Memory;
+use ferrometer_promql::parse::Times;
 use ferrometer_promql::{
     instant, range, Answer, ErrorKind, Histogram, Labels, Limits, MatrixSeries, QueryError, SampleValue, Value,
 };
@@ -51,10 +52,15 @@ pub fn run(file: &str, text: &str, failures: &mut Vec<String>) -> Tally {
 
 /// Why a case is not run: the words of the parser that refuses an experimental feature by name.
 fn excluded(eval: &Eval) -> Option<String> {
-    let error = ferrometer_promql::parse::parse(&eval.expr).err()?;
+    let error = ferrometer_promql::parse::parse_for(&eval.expr, times(eval)).err()?;
     let words = error.message.split_once("parse error: ").map_or(&*error.message, |(_, words)| words).to_owned();
     let experimental = ["not enabled", "is experimental"];
     experimental.iter().any(|sign| words.contains(sign)).then_some(words)
+}
+
+fn times(eval: &Eval) -> Times {
+    let step_ms = if eval.is_range { eval.step_ms } else { 0 };
+    Times { step_ms, range_ms: if eval.is_range { eval.end_ms - eval.start_ms } else { 0 } }
 }
 
 fn check(store: &Memory, eval: &Eval) -> Result<(), String> {
