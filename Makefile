@@ -29,7 +29,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: real-prometheus3 help build demo test bench lint model fuzz torture sanitize docs clean needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-prometheus3 real-victorialogs needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show t
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
-	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship
+	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-history --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship
 	$(PY) -m pytest $(ARGS)
 
 real-prometheus3: needs-rust  ## builds a real Prometheus 3 once (minutes), and compares thousands of PromQL answers with its (PROMQL_CASES=2000)
@@ -71,6 +71,9 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_KILLS=$(or $(KILLS),1000) cargo test --locked --package ferrometer-ring --test killed -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
+
+real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
+	@tools/victoria-logs
 
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
 	@tools/sanitize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -103,3 +104,114 @@ def upward(
                 relation = "its neighbour" if height[there] == height[here] else "a layer above"
                 wrong.append(f"{'.'.join(importer)} imports {relation}, {'.'.join(imported)}")
     return wrong
+
+
+def rust_graph(source: Path) -> Graph:
+    """What each file of a crate uses of its other files, by name; tests, and files that are maps, left out.
+
+    A map declares modules and re-exports names: a name is looked up in the file that defines it.
+    """
+    files = {
+        _module_of(file, source): _without_tests(file.read_text()) for file in sorted(source.rglob("*.rs"))
+    }
+    exports = {module: _exports(text, module, files.keys()) for module, text in files.items()}
+    graph = {}
+    for module, text in files.items():
+        if _is_map(text):
+            continue
+        used = (_resolve(path, module, files.keys(), exports) for path in _paths(text))
+        graph[module] = frozenset(
+            other for other in used if other is not None and other != module and not _is_map(files[other])
+        )
+    return graph
+
+
+def _module_of(file: Path, source: Path) -> Module:
+    parts = file.relative_to(source).with_suffix("").parts
+    return parts[:-1] if parts[-1] in ("mod", "lib") else parts
+
+
+def _without_tests(source: str) -> str:
+    source = re.sub(r"//[^\n]*|/\*.*?\*/", "", source, flags=re.DOTALL)
+    return re.split(r"#\[cfg\((?:all\()?test\b[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*(?:pub )?mod \w+ \{", source)[0]
+
+
+def _is_map(source: str) -> bool:
+    """Whether there is nothing in it but declarations of modules and re-exports."""
+    rest = re.sub(r"#!?\[[^\]]*\]", "", source)
+    rest = re.sub(r"\b(?:pub(?:\([^)]*\))? )?(?:mod \w+|use [^;]*|extern crate [^;]*);", "", rest)
+    return not rest.strip()
+
+
+def _paths(source: str) -> Iterator[Module]:
+    """The paths below `crate`, `super` and `self` that a file names, one for each name."""
+    for tree in re.findall(r"\buse\s+([^;]*);", source):
+        yield from _use_tree(tree)
+    rest = re.sub(r"\buse\s+[^;]*;", "", source)
+    for path in re.findall(r"\b((?:crate|super|self)(?:::\w+)+)", rest):
+        yield tuple(path.split("::"))
+    # A module that was brought into scope or declared here, and a name of it.
+    for path in re.findall(r"(?<![:\w])([a-z_]\w*(?:::\w+)+)", rest):
+        yield ("self", *path.split("::"))
+
+
+def _use_tree(tree: str, before: Module = ()) -> Iterator[Module]:
+    tree = tree.strip()
+    head, brace, inner = tree.partition("{")
+    names = tuple(
+        name for name in re.sub(r"\s+as\s+\w+", "", head).strip().removesuffix("::").split("::") if name
+    )
+    if not brace:
+        yield (*before, *names)
+        return
+    depth, item = 0, ""
+    for letter in inner.rpartition("}")[0] + ",":
+        depth += (letter == "{") - (letter == "}")
+        if letter == "," and not depth:
+            if item.strip():
+                yield from _use_tree(item, (*before, *names))
+            item = ""
+        else:
+            item += letter
+
+
+def _exports(source: str, module: Module, files: Iterable[Module]) -> dict[str, Module]:
+    """Names that a file re-exports, and the path that it has them from."""
+    found = {}
+    for tree in re.findall(r"\bpub(?:\([^)]*\))? use\s+([^;]*);", source):
+        for path in _use_tree(tree):
+            if absolute := _absolute(path, module, set(files)):
+                found[path[-1]] = absolute
+    return found
+
+
+def _absolute(path: Module, module: Module, files: set[Module]) -> Module | None:
+    here = module
+    if path[0] == "crate":
+        return path[1:]
+    while path and path[0] in ("super", "self"):
+        here = here[:-1] if path[0] == "super" else here
+        path = path[1:]
+        if not path:
+            return here
+    # Without a prefix it is a module declared here, or something of another crate.
+    return (*here, *path) if here != module or (*here, path[0]) in files else None
+
+
+def _resolve(
+    path: Module, module: Module, files: Iterable[Module], exports: Mapping[Module, Mapping[str, Module]]
+) -> Module | None:
+    known = set(files)
+    absolute = _absolute(path, module, known)
+    for _ in range(10):
+        if absolute is None:
+            return None
+        base = absolute
+        while base not in known:
+            base = base[:-1]
+        rest = absolute[len(base) :]
+        again = exports[base].get(rest[0]) if rest else None
+        if again is None or again == absolute:
+            return base
+        absolute = (*again, *rest[1:])
+    return base

@@ -83,7 +83,7 @@ async def test_a_second_call_returns_what_the_first_one_made() -> None:
     app = fastapi_app()
     registry = CollectorRegistry()
     watched = instrument(app, namespace="ns", registry=registry)
-    assert instrument(app, namespace="other", auth="token") is watched
+    assert instrument(app, namespace="ns", registry=registry) is watched
     async with calling(app) as client:
         await client.get("/hello/a")
         assert instrument(app) is watched  # started meanwhile, and harmless all the same

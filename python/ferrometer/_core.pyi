@@ -337,6 +337,7 @@ class MetricsServer:
         networks: Sequence[tuple[str, int]] | None = None,
         figures: Registry | None = None,
         prefix: str = "",
+        native: bool = False,
     ) -> Self:
         """Secrets are SHA-256 digests; networks an address and the length of its prefix. The JSON's numbers
         that are not about requests are in ``figures``, their names begin with ``prefix``."""
@@ -351,6 +352,7 @@ class MetricsServer:
         user: tuple[bytes, bytes] | None = None,
         networks: Sequence[tuple[str, int]] | None = None,
         namespace: str | None = None,
+        native: bool = False,
     ) -> MetricsServer:
         """Serves what the processes that record into a directory have recorded. Linux only. Raises OSError
         also for a directory that others can write; one that does not exist is empty until it does."""

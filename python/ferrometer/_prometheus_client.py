@@ -39,6 +39,7 @@ _PEER_MODULES = (
 ALIASES = {
     "acceleration": "drop_in.accelerate",
     "access": "endpoints.access",
+    "asgi": "drop_in.asgi",
     "collectors.base": "background.collector",
     "collectors.caches": "collectors.app.caches",
     "collectors.cgroup": "collectors.host.cgroup",

@@ -6,7 +6,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import anyio.to_thread
@@ -48,6 +49,8 @@ class Observability:
     routes: tuple[Route, ...]
     collectors: CollectorScheduler
     runtime: Runtime
+    #: The arguments of the call, to compare a second one with; a secret may be among them.
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -80,8 +83,9 @@ def instrument(
 ) -> Observability:
     """Measure every request of a FastAPI or Starlette application, and serve what was measured.
 
-    Call it before the application starts; a second call returns what the first one made. Where an
-    argument is ``None``, the environment and the configuration file are asked (see ``ferrometer.config``).
+    Call it before the application starts. A second call returns what the first one made, and raises
+    ValueError when it asks for something else. Where an argument is ``None``, the environment and the
+    configuration file are asked (see ``ferrometer.config``).
 
     ``features`` switch on more: ``instrument(app, ferrometer.History(), ferrometer.Logs(level="info"))``. A
     section of the file, such as ``[history]``, does the same. What is not named costs nothing.
@@ -113,9 +117,11 @@ def instrument(
     share a directory in memory. ``shared`` names it where the server is not recognised, ``True`` asks for
     one, ``False`` leaves each worker alone (see ``ferrometer.share``).
     """
-    _check_app(app)
+    given = dict(locals())
+    _check_app(given.pop("app"))
     existing = getattr(app.state, _STATE, None)
     if isinstance(existing, Observability):
+        _check_same(existing.given, given)
         return existing
     if app.middleware_stack is not None:
         raise RuntimeError(
@@ -159,12 +165,39 @@ def instrument(
     )
     runtime.add(endpoints)
     made = Observability(
-        health, stats, http.metrics, registry, tuple(endpoints.routes), runtime.scheduler, runtime
+        health, stats, http.metrics, registry, tuple(endpoints.routes), runtime.scheduler, runtime, given
     )
     _wrap(app, made, http, chosen.shared, fastapi_metrics)
     app.router.routes[:0] = endpoints.routes
     setattr(app.state, _STATE, made)
     return made
+
+
+def _check_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+    """Refuses a second call that asks for something that the first one did not.
+
+    What the second call leaves at its default is not asked for: a shared base package may have said more.
+    """
+    default = {name: one.default for name, one in signature(instrument).parameters.items()}
+    default["features"] = ()
+    other = [
+        name
+        for name, value in second.items()
+        if not _equal(value, default[name]) and not _equal(value, first[name])
+    ]
+    if other:
+        # Their names and not their values: one of them may be a secret.
+        raise ValueError(
+            f"the application is instrumented already, with other values of: {', '.join(other)}."
+            " Give all arguments in the first call of instrument(), or leave the second one out"
+        )
+
+
+def _equal(one: object, other: object) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # an object whose comparison fails is another one
+        return False
 
 
 #: The features of every application; ``instrument()`` makes them.

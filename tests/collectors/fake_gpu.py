@@ -96,6 +96,12 @@ class Lines(logging.Handler):
 logging.getLogger("ferrometer.collectors").addHandler(Lines())
 logging.getLogger("ferrometer.collectors").setLevel(logging.INFO)
 
+def starts():
+    from pathlib import Path
+    import os
+    file = Path(os.environ["FAKE_NVML_STARTS"])
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
 def names():
     return {name for name, _ in samples(registry) if not name.endswith("_created")}
 
@@ -110,6 +116,7 @@ def run(code: str, library: Path, folder: Path) -> str:
         **os.environ,
         "LD_LIBRARY_PATH": str(library),
         "FAKE_NVML": str(folder / "nvml.txt"),
+        "FAKE_NVML_STARTS": str(folder / "starts.txt"),
         "FERROMETER_DIR": str(folder),
         "FERROMETER_SHARED": "false",  # a child counts for itself
     }

@@ -51,11 +51,13 @@ def v2_group(limit: str = "max", cpu: str = "max 100000", used: int = 300 << 20)
     }
 
 
-def v1_memory(limit: int = 9223372036854771712) -> dict[str, str]:
+def v1_memory(limit: int = 9223372036854771712, above: int | None = None) -> dict[str, str]:
+    """`above`: the tightest limit on the way up, which the kernel knows beyond what is mounted."""
+    hierarchical = "" if above is None else f"hierarchical_memory_limit {above}\n"
     return {
         "memory.limit_in_bytes": f"{limit}\n",
         "memory.usage_in_bytes": f"{300 << 20}\n",
-        "memory.stat": f"cache 1\ninactive_file 5\ntotal_inactive_file {100 << 20}\n",
+        "memory.stat": f"cache 1\ninactive_file 5\n{hierarchical}total_inactive_file {100 << 20}\n",
         "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
     }
 
@@ -132,6 +134,34 @@ TREES = {
         },
         512 << 20,
         0.5,
+    ),
+    "v1, the pod's limit is above what is mounted": Tree(
+        "3:cpu,cpuacct:/kubepods/pod/abc\n2:memory:/kubepods/pod/abc\n",
+        v1_mounts("/kubepods/pod/abc"),
+        {
+            "sys/fs/cgroup/memory": v1_memory(above=256 << 20),
+            "sys/fs/cgroup/cpu,cpuacct": v1_cpu(50_000),
+        },
+        256 << 20,
+        0.5,
+    ),
+    "v1, a limit of its own below the pod's": Tree(
+        "3:cpu,cpuacct:/kubepods/pod/abc\n2:memory:/kubepods/pod/abc\n",
+        v1_mounts("/kubepods/pod/abc"),
+        {
+            "sys/fs/cgroup/memory": v1_memory(256 << 20, above=256 << 20),
+            "sys/fs/cgroup/cpu,cpuacct": v1_cpu(50_000),
+        },
+        256 << 20,
+        0.5,
+    ),
+    "v1, no limit anywhere": Tree(
+        "3:cpu,cpuacct:/a\n2:memory:/a\n",
+        v1_mounts("/a"),
+        {
+            "sys/fs/cgroup/memory": v1_memory(above=9223372036854771712),
+            "sys/fs/cgroup/cpu,cpuacct": v1_cpu(),
+        },
     ),
     "v1, no limits": Tree(
         "3:cpu,cpuacct:/\n2:memory:/\n",

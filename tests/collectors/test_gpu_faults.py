@@ -150,3 +150,68 @@ assert check()["healthy"]
         fake_library,
         tmp_path,
     )
+
+
+def test_fake_a_gpu_without_permission_is_not_seen(fake_library: Path, tmp_path: Path) -> None:
+    run(
+        """
+from ferrometer.collectors.checks import gpu_check
+collector = GpuCollector(registry=registry, namespace="gpuproxy")
+hidden = {**gpus(3), "0.handle": 4, "2.handle": 4}  # no permission
+tell(hidden)
+for _ in range(5):
+    collect(collector)
+assert starts() == 1, starts()
+assert {dict(labels).get("gpu_id") for name, labels in samples(registry) if name.startswith("gpu_")} == {"1"}
+parts = shown("ferrometer_collector_part_success")
+assert {dict(labels)["part"]: v for labels, v in parts.items()} == {"1": 1}
+assert not shown("ferrometer_collector_errors_total")
+assert value(registry, "gpuproxy_gpu_instances_active") == 1
+check = gpu_check()
+assert check() == {"healthy": True, "gpus": 1, "lost_gpus": 0}, check()
+assert check() and starts() == 1
+
+# A permission that is taken away while it runs, and given back.
+tell({**hidden, "1.handle": 4})
+for _ in range(3):
+    try:
+        collect(collector)
+    except UnavailableError as error:
+        assert error.reason == "no_permission", error.reason
+    else:
+        raise AssertionError("all are hidden")
+    collector.clear()
+assert starts() == 1, starts()
+assert not shown("gpu_power_watts") and not shown("ferrometer_collector_part_success")
+tell(gpus(3))
+collect(collector)
+assert {dict(labels)["gpu_id"] for labels in shown("gpu_power_watts")} == {"0", "1", "2"}
+assert starts() == 1 and lines == [], lines
+
+# No permission for a single reading leaves that reading out.
+tell({**gpus(3), "0.power": "!4"})
+collect(collector)
+assert {dict(labels)["gpu_id"] for labels in shown("gpu_power_watts")} == {"1", "2"}
+assert starts() == 1
+""",
+        fake_library,
+        tmp_path,
+    )
+
+
+def test_fake_mig_instances_without_ids_are_told_apart(fake_library: Path, tmp_path: Path) -> None:
+    run(
+        """
+def instance(place, used):
+    memory = f"{10 * GIB} 0 {(10 - used) * GIB} {used * GIB}"
+    return {f"{place}.uuid": f"MIG-{place}", f"{place}.memory": memory}
+collector = GpuCollector(registry=registry)
+tell({**gpus(1, mig=1), **instance("0/1", 3), **instance("0/4", 5)})
+collect(collector)
+used = {dict(labels)["gpu_instance_id"]: v / GIB for labels, v in shown("gpu_mig_memory_used_bytes").items()}
+assert used == {"place 1": 3, "place 4": 5}, used
+assert len(shown("gpu_mig_info")) == 2
+""",
+        fake_library,
+        tmp_path,
+    )

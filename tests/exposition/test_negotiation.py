@@ -107,7 +107,7 @@ def test_the_scraper_chooses(accept: str | None, media_type: str) -> None:
     encoders: dict[str, Any] = {
         TEXT: generate_latest,
         OPEN: generate_openmetrics,
-        PROTOBUF: generate_protobuf,
+        PROTOBUF: generate_protobuf,  # which has no histogram here
     }
     assert encode(registry) == encoders[media_type.split("; escaping=")[0]](registry)
 
@@ -173,7 +173,10 @@ async def test_names_filter_every_format(registry: CollectorRegistry, media_type
         assert families(media_type, answer.content) == expected, names
 
 
-async def test_protobuf_keeps_native_histograms_whole_when_filtered(registry: CollectorRegistry) -> None:
+async def test_protobuf_keeps_native_histograms_whole_when_filtered(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERROMETER_ENDPOINTS_NATIVE_HISTOGRAMS", "true")
     answer = await get(registry, query="?name[]=latency_sum", accept=_PROTOBUF)
     [metric] = decoded(answer.content)["latency"].metric
     assert (metric.histogram.sample_count, metric.histogram.schema) == (1, 7)
@@ -222,3 +225,13 @@ async def test_a_foreign_registry_is_told_in_every_format() -> None:
         assert families(media_type, encode(theirs)) == {"tokens", "latency"}
     [metric] = decoded(choose_encoder(_PROTOBUF)[0](theirs))["latency"].metric
     assert [b.cumulative_count for b in metric.histogram.bucket] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_native_histograms_only_where_asked_for(native: bool) -> None:
+    registry = CollectorRegistry()
+    ferrometer.Histogram("h", "h", registry=registry).observe(0.2)
+    encode, _ = choose_encoder(_PROTOBUF, native_histograms=native)
+    [metric] = decoded(encode(registry))["h"].metric
+    assert metric.histogram.HasField("schema") == native
+    assert len(metric.histogram.bucket) == 15

@@ -17,6 +17,9 @@ from tests.real.uvicorn import uvicorn
 
 APP = """
 import random
+import os
+
+os.environ["FERROMETER_ENDPOINTS_NATIVE_HISTOGRAMS"] = "true"
 import ferrometer
 from ferrometer.endpoints import observability_app
 

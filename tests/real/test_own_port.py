@@ -80,6 +80,12 @@ def test_values_arrive_exactly(live: Prometheus) -> None:
     assert live.value("called") == 42
 
 
+def test_classic_buckets_arrive_whatever_prometheus_can_do(live: Prometheus) -> None:
+    """With native histograms on, Prometheus drops the classic buckets of a target that offers native ones."""
+    assert live.value("count(prompt_tokens_bucket)") > 1
+    assert live.value("sum(prompt_tokens_count)") > 0
+
+
 def test_no_scrape_fails_while_the_gil_is_held(live: Prometheus) -> None:
     """Calls of two seconds and more, one after the other; a scrape has 200 milliseconds."""
     time.sleep(6)

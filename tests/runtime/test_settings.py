@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ferrometer._runtime.settings import Sources
-from ferrometer.endpoints.feature import EndpointsSettings
+from ferrometer.endpoints.protection import EndpointsSettings
 from ferrometer.http.feature import Http, HttpSettings
 
 FULL = """

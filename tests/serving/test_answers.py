@@ -149,9 +149,17 @@ def test_what_is_recorded_later_is_told(registry: CollectorRegistry, server: Met
     assert b"young" not in ask(server.port).body
 
 
-def test_protobuf_has_native_histograms(server: MetricsServer) -> None:
-    [metric] = decoded(ask(server.port, accept=ACCEPTS[PROTOBUF]).body)["latency"].metric
-    assert (metric.histogram.sample_count, metric.histogram.schema) == (1, 7)
+@pytest.mark.parametrize("native", [True, False])
+def test_protobuf_has_native_histograms_where_asked_for(
+    registry: CollectorRegistry, server: MetricsServer, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERROMETER_ENDPOINTS_NATIVE_HISTOGRAMS", str(native).lower())
+    with serve_metrics(0, registry=registry) as other:
+        body = ask(other.port, accept=ACCEPTS[PROTOBUF]).body
+        [metric] = decoded(body)["latency"].metric
+        assert metric.histogram.sample_count == 1
+        assert metric.histogram.HasField("schema") == native
+        assert len(metric.histogram.bucket) > 1
 
 
 class Foreign:

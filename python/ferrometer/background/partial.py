@@ -57,6 +57,11 @@ class Parts:
             if self._without.pop(part, None) is not None:
                 _log.info("collector %r has %s again", self._collector, part)
 
+    def forget(self, part: str) -> None:
+        """A part that is no more, which is neither success nor failure."""
+        self._success.remove(self._collector, part)
+        self._without.pop(part, None)
+
     def clear(self) -> None:
         """Forget how the parts are: the whole flight failed."""
         for part in [*self._without]:

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+#: From the least to the most severe.
+LEVELS = ("debug", "info", "warn", "error", "fatal")
 _DEMO_NEEDS = ("fastapi", "uvicorn", "websockets")
 
 
@@ -53,12 +55,38 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--auth-env", metavar="NAME", help="the variable that holds the bearer token")
     serve.add_argument("--allow", action="append", default=[], metavar="NETWORK", help="who may read")
     serve.add_argument("--namespace", help="prefix of the service's own families")
+    serve.add_argument(
+        "--logs",
+        action="append",
+        default=[],
+        metavar="SINK",
+        help="ship log lines there while no worker does",
+    )
+    serve.add_argument("--service", default="", help="the name that shipped lines have")
     serve.set_defaults(run=_serve)
 
     inspect = commands.add_parser("inspect", help="the files of a directory of shared metrics")
     inspect.add_argument("directory", nargs="?", help="($FERROMETER_DIR)", **_directory())
     inspect.add_argument("--json", action="store_true", help="everything that is known, as JSON")
     inspect.set_defaults(run=_inspect)
+
+    logs = commands.add_parser("logs", help="what the workers of a directory log, in order")
+    logs.add_argument("directory", nargs="?", help="what the workers share ($FERROMETER_DIR)", **_directory())
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    logs.add_argument("-n", "--lines", type=_positive, help="only the last so many of those that there are")
+    logs.add_argument("--level", choices=LEVELS, default="debug", help="this level and above (%(default)s)")
+    logs.add_argument("--request-id", metavar="ID", help="of one request")
+    logs.add_argument("--trace-id", metavar="ID", help="of one trace")
+    logs.add_argument(
+        "--field",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        type=_field,
+        help="with this field; repeatable",
+    )
+    logs.add_argument("--json", action="store_true", help="the lines as they are, also on a terminal")
+    logs.set_defaults(run=_logs)
 
     about = commands.add_parser("version", help="the versions of Ferrometer and Python")
     about.set_defaults(run=_version)
@@ -116,6 +144,8 @@ def _serve(options: argparse.Namespace) -> int:
         auth_env=options.auth_env,
         allow=options.allow,
         namespace=options.namespace,
+        logs=options.logs,
+        service=options.service,
     )
 
 
@@ -125,6 +155,24 @@ def _inspect(options: argparse.Namespace) -> int:
     from ferrometer.cli.sidecar import inspect
 
     return inspect(options.directory, as_json=options.json)
+
+
+def _logs(options: argparse.Namespace) -> int:
+    if options.directory is None:
+        return _no_directory("logs DIR")
+    from ferrometer.cli.logs import Filter, tail
+
+    wanted = Filter(options.level, options.request_id, options.trace_id, tuple(options.field))
+    return tail(
+        options.directory, wanted, follow=options.follow, last=options.lines, as_json=options.json or None
+    )
+
+
+def _field(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise argparse.ArgumentTypeError("a field is KEY=VALUE")
+    return key, value
 
 
 def _no_directory(usage: str) -> int:

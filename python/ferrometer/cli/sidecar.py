@@ -13,10 +13,14 @@ from typing import Any
 
 from ferrometer import _core
 from ferrometer._runtime.settings import Sources
-from ferrometer.endpoints.feature import EndpointsSettings
 from ferrometer.endpoints.own_port import serve_directory
+from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
+from ferrometer.logs.ship import DEADLINE, configuration
+from ferrometer.logs.sinks import parse
 
+#: Seconds in which a worker may take over the shipping of logs before this process does.
+PATIENCE = 2.0
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -29,22 +33,33 @@ def serve(
     auth_env: str | None = None,
     allow: Sequence[str] = (),
     namespace: str | None = None,
+    logs: Sequence[str] = (),
+    service: str = "",
 ) -> int:
     """Serves a directory until SIGTERM or SIGINT; 2 for what the user can mend.
+
+    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all.
 
     What is not given is taken from the environment and ``config.toml``, as ``instrument()`` does.
     """
     try:
         sources = Sources()
-        given = {"auth_token": _secret(token_file, auth_env), "allow": _split(allow) or None}
-        chosen = sources.read("endpoints", EndpointsSettings, given)
+        auth = _secret(token_file, auth_env)
+        chosen = protection(auth=auth, allow=_split(allow) or None, sources=sources)
         namespace = sources.read("metrics", HttpSettings, {"namespace": namespace}).namespace
         # Blocked first: the server's thread must have none, and sigwait wants them blocked.
         stops = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, stops)
         server = serve_directory(
-            directory, port, addr, auth=chosen.auth_token, allow=chosen.allow, namespace=namespace
+            directory,
+            port,
+            addr,
+            auth=chosen.auth_token,
+            allow=chosen.allow,
+            namespace=namespace,
+            native_histograms=chosen.native_histograms,
         )
+        shipper = _shipper(directory, logs, service, namespace) if logs else None
     except (OSError, TypeError, ValueError) as error:
         print(f"ferrometer serve: {_words(error)}", file=sys.stderr)
         return 2
@@ -53,7 +68,19 @@ def serve(
     with server:
         print(f"serving {directory} at {server.url}/metrics", flush=True)
         signal.sigwait(stops)
+    if shipper is not None:
+        shipper.stop(DEADLINE)
     return 0
+
+
+def _shipper(
+    directory: Path, logs: Sequence[str], service: str, namespace: str | None
+) -> _core.DirectoryShipper:
+    sinks = [parse(text) for text in logs]
+    config = configuration(
+        sinks, directory=directory, service=service, namespace=namespace or "", patience=PATIENCE
+    )
+    return _core.DirectoryShipper(config)
 
 
 def inspect(directory: Path, *, as_json: bool = False) -> int:

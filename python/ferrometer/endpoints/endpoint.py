@@ -39,7 +39,11 @@ class Endpoint:
         request = Request(scope, receive)
         response = await self._respond(request)
         response.headers.update(_COMMON)
-        response.headers.update(self._cors.headers(request))
+        cors = self._cors.headers(request)
+        vary = cors.pop("Vary", "")
+        if vary and vary not in response.headers.get("vary", ""):
+            response.headers.add_vary_header(vary)  # beside what the answer itself depends on
+        response.headers.update(cors)
         if request.method == "HEAD":
             response.body = b""  # Content-Length stays that of a GET
         await response(scope, receive, send)

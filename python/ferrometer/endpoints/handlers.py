@@ -34,11 +34,20 @@ _THREADS = 2
 _limiter: RunVar[CapacityLimiter] = RunVar("ferrometer_endpoints_limiter")
 
 
+def _list(request: Request, name: str) -> str:
+    """A header that is a list: several lines of it are one (RFC 9110, 5.3)."""
+    return ", ".join(request.headers.getlist(name))
+
+
 def _accepts_gzip(header: str) -> bool:
     for item in header.lower().split(","):
-        coding, _, quality = item.partition(";")
-        if coding.strip() == "gzip":
-            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        if coding == "gzip":
+            given = dict(part.split("=", 1) for part in parameters if "=" in part)
+            try:
+                return float(given.get("q", "1")) > 0
+            except ValueError:
+                return True
     return False
 
 
@@ -70,12 +79,19 @@ class Answers:
     """The bodies and status codes behind the paths."""
 
     def __init__(
-        self, registry: CollectorRegistry, stats: ServiceStats, health: HealthChecks, flat_health: bool
+        self,
+        registry: CollectorRegistry,
+        stats: ServiceStats,
+        health: HealthChecks,
+        flat_health: bool,
+        *,
+        native_histograms: bool = False,
     ) -> None:
         self._registry = registry
         self._stats = stats
         self._health = health
         self._flat = flat_health
+        self._native_histograms = native_histograms
 
     async def metrics(self, request: Request) -> Response:
         """Text, OpenMetrics or protobuf, as the scraper prefers; ``name[]`` chooses samples.
@@ -85,9 +101,11 @@ class Answers:
         self._stats.system.watch()
         names = request.query_params.getlist("name[]")
         registry: Collector = self._registry.restricted_registry(names) if names else self._registry
-        encode, media_type = choose_encoder(request.headers.get("accept"))
+        encode, media_type = choose_encoder(
+            _list(request, "accept"), native_histograms=self._native_histograms
+        )
         seconds = _scrape_seconds(request.headers.get("x-prometheus-scrape-timeout-seconds"))
-        zipped = _accepts_gzip(request.headers.get("accept-encoding", ""))
+        zipped = _accepts_gzip(_list(request, "accept-encoding"))
 
         def build() -> bytes:
             self._stats.system.read()

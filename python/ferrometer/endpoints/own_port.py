@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from ferrometer import _core
 from ferrometer.endpoints.access import Access, Network
+from ferrometer.endpoints.protection import protection
 from ferrometer.metrics.names import is_plain_name
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.lease import Lease
@@ -67,6 +68,9 @@ def serve_metrics(
     :param port: 0 takes any free one; see ``MetricsServer.port``.
     :param addr: the address to listen on. Only this machine reaches the default; ``"0.0.0.0"`` and ``"::"``
         are all addresses, and then ``auth`` or ``allow`` should be given.
+    What is None of ``auth`` and ``allow`` is taken from the environment and the configuration file, as
+    ``instrument()`` does.
+
     :param auth: a bearer token, a list of them, or a tuple ``(user, password)``. Not a callable, which
         would be Python code.
     :param allow: networks such as ``["10.0.0.0/8", "127.0.0.1"]``; None is everybody.
@@ -84,7 +88,8 @@ def serve_metrics(
     _check_port(port)
     if refresh is not None and not refresh > 0:
         raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
-    rules = Access(auth, allow).rules()
+    chosen = protection(auth=auth, allow=allow)
+    rules = Access(chosen.auth_token, chosen.allow).rules()
     figures, prefix = stats.figures() if stats is not None else (registry, "")
     start = partial(
         _core.MetricsServer,
@@ -96,6 +101,7 @@ def serve_metrics(
         networks=rules.networks,
         figures=figures._native,
         prefix=prefix,
+        native=chosen.native_histograms,
     )
     shared = _core.shared_directory()
     turn = Lease(shared / "leases", f"serve {addr} {port}") if shared is not None and port else None
@@ -110,6 +116,7 @@ def serve_directory(
     auth: Auth | None = None,
     allow: str | Iterable[str | Network] | None = None,
     namespace: str | None = None,
+    native_histograms: bool = False,
 ) -> MetricsServer:
     """The same for what other processes recorded into a directory that they share, living and dead ones.
 
@@ -134,6 +141,7 @@ def serve_directory(
         user=rules.user,
         networks=rules.networks,
         namespace=namespace,
+        native=native_histograms,
     )
     return MetricsServer(_Port(addr, port, start, None), None)
 

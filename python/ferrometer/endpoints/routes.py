@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from inspect import iscoroutinefunction
 from typing import cast
 
@@ -17,6 +18,7 @@ from ferrometer.endpoints.access import Access, Auth, Network
 from ferrometer.endpoints.cors import Cors
 from ferrometer.endpoints.endpoint import Endpoint
 from ferrometer.endpoints.handlers import Answers, off_loop
+from ferrometer.endpoints.protection import EndpointsSettings, protection
 from ferrometer.health.checks import HealthChecks
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.share import detect
@@ -41,9 +43,8 @@ def observability_routes(
     path: str = "",
     auth: Auth | None = None,
     allow: str | Iterable[str | Network] | None = None,
-    cors_origins: str | Iterable[str] = (),
-    flat_health: bool = False,
-    more: Sequence[RouteRequest] = (),
+    cors_origins: str | Iterable[str] | None = None,
+    flat_health: bool | None = None,
 ) -> list[Route]:
     """The endpoints as Starlette routes.
 
@@ -54,19 +55,34 @@ def observability_routes(
     ``/live`` and ``/ready`` say one word each and answer everybody: a Kubernetes probe carries no
     credentials. ``auth`` and ``allow`` (see ``ferrometer.access``) guard all others.
     ``flat_health=True`` makes the flat form of ``/health`` the default; a request may ask for either
-    with ``?format=flat`` or ``?format=nested``. ``more`` are the endpoints of features.
+    with ``?format=flat`` or ``?format=nested``. What is None is taken from the environment and the
+    configuration file, as ``instrument()`` does.
     """
     if registry is None:
         registry = metrics.registry if metrics is not None else REGISTRY
     if stats is None:
         stats = ServiceStats(metrics.namespace if metrics is not None else None, registry, requests=metrics)
-    answers = Answers(
-        registry,
-        stats,
-        health if health is not None else HealthChecks(),
-        flat_health,
+    chosen = protection(auth=auth, allow=allow, cors_origins=cors_origins, flat_health=flat_health)
+    return routes_of(
+        replace(chosen, path=path),
+        registry=registry,
+        stats=stats,
+        health=HealthChecks() if health is None else health,
     )
-    guarded, everybody, cors = Access(auth, allow), Access(), Cors(cors_origins)
+
+
+def routes_of(
+    chosen: EndpointsSettings,
+    *,
+    registry: CollectorRegistry,
+    stats: ServiceStats,
+    health: HealthChecks,
+    more: Sequence[RouteRequest] = (),
+) -> list[Route]:
+    """The routes by these settings; ``more`` are the endpoints of features."""
+    answers = Answers(registry, stats, health, chosen.flat_health, native_histograms=chosen.native_histograms)
+    path, cors = chosen.path, Cors(chosen.cors_origins)
+    guarded, everybody = Access(chosen.auth_token, chosen.allow), Access()
     routes = []
     for name, full in zip(_PATHS, endpoint_paths(path), strict=True):
         word = name.strip("/")
@@ -96,8 +112,8 @@ def observability_app(
     health: HealthChecks | None = None,
     auth: Auth | None = None,
     allow: str | Iterable[str | Network] | None = None,
-    cors_origins: str | Iterable[str] = (),
-    flat_health: bool = False,
+    cors_origins: str | Iterable[str] | None = None,
+    flat_health: bool | None = None,
 ) -> Starlette:
     """The endpoints as an application: mount it (``app.mount("/observability", ...)``) or serve it alone.
 

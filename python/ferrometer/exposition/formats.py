@@ -95,8 +95,18 @@ def _with(encoder: Callable[..., bytes], how: dict[str, str]) -> Encoder:
     return lambda registry: encoder(registry, **how)
 
 
-def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
+def _classic_protobuf(registry: Collector) -> bytes:
+    """As ``generate_protobuf``, without native histograms."""
+    if _is_ours(registry) or isinstance(registry, RestrictedRegistry):
+        return registry._protobuf(0)  # type: ignore[attr-defined,no-any-return]  # checked
+    return generate_protobuf(registry)
+
+
+def choose_encoder(accept: str | None, *, native_histograms: bool = False) -> tuple[Encoder, str]:
     """The encoder that an Accept header prefers, and its media type; text when it names none of ours.
+
+    :param native_histograms: whether protobuf has native histograms. Prometheus drops the classic buckets
+        of a target that offers native ones.
 
     Quality values count, and among equals the order of the header, as Prometheus sends it. What makes no
     sense is passed over.
@@ -130,7 +140,8 @@ def choose_encoder(accept: str | None) -> tuple[Encoder, str]:
                 given.get("proto", "") == "io.prometheus.client.metricfamily"
                 and given.get("encoding", "") == "delimited"
             ):
-                best = (quality, generate_protobuf, CONTENT_TYPE_PROTOBUF)
+                protobuf = generate_protobuf if native_histograms else _classic_protobuf
+                best = (quality, protobuf, CONTENT_TYPE_PROTOBUF)
     return best[1], best[2]
 
 

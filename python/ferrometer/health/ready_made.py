@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from ferrometer.background.collector import CollectError
-from ferrometer.collectors.gpu.device import LostError, Session, session
+from ferrometer.collectors.gpu.device import InvisibleError, LostError, Session, session
 from ferrometer.collectors.host.disk import usage
 
 Result: TypeAlias = Mapping[str, Any]
@@ -37,8 +37,8 @@ def gpu_check(*, min_gpus: int = 1) -> Callable[[], Result]:
     def check() -> Result:
         try:
             with session() as nvml:
-                answering = sum(_answers(nvml, index) for index in range(nvml.count))
-                lost = nvml.count - answering
+                answers = [_answers(nvml, index) for index in range(nvml.count)]
+                answering, lost = answers.count(True), answers.count(False)
                 # One that is added shows in a new session only.
                 nvml.spent = lost > 0 or answering < min_gpus
         except CollectError as error:  # no package, no driver, a driver that does not start
@@ -48,11 +48,14 @@ def gpu_check(*, min_gpus: int = 1) -> Callable[[], Result]:
     return check
 
 
-def _answers(nvml: Session, index: int) -> bool:
+def _answers(nvml: Session, index: int) -> bool | None:
+    """Whether the GPU answers; None for one that this process is not to see."""
     try:
         device = nvml.device(index)
         for question in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetName"):
             device.ask(question)
+    except InvisibleError:
+        return None
     except LostError:
         return False
     return device.answers > 0

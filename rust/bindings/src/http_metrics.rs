@@ -23,7 +23,7 @@ use ferrometer_core::clock::Clock;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::scrape::Scrape;
-use ferrometer_core::segment::heed;
+use ferrometer_core::segment::remote_removals;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -53,7 +53,7 @@ pub struct Instrument {
     pub sampled: bool,
     /// So many of the next requests are timed in any case.
     eager: Cell<u32>,
-    /// [`heed::counted`] when the table's series were looked up; [`u64::MAX`] when they are to be looked at
+    /// [`remote_removals::counted`] when the table's series were looked up; [`u64::MAX`] when they are to be looked at
     /// again.
     heeded: Cell<u64>,
     /// How many removals the families had seen then.
@@ -102,7 +102,7 @@ impl Instrument {
     /// Whether no family has lost series since the table's were looked up.
     #[inline(always)]
     pub fn is_current(&self) -> bool {
-        heed::counted() == self.heeded.get()
+        remote_removals::counted() == self.heeded.get()
     }
 
     /// Forgets the table's series when families have lost some, by `clear()` or `remove()` in whichever process:
@@ -111,7 +111,7 @@ impl Instrument {
         if self.is_current() {
             return;
         }
-        heed::heed();
+        remote_removals::apply();
         let address = NonNull::from(&self.heeded);
         if !self.shared.heeded.borrow().contains(&address) {
             self.shared.heeded.borrow_mut().push(address);
@@ -120,7 +120,7 @@ impl Instrument {
         if self.removals.replace(removals) != removals {
             self.table.forget();
         }
-        self.heeded.set(if heed::is_up_to_date() { heed::counted() } else { u64::MAX });
+        self.heeded.set(if remote_removals::is_up_to_date() { remote_removals::counted() } else { u64::MAX });
     }
 
     /// A series without a sample has appeared.

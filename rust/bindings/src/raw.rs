@@ -22,7 +22,7 @@ use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::histogram::Histogram as Cells;
-use ferrometer_core::segment::heed::heed;
+use ferrometer_core::segment::remote_removals;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
@@ -400,7 +400,7 @@ unsafe extern "C" fn labels(
     // SAFETY: the module's first paragraph. The child returned by `find` is alive: the cache owns it.
     unsafe {
         let family = metric(slf);
-        heed();
+        remote_removals::apply();
         if kwnames.is_null() {
             if let Some(cache) = family.cache.peek() {
                 if cache.fits(nargs) && cache.is_current() {

@@ -32,7 +32,7 @@ pub struct MetricsServer {
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 impl MetricsServer {
     #[new]
-    #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix=""))]
+    #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix="", native=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn new(
         py: Python<'_>,
@@ -44,20 +44,21 @@ impl MetricsServer {
         networks: Option<Vec<(String, u32)>>,
         figures: Option<&Bound<'_, Registry>>,
         prefix: &str,
+        native: bool,
     ) -> PyResult<Self> {
         let access = access(tokens, user, networks)?;
         let figures = figures.unwrap_or(registry).get().core.clone();
         let registry = registry.get().core.clone();
         let kept = [registry.clone(), figures.clone()];
         let source = Local { registry, figures: (figures, prefix.to_owned()) };
-        Self::start(py, Options { host, port, access }, Arc::new(source), Some(kept))
+        Self::start(py, Options { host, port, access, native }, Arc::new(source), Some(kept))
     }
 
     /// Serves what the processes that record into a directory have recorded; `namespace` is what the names of
     /// the service's own families begin with.
     #[cfg(target_os = "linux")]
     #[staticmethod]
-    #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None))]
+    #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None, native=false))]
     #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn of_directory(
         py: Python<'_>,
@@ -68,10 +69,11 @@ impl MetricsServer {
         user: Option<(Digest, Digest)>,
         networks: Option<Vec<(String, u32)>>,
         namespace: Option<&str>,
+        native: bool,
     ) -> PyResult<Self> {
         let access = access(tokens, user, networks)?;
         let source = Directory::new(&directory, namespace)?;
-        Self::start(py, Options { host, port, access }, Arc::new(source), None)
+        Self::start(py, Options { host, port, access, native }, Arc::new(source), None)
     }
 
     /// The port it listens on.

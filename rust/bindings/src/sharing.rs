@@ -7,7 +7,7 @@ use ferrometer_core::family::{Family, Kind};
 use ferrometer_core::reading::{Here, Series};
 use ferrometer_core::scrape::Scrape;
 use ferrometer_core::segment::view::View;
-use ferrometer_core::segment::writer;
+use ferrometer_core::segment::{mirror, writer};
 use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 pub fn share(py: Python<'_>, directory: PathBuf) -> PyResult<()> {
     let before = writer::shared_directory();
-    writer::share(&directory).map_err(|error| match error.code {
+    mirror::share(&directory).map_err(|error| match error.code {
         Some(code) => PyOSError::new_err((code, error.text)),
         None => PyValueError::new_err(error.text),
     })?;

@@ -91,8 +91,7 @@ pub fn pairs(text: &[u8]) -> Vec<(String, String)> {
 }
 
 /// Whether a text that came from elsewhere is rendered labels of any names, so that [`pairs`] can take it apart.
-#[cfg_attr(any(not(target_os = "linux"), loom), allow(dead_code, reason = "only segments come from elsewhere"))]
-pub(crate) fn is_rendered(text: &[u8]) -> bool {
+pub fn is_rendered(text: &[u8]) -> bool {
     let mut rest = text;
     while !rest.is_empty() {
         let Some(equals) = rest.iter().position(|&byte| byte == b'=') else { return false };

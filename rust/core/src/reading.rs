@@ -3,7 +3,7 @@
 
 use crate::exemplar::Exemplar;
 use crate::family::{Definition, Family};
-use crate::histogram::native::Filled;
+use crate::histogram::filled::Filled;
 use crate::histogram::{Buckets, Snapshot};
 use crate::labels::Labels;
 use crate::series::SeriesRef;

@@ -7,7 +7,7 @@ use ferrometer_core::mode::Mode;
 use ferrometer_core::registry::Registry;
 use ferrometer_core::segment::fold::fold;
 use ferrometer_core::segment::format::GRAVEYARD;
-use ferrometer_core::segment::writer::share;
+use ferrometer_core::segment::mirror::share;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -21,7 +21,7 @@
 //!
 //! | word of a record | what |
 //! |---|---|
-//! | 0 | payload bytes (32 bits), CRC-32 of all that follows up to the end of the payload (32 bits) |
+//! | 0 | payload bytes (32 bits), CRC-32 of the record's position and all that follows up to the end of the payload (32 bits) |
 //! | 1 | sequence number, from 0 |
 //! | 2 | nanoseconds since 1970 |
 //! | 3 | level (8 bits), flags (16 bits) |

@@ -103,6 +103,49 @@ impl Region {
         batch
     }
 
+    /// Records from a place on that are still there, also such as the writer may overwrite at any moment: for those
+    /// who only look. What is gone is told as overwritten.
+    pub fn recall(&self, from: Place, bytes: usize) -> Batch {
+        let capacity = self.capacity();
+        // The writer may be in the middle of a record, behind a filler as long as that.
+        let margin = capacity.min(2 * size(MAX_PAYLOAD));
+        let oldest = |head: u64| (head + margin).saturating_sub(capacity).min(self.tail());
+        let mut batch = Batch { end: from, ..Batch::default() };
+        let (mut read, mut is_behind) = (0, false);
+        while read < bytes {
+            let head = self.head();
+            let start = batch.end.position.max(oldest(head));
+            if start > batch.end.position || (start > 0 && batch.end.records == 0) {
+                is_behind = true;
+            }
+            // Between records that it followed by itself it knows where the next one begins; else it looks for one.
+            let found = if is_behind { self.first_record(start, head) } else { Some(start).filter(|&at| at < head) };
+            let Some(position) = found else { break };
+            let step = self.record_at(position, head);
+            fence(Acquire);
+            if position < oldest(self.header(HEAD).load(Relaxed)) {
+                continue;
+            }
+            match step {
+                Step::Record(record, length) => {
+                    batch.miss(record.sequence, is_behind);
+                    is_behind = false;
+                    batch.end = Place { position: position + length, records: record.sequence + 1 };
+                    read += record.payload.len() + RECORD * 8;
+                    batch.records.push(record);
+                }
+                Step::Skip(length) => batch.end.position = position + length,
+                Step::Lost => break,
+            }
+        }
+        batch
+    }
+
+    /// Where the first whole record at or behind a position begins, wherever records begin.
+    fn first_record(&self, from: u64, head: u64) -> Option<u64> {
+        (from..head).step_by(8).find(|&at| matches!(self.record_at(at, head), Step::Record(..)))
+    }
+
     /// The place of the first record that begins at a position or behind it.
     pub fn place_from(&self, from: Place, position: u64) -> Place {
         let mut place = from;
@@ -148,7 +191,10 @@ impl Region {
             bytes.extend_from_slice(&word.load(Relaxed).to_le_bytes());
         }
         bytes.truncate((RECORD - 1) * 8 + payload);
-        if crc32fast::hash(&bytes) != checksum {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&position.to_le_bytes());
+        hasher.update(&bytes);
+        if hasher.finalize() != checksum {
             return Step::Skip(need);
         }
         let word = |index: usize| u64::from_le_bytes(bytes[index * 8..][..8].try_into().expect("eight bytes"));

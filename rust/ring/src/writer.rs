@@ -3,6 +3,7 @@
 
 use crate::head::{Head, Level, Outcome, Reason, LEVELS};
 use crate::layout::{size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REFUSED, TAIL};
+use crate::reader::Place;
 use crate::region::Region;
 use crate::sync::{
     fence, AtomicU64,
@@ -57,7 +58,8 @@ impl Writer {
             area[at].store(u64::from(FILLER), Relaxed);
             at = 0;
         }
-        write(&area[at..at + (need / 8) as usize], head, self.records, payload, parts);
+        let place = Place { position: self.head + filler, records: self.records };
+        write(&area[at..at + (need / 8) as usize], head, place, payload, parts);
         let header = |index| self.region.header(index);
         // Should this be the last that the process does, `Counts` tells from these two whether the record was counted.
         header(PENDING_HEAD).store(after | head.level as u64, Relaxed);
@@ -93,9 +95,11 @@ fn bump(word: &AtomicU64, order: crate::sync::Ordering) {
 }
 
 /// Writes a record word by word.
-fn write(words: &[AtomicU64], head: &Head, sequence: u64, payload: usize, parts: &[&[u8]]) {
-    let fixed = encode(head, sequence);
+fn write(words: &[AtomicU64], head: &Head, place: Place, payload: usize, parts: &[&[u8]]) {
+    let fixed = encode(head, place.records);
     let mut checksum = crc32fast::Hasher::new();
+    // What lay here a lap ago is not taken for this.
+    checksum.update(&place.position.to_le_bytes());
     let mut bytes = [0; (RECORD - 1) * 8];
     for (bytes, word) in bytes.chunks_exact_mut(8).zip(fixed) {
         bytes.copy_from_slice(&word.to_le_bytes());

@@ -147,6 +147,34 @@ fn errors_find_room_when_nothing_else_does() {
 }
 
 #[test]
+fn who_only_looks_sees_what_is_not_yet_overwritten() {
+    let region = Arc::new(Region::private(2 << 20));
+    let mut writer = Writer::new(region.clone());
+    let mut follower = Place::default();
+    let mut seen = 0;
+    for number in 0..40_000u64 {
+        let head = Head { level: Level::Error, time_ns: number, ..Head::default() };
+        assert_eq!(writer.append(&head, &[&payload(number as usize, number as usize % 300)]), Outcome::Queued);
+        if number % 100 == 0 {
+            region.release(region.head());
+            let batch = region.recall(follower, usize::MAX);
+            assert_eq!((batch.overwritten, batch.damaged), (0, 0));
+            seen += batch.records.len();
+            follower = batch.end;
+        }
+    }
+    assert_eq!(seen as u64, follower.records);
+    // Who comes late finds what is left, from the middle on.
+    let late = region.recall(Place::default(), usize::MAX);
+    assert_eq!(late.end.records, 40_000);
+    assert_eq!(late.overwritten + late.records.len() as u64, 40_000);
+    assert!(late.records.len() > 4_000, "{}", late.records.len());
+    for record in late.records {
+        assert_eq!(record.payload, payload(record.sequence as usize, record.sequence as usize % 300));
+    }
+}
+
+#[test]
 fn what_is_released_is_not_read_again() {
     let region = Arc::new(Region::private(CAPACITY as usize));
     let mut writer = Writer::new(region.clone());

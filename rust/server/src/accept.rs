@@ -69,9 +69,10 @@ fn offer<'a>(media: &str, parameter: &impl Fn(&str) -> &'a str) -> Option<Choice
 pub fn gzip(accept_encoding: &str) -> bool {
     let header = accept_encoding.to_lowercase();
     let mut codings = header.split(',').map(|item| item.split_once(';').unwrap_or((item, "")));
-    codings.find(|(coding, _)| coding.trim() == "gzip").is_some_and(|(_, quality)| {
-        let quality: String = quality.split_whitespace().collect();
-        !matches!(quality.as_str(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    codings.find(|(coding, _)| coding.trim() == "gzip").is_some_and(|(_, parameters)| {
+        let mut pairs = parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
+        let quality = pairs.rfind(|(name, _)| *name == "q").map(|(_, quality)| quality.trim().parse::<f64>());
+        !matches!(quality, Some(Ok(quality)) if quality <= 0.0 || quality.is_nan())
     })
 }
 

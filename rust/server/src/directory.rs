@@ -1,9 +1,9 @@
 //! A directory of segments as a source: what all processes of an application recorded, told by another one.
 
 use crate::exposition::{write, Exposition, Format};
-use crate::names::is_plain;
-use crate::numbers::Numbers;
 use crate::requests::{Requests, IN_FLIGHT};
+use crate::sample_filter::is_plain;
+use crate::stats_json::Numbers;
 use crate::views::views;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{names_of, Computed, Visited};

@@ -1,7 +1,7 @@
 //! What a server serves.
 
-use crate::names::restrict;
-use crate::numbers::Numbers;
+use crate::sample_filter::restrict;
+use crate::stats_json::Numbers;
 use ferrometer_core::encode::{protobuf, text};
 use ferrometer_core::registry::Visited;
 use std::collections::BTreeSet;
@@ -13,8 +13,10 @@ pub enum Format {
     Text,
     /// `OpenMetrics` text, with its end mark.
     OpenMetrics,
-    /// Length-delimited protobuf messages.
+    /// Length-delimited protobuf messages, with classic histograms only.
     Protobuf,
+    /// The same, with native histograms.
+    NativeProtobuf,
 }
 
 /// A source of metrics: a process's registry, or the merged segments of many processes.
@@ -38,7 +40,8 @@ pub(crate) fn write(
     out: &mut Vec<u8>,
 ) {
     let format = match format {
-        Format::Protobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
+        Format::Protobuf => return protobuf::encode_each(visit, names, 0, out),
+        Format::NativeProtobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
         Format::Text => text::Format::Prometheus,
         Format::OpenMetrics => text::Format::OpenMetrics,
     };

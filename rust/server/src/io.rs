@@ -1,7 +1,7 @@
 //! A connection as hyper reads and writes it, noting what its client is at.
 
 use crate::connections::{Phase, State};
-use crate::kept::Kept;
+use crate::fork_closed::ForkClosed;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ const PIECE: usize = 2048;
 /// A connection.
 pub struct Io {
     /// The socket.
-    pub stream: Kept<TcpStream>,
+    pub stream: ForkClosed<TcpStream>,
     /// What its client is at.
     pub state: Rc<State>,
 }

@@ -3,13 +3,13 @@
 //! | want to see | read |
 //! |---|---|
 //! | what is served | [`exposition`]; of a process's own registry: [`local`]; of many processes: `directory` |
-//! | which path answers what | [`answer`] |
+//! | which path answers what | [`responder`] |
 //! | who may read | [`access`] |
-//! | which format, and of which samples | [`accept`], [`names`] |
-//! | the numbers as JSON, and where they are from | [`numbers`], [`requests`], [`look`] |
+//! | which format, and of which samples | [`accept`], [`sample_filter`] |
+//! | the numbers as JSON, and where they are from | [`stats_json`], [`requests`], [`lookup`] |
 //! | the same as namespaced families | [`views`] |
 //! | the thread, its start and end, slow clients | [`server`], [`connections`], [`io`] |
-//! | what a fork does with the sockets | [`kept`] |
+//! | what a fork does with the sockets | [`fork_closed`] |
 //!
 //! Over hyper, on tokio's current-thread scheduler. The smaller ones (`tiny_http` and its like) give each
 //! connection a blocking thread and have no timeouts, so a dozen clients that send one byte a minute end
@@ -19,20 +19,20 @@
 
 pub mod accept;
 pub mod access;
-pub mod answer;
 mod body;
 pub mod connections;
 #[cfg(target_os = "linux")]
 pub mod directory;
 pub mod exposition;
+pub mod fork_closed;
 pub mod io;
-pub mod kept;
 pub mod local;
-pub mod look;
-pub mod names;
-pub mod numbers;
+pub mod lookup;
 pub mod requests;
+pub mod responder;
+pub mod sample_filter;
 pub mod server;
+pub mod stats_json;
 pub mod views;
 
 pub use access::{Access, Network, Secrets};
@@ -40,5 +40,5 @@ pub use access::{Access, Network, Secrets};
 pub use directory::Directory;
 pub use exposition::{Exposition, Format};
 pub use local::Local;
-pub use numbers::Numbers;
 pub use server::{Options, Server};
+pub use stats_json::Numbers;

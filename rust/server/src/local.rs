@@ -1,9 +1,9 @@
 //! The registry of this very process as a source.
 
 use crate::exposition::{write, Exposition, Format};
-use crate::names::is_plain;
-use crate::numbers::Numbers;
 use crate::requests::{Requests, IN_FLIGHT};
+use crate::sample_filter::is_plain;
+use crate::stats_json::Numbers;
 use ferrometer_core::clock::Clock;
 use ferrometer_core::family::Family;
 use ferrometer_core::reading::Reading;

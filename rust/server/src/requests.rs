@@ -1,6 +1,6 @@
 //! The requests that the middleware has recorded, added up.
 
-use crate::look::{value, Look};
+use crate::lookup::{value, Lookup};
 use ferrometer_core::family::Kind;
 use ferrometer_core::histogram::Snapshot;
 
@@ -46,7 +46,7 @@ impl Default for Requests {
 impl Requests {
     /// Reads them. Requests may go on meanwhile, so the total may be a few behind the durations. Families of
     /// other kinds are an application's own that are called alike.
-    pub fn read(look: Look<'_>) -> Self {
+    pub fn read(look: Lookup<'_>) -> Self {
         let mut requests = Requests::default();
         look("http_requests", &mut |family| {
             if matches!(family.definition().kind, Kind::Counter) {
@@ -76,7 +76,7 @@ impl Requests {
     }
 }
 
-fn durations(look: Look<'_>) -> Option<Snapshot> {
+fn durations(look: Lookup<'_>) -> Option<Snapshot> {
     let mut durations: Option<Snapshot> = None;
     look("http_request_duration_seconds", &mut |family| {
         if matches!(family.definition().kind, Kind::Histogram(_)) {

@@ -1,11 +1,11 @@
 //! The thread: it accepts, answers, and ends when it is told to.
 
 use crate::access::Access;
-use crate::answer::Answers;
 use crate::connections::{Connections, Phase, State};
 use crate::exposition::Exposition;
+use crate::fork_closed::ForkClosed;
 use crate::io::Io;
-use crate::kept::Kept;
+use crate::responder::Answers;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use std::convert::Infallible;
@@ -44,6 +44,8 @@ pub struct Options {
     pub port: u16,
     /// Who may read.
     pub access: Access,
+    /// Whether protobuf has native histograms.
+    pub native: bool,
 }
 
 /// A server that runs, until it is stopped or dropped.
@@ -62,11 +64,11 @@ impl Server {
     /// When the address is no address of this machine, or the port is taken; and when the system has no
     /// thread or descriptor left.
     pub fn start(options: Options, source: Arc<dyn Exposition>) -> io::Result<Self> {
-        let Options { host, port, access } = options;
+        let Options { host, port, access, native } = options;
         let addresses: Vec<SocketAddr> = (host.as_str(), port).to_socket_addrs()?.collect();
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let entered = runtime.enter();
-        let listener = Kept::open(|| {
+        let listener = ForkClosed::open(|| {
             let listener = std::net::TcpListener::bind(&*addresses)?;
             listener.set_nonblocking(true)?;
             TcpListener::from_std(listener)
@@ -74,7 +76,7 @@ impl Server {
         drop(entered);
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let body = move || run(&runtime, listener, Answers::new(source, access), stopped);
+        let body = move || run(&runtime, listener, Answers::new(source, access, native), stopped);
         let thread = without_signals(|| Builder::new().name("ferrometer-http".into()).spawn(body))?;
         Ok(Server { address, process: process::id(), thread: ManuallyDrop::new(Some((thread, stop))) })
     }
@@ -139,7 +141,7 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn run(runtime: &Runtime, listener: Kept<TcpListener>, answers: Answers, stopped: oneshot::Receiver<()>) {
+fn run(runtime: &Runtime, listener: ForkClosed<TcpListener>, answers: Answers, stopped: oneshot::Receiver<()>) {
     give_way();
     let tasks = LocalSet::new();
     tasks.block_on(runtime, serve(listener, Rc::new(answers), stopped));
@@ -147,13 +149,13 @@ fn run(runtime: &Runtime, listener: Kept<TcpListener>, answers: Answers, stopped
 
 enum Event {
     Stop,
-    Come(Kept<TcpStream>, SocketAddr),
+    Come(ForkClosed<TcpStream>, SocketAddr),
     /// Descriptors or memory are short, or a client has gone before it was met.
     Failed,
     Tick,
 }
 
-async fn serve(listener: Kept<TcpListener>, answers: Rc<Answers>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(listener: ForkClosed<TcpListener>, answers: Rc<Answers>, mut stopped: oneshot::Receiver<()>) {
     let connections = Connections::default();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,7 +184,7 @@ async fn serve(listener: Kept<TcpListener>, answers: Rc<Answers>, mut stopped: o
 }
 
 async fn next(
-    listener: &Kept<TcpListener>,
+    listener: &ForkClosed<TcpListener>,
     connections: &Connections,
     ticks: &mut Interval,
     stopped: &mut oneshot::Receiver<()>,
@@ -192,7 +194,7 @@ async fn next(
             return Poll::Ready(Event::Stop);
         }
         let mut address = None;
-        let come = Kept::poll(|| {
+        let come = ForkClosed::poll(|| {
             listener.poll_accept(context).map_ok(|(stream, from)| {
                 address = Some(from);
                 stream

@@ -7,10 +7,13 @@ import logging
 import threading
 from contextlib import ExitStack
 
+import asyncpg
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from ferrometer import generate_latest
+from ferrometer.background.collector import CollectError
 from ferrometer.collectors import CollectorScheduler
 from ferrometer.collectors.postgres import PgBouncerCollector, PostgresCollector
 from ferrometer.testing import PedanticRegistry, collect, examine, samples, value
@@ -76,6 +79,35 @@ def test_the_databases_behind_it_can_be_watched_through_it(
         collect(collector)
     asyncio.run(collector.close())
     assert value(registry, "postgres_connections_max", server="postgres") == 20
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_startup_parameter_that_it_refuses_is_named(
+    driver: str, bouncer: PgBouncer, registry: PedanticRegistry
+) -> None:
+    def connect() -> object:
+        return asyncpg.connect(
+            host="127.0.0.1",
+            port=bouncer.port,
+            user="postgres",
+            password=PASSWORD,
+            database="app",
+            ssl="disable",
+            server_settings={"wal_sender_timeout": "4711"},
+        )
+
+    option = make_conninfo(console(bouncer), options="-c wal_sender_timeout=4711")
+    collector: PgBouncerCollector | PostgresCollector
+    if driver == "psycopg":
+        collector = PgBouncerCollector(option, registry=registry)
+    else:
+        collector = PostgresCollector(connect=connect, registry=registry)
+    with pytest.raises(CollectError) as raised:
+        asyncio.run(collector.collect())
+    assert raised.value.reason == "startup_parameter"
+    assert "ignore_startup_parameters" in str(raised.value)
+    assert ("'wal_sender_timeout'" in str(raised.value)) or ("'options'" in str(raised.value))
+    assert "4711" not in str(raised.value)
 
 
 def test_faults(bouncer: PgBouncer, registry: PedanticRegistry, caplog: pytest.LogCaptureFixture) -> None:

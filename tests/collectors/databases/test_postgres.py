@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -129,6 +130,32 @@ def test_a_standby_and_a_slot(blank: Path, registry: PedanticRegistry) -> None:
         ):
             collect(ours)
             collect(theirs)
+            assert value(registry, "postgres_replay_last_message_age_seconds", server="second") < 60
+            primary.sql("CREATE TABLE told (n int)")
+
+            def replayed() -> bool:
+                return bool(standby.sql("SELECT 1 FROM pg_class WHERE relname = 'told'"))
+
+            until(replayed)
+            time.sleep(1.5)  # nothing is written meanwhile, which is no delay
+            collect(theirs)
+            assert value(registry, "postgres_replay_delay_seconds", server="second") == 0
+            standby.sql("SELECT pg_wal_replay_pause()")
+            primary.sql("INSERT INTO told VALUES (1)")
+
+            def delayed() -> bool:
+                collect(theirs)
+                return value(registry, "postgres_replay_delay_seconds", server="second") > 1
+
+            until(delayed)
+            standby.sql("SELECT pg_wal_replay_resume()")
+            until(lambda: not delayed())
+            assert value(registry, "postgres_replay_delay_seconds", server="second") == 0
+            primary.stop()
+            until(lambda: not standby.sql("SELECT 1 FROM pg_stat_wal_receiver"))
+            until(delayed)  # whether anything is missing cannot be known: the age of what there is
+            names = {name for name, labels in samples(registry) if ("server", "second") in labels}
+            assert "postgres_replay_last_message_age_seconds" not in names
     assert value(registry, "postgres_replication_standbys", server="first", state="streaming") == 1
     assert value(registry, "postgres_replication_lag_bytes", server="first", standby="second") >= 0
     slot = {"server": "first", "slot": "forgotten"}

@@ -73,6 +73,73 @@ def test_errors(database: Postgres, registry: PedanticRegistry) -> None:
     assert value(registry, "gpuproxy_db_errors_total") == 5
 
 
+def test_a_pipeline_counts_errors_when_the_answers_come(
+    database: Postgres, registry: PedanticRegistry
+) -> None:
+    with (
+        psycopg.connect(database.dsn(), autocommit=True) as connection,
+        instrument_psycopg(connection, namespace="gpuproxy", registry=registry),
+    ):
+        with connection.pipeline() as pipeline, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.05)")
+            cursor.execute("UPDATE things SET name = name WHERE id = -1")
+            cursor.execute("INSERT INTO things VALUES (1, 'again')")
+            cursor.execute("DELETE FROM things WHERE id = -1")  # skipped by the server
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                pipeline.sync()
+            cursor.execute("SELECT 2")
+            assert cursor.fetchone() == (2,)
+            with pytest.raises(psycopg.ProgrammingError):
+                cursor.execute("SELECT %s", ())
+            cursor.executemany("UPDATE things SET name = name WHERE id = %s", [(-1,), (-2,), (-3,)])
+        # psycopg makes a pipeline of its own for this: it is one call.
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO things VALUES (%s, 'x')", [(-1,), (-2,)])
+            cursor.executemany("DELETE FROM things WHERE id = %s", [(-1,), (-2,)])
+    assert sql.queries(registry, "psycopg") == {"SELECT": 3, "UPDATE": 4, "INSERT": 2, "DELETE": 2}
+    assert sql.errors(registry, "psycopg") == {
+        ("INSERT", "UniqueViolation"): 1,
+        ("DELETE", "PipelineAborted"): 1,
+        ("SELECT", "ProgrammingError"): 1,
+    }
+    timed = {name: n for name, n in sql.timed(registry, "psycopg").items() if n}
+    assert timed == {"INSERT": 1, "DELETE": 1}
+    assert value(registry, "gpuproxy_db_queries_total") == 11
+    assert value(registry, "gpuproxy_db_errors_total") == 3
+    assert value(registry, "gpuproxy_db_query_duration_milliseconds_count") == 2
+
+
+def test_a_pipeline_under_asyncio(database: Postgres, registry: PedanticRegistry) -> None:
+    async def main() -> None:
+        async with (
+            await psycopg.AsyncConnection.connect(database.dsn(), autocommit=True) as connection,
+            connection.cursor() as other,
+        ):
+            instrument_psycopg(connection, registry=registry)
+            await other.execute("SELECT 1")  # its class was chosen before
+            first, second = connection.cursor(), connection.cursor()
+
+            async def failing() -> None:
+                async with connection.pipeline():
+                    await first.execute("SELECT 1")
+                    await second.execute("UPDATE nothing SET a = 1")
+                    await first.execute("SELECT 2")
+
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                await failing()
+            async with connection.pipeline():  # another one, with the same cursors
+                await second.execute("SELECT 3")
+            await first.execute("SELECT 4")
+
+    asyncio.run(main())
+    assert sql.queries(registry, "psycopg") == {"SELECT": 4, "UPDATE": 1}
+    assert sql.errors(registry, "psycopg") == {
+        ("UPDATE", "UndefinedTable"): 1,
+        ("SELECT", "PipelineAborted"): 1,
+    }
+    assert {n: v for n, v in sql.timed(registry, "psycopg").items() if v} == {"SELECT": 1}
+
+
 def test_the_pool_at_a_scrape(database: Postgres, registry: PedanticRegistry) -> None:
     with ConnectionPool(database.dsn(), min_size=2, max_size=2) as pool:
         pool.wait()

@@ -15,7 +15,9 @@ import redis.cluster
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+import ferrometer
 from ferrometer.collectors.redis import instrument_redis, redis_check
+from ferrometer.collectors.redis.commands import operation
 from ferrometer.testing import PedanticRegistry, samples, value
 from tests.collectors.support import until, until_async
 from tests.real.redis import RedisServer, cluster
@@ -151,13 +153,74 @@ def test_a_transaction_that_is_refused_fails_for_all(
     assert errors(registry) == {("set", "WatchError"): 2}
 
 
-def test_what_is_no_command_has_no_series_of_its_own(client: Any, registry: PedanticRegistry) -> None:
+def test_no_argument_of_a_command_becomes_a_label(client: Any, registry: PedanticRegistry) -> None:
     instrument_redis(client, registry=registry)
+    for command in ("AUTH hunter2", "auth  hunter2 hunter3", b"AUTH hunter2"):
+        with pytest.raises(redis.RedisError):
+            client.execute_command(command)
+    client.execute_command("SET customer-4711 hunter2")
+    client.execute_command("get customer-4711")
+    client.execute_command("CONFIG GET maxmemory")
+    client.execute_command("config", "get", "maxmemory")
+    with pytest.raises(redis.RedisError):
+        client.execute_command("CONFIG HUNTER2")
     for number in range(600):
         with pytest.raises(redis.ResponseError):
-            client.execute_command(f"made-up-{number}")
-    assert len(operations(registry)) <= 402
-    assert sum(operations(registry).values()) == 600
+            client.execute_command(f"customer{number}")
+    with client.pipeline(transaction=False) as pipe:
+        pipe.execute_command("SET customer-4711 hunter2")
+        pipe.execute_command("hunter2")
+        pipe.execute(raise_on_error=False)
+    assert operations(registry) == {
+        "auth!": 3,
+        "set": 2,
+        "get": 1,
+        "config get": 1,
+        "config": 1,
+        "config!": 1,
+        "other!": 601,
+    }
+    text = ferrometer.generate_latest(registry).decode()
+    assert "customer" not in text
+    assert "hunter" not in text.lower()
+
+
+def test_every_command_of_the_servers_has_its_name(store: RedisServer, redis_7: RedisServer) -> None:
+    for server in (store, redis_7):
+        with lib.Redis(port=server.port, decode_responses=True) as asked:
+            # Modules that a test loaded are not part of the list.
+            names = [name for name in asked.execute_command("COMMAND LIST") if name.isalpha()]
+        assert len(names) > 200
+        assert {name for name in names if operation(name) != name} == set()
+
+
+def test_a_client_made_by_client_is_watched(client: Any, registry: PedanticRegistry) -> None:
+    with instrument_redis(client, registry=registry):
+        with client.client() as one:
+            one.set("a", 1)
+            with one.client() as another, another.pipeline() as pipe:
+                pipe.get("a").execute()
+        assert operations(registry) == {"set": 1, "get": 1}
+        kept = client.client()
+    kept.set("a", 2)  # undone
+    client.set("a", 3)
+    assert vars(kept).keys() & {"execute_command", "pipeline", "client"} == set()
+    assert operations(registry) == {"set": 1, "get": 1}
+    kept.close()
+
+
+def test_a_client_made_by_client_is_watched_under_asyncio(
+    store: RedisServer, registry: PedanticRegistry
+) -> None:
+    async def main() -> None:
+        asked = redis.asyncio.Redis(port=store.port)
+        instrument_redis(asked, registry=registry)
+        async with asked.client() as one:
+            await one.set("a", 1)
+        await asked.aclose()
+
+    asyncio.run(main())
+    assert operations(registry)["set"] == 1
 
 
 def test_the_pool(store: RedisServer, registry: PedanticRegistry) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ferrometer.background.collector import CollectError, Collector, Scope, UnavailableError
 from ferrometer.background.partial import Parts
 from ferrometer.collectors.gpu.cost import Charge, GpuCost, ServiceGpu
-from ferrometer.collectors.gpu.device import LostError, Session, session, shut_down
+from ferrometer.collectors.gpu.device import InvisibleError, LostError, Session, session, shut_down
 from ferrometer.collectors.gpu.readings import families, read
 from ferrometer.collectors.rows import Table
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
@@ -19,7 +19,8 @@ class GpuCollector(Collector):
     from ``price_per_hour`` (USD per GPU-hour), ``{namespace}_gpu_cost_total``. ``charge="clock"``: each
     GPU costs while it is read; ``"requests"``: the GPU-seconds given to ``record_gpu_request`` cost.
 
-    What a GPU, a driver or a pynvml does not support leaves out that one series. A GPU that is lost
+    What a GPU, a driver or a pynvml does not support leaves out that one series. A GPU for which this process
+    has no permission, as in a container that was given others, is not seen. A GPU that is lost
     loses its series, and ``ferrometer_collector_part_success{collector="gpu",part="<gpu_id>"}`` is 0;
     the others are read on, and NVML is initialised anew before each flight until it is back.
     """
@@ -64,6 +65,7 @@ class GpuCollector(Collector):
         """Read all GPUs; in a thread, since NVML blocks."""
         instances: dict[str, int] = {}
         lost: dict[str, LostError] = {}
+        invisible: InvisibleError | None = None
         try:
             with session() as nvml:
                 # One that the driver listed once and lists no more is lost too.
@@ -72,14 +74,19 @@ class GpuCollector(Collector):
                         instances[gpu_id] = self._read(nvml, gpu_id)
                     except LostError as error:
                         lost[gpu_id] = error
-                nvml.spent = not instances or bool(lost)
+                    except InvisibleError as error:
+                        invisible = error
+                        if table := self._tables.pop(gpu_id, None):
+                            table.clear()
+                            self._parts.forget(gpu_id)
+                nvml.spent = bool(lost) or not nvml.count
         except UnavailableError as error:
             if not self._tables:
                 raise
             # There were GPUs: that the driver is gone now is a failure, no way to be.
             raise CollectError(str(error), reason=error.reason) from None
         if not self._tables:
-            raise UnavailableError("the NVIDIA driver sees no GPU", reason="no gpu")
+            raise invisible or UnavailableError("the NVIDIA driver sees no GPU", reason="no gpu")
         if not instances:
             raise next(iter(lost.values()))
         for gpu_id, table in self._tables.items():
@@ -104,9 +111,13 @@ class GpuCollector(Collector):
         shut_down()
 
     def _read(self, nvml: Session, gpu_id: str) -> int:
-        table = self._tables.setdefault(gpu_id, Table(gpu_id, self.metrics))
         try:
             device = nvml.device(int(gpu_id))
+        except LostError as error:
+            self._tables.setdefault(gpu_id, Table(gpu_id, self.metrics))  # known, so that its loss is told
+            raise LostError(f"GPU {gpu_id}: {error}", reason=error.reason) from None
+        table = self._tables.setdefault(gpu_id, Table(gpu_id, self.metrics))
+        try:
             instances = read(device, table, nvml.driver_version)
         except LostError as error:
             raise LostError(f"GPU {gpu_id}: {error}", reason=error.reason) from None

@@ -24,6 +24,10 @@ class LostError(CollectError):
     """A device, or the driver, is gone until NVML is initialised anew."""
 
 
+class InvisibleError(UnavailableError):
+    """A device that this process, in its container, is not to see."""
+
+
 class Device:
     """One GPU or one MIG instance."""
 
@@ -49,12 +53,12 @@ class Device:
             return None
         return int(found[0].value.uiVal)
 
-    def instances(self) -> Iterator[Device]:
-        """Its MIG instances."""
+    def instances(self) -> Iterator[tuple[int, Device]]:
+        """Its MIG instances, each with the number of its place."""
         for index in range(self.ask("nvmlDeviceGetMaxMigDeviceCount") or 0):
             handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
             if handle is not None:  # the places are numbered, and most are empty
-                yield Device(self._session, handle)
+                yield index, Device(self._session, handle)
 
 
 class Session:
@@ -86,10 +90,12 @@ class Session:
         self.driver_version = str(self.call("nvmlSystemGetDriverVersion") or "")
 
     def device(self, index: int) -> Device:
-        """The GPU of that index. Raises LostError."""
+        """The GPU of that index. Raises InvisibleError, or LostError."""
         try:
             return Device(self, self.nvml.nvmlDeviceGetHandleByIndex(index))
         except self._failures as error:
+            if getattr(error, "value", None) in self._codes(("NO_PERMISSION",)):
+                raise InvisibleError(f"no permission for GPU {index}", reason="no_permission") from None
             raise self._lost("no handle", error) from None
 
     def call(self, function: str, *arguments: Any) -> Any:
@@ -167,4 +173,4 @@ def _reason(error: Exception) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-__all__ = ["Device", "LostError", "Session", "session", "shut_down"]
+__all__ = ["Device", "InvisibleError", "LostError", "Session", "session", "shut_down"]

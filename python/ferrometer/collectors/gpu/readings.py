@@ -184,10 +184,11 @@ def _mig(device: Device, table: Table) -> int:
     if not enabled:
         return 1
     count = 0
-    for instance in device.instances():
+    for place, instance in device.instances():
         count += 1
         ids = (
-            _text(instance.ask("nvmlDeviceGetGpuInstanceId")),
+            # Without an id, the place tells instances apart.
+            _text(instance.ask("nvmlDeviceGetGpuInstanceId")) or f"place {place}",
             _text(instance.ask("nvmlDeviceGetComputeInstanceId")),
         )
         uuid, name = instance.ask("nvmlDeviceGetUUID"), instance.ask("nvmlDeviceGetName")

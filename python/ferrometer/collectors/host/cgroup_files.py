@@ -129,7 +129,13 @@ def memory_of(group: Group) -> Memory:
     else:
         used, inactive = _bytes(folder / "memory.usage_in_bytes"), "total_inactive_file"
         kills = _pairs(folder / "memory.oom_control").get("oom_kill")
-    reclaimable = _pairs(folder / "memory.stat").get(inactive, 0)
+    stat = _pairs(folder / "memory.stat")
+    reclaimable = stat.get(inactive, 0)
+    above = stat.get(
+        "hierarchical_memory_limit", UNLIMITED
+    )  # version 1: also of groups that are not mounted here
+    if above < UNLIMITED and (limit is None or above < limit):
+        limit = above
     return Memory(limit, used, None if used is None else max(0, used - reclaimable), kills)
 
 

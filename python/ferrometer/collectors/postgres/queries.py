@@ -40,7 +40,11 @@ class Server:
                 gauge("postgres_in_recovery", "1 on a standby, 0 on a primary"),
                 gauge(
                     "postgres_replay_delay_seconds",
-                    "On a standby: age of the last transaction replayed, which also grows while none comes",
+                    "On a standby: age of the last transaction replayed, 0 while nothing waits for it",
+                ),
+                gauge(
+                    "postgres_replay_last_message_age_seconds",
+                    "On a standby: time since the primary last sent anything",
                 ),
             ],
         )
@@ -55,8 +59,13 @@ class Server:
                    current_setting('max_connections')::int AS max_connections,
                    extract(epoch FROM pg_postmaster_start_time()) AS started,
                    pg_is_in_recovery()::int AS standby,
-                   CASE WHEN pg_is_in_recovery()
-                        THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END AS delay
+                   CASE WHEN NOT pg_is_in_recovery() THEN NULL
+                        WHEN EXISTS (SELECT FROM pg_stat_wal_receiver)
+                             AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+                        ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END
+                        AS delay,
+                   (SELECT greatest(0, extract(epoch FROM clock_timestamp() - last_msg_receipt_time))
+                    FROM pg_stat_wal_receiver) AS message_age
             """,
             first=True,
         )
@@ -65,6 +74,7 @@ class Server:
         self.table["postgres_start_time_seconds"].set(row["started"])
         self.table["postgres_in_recovery"].set(row["standby"])
         self.table["postgres_replay_delay_seconds"].set(row["delay"])
+        self.table["postgres_replay_last_message_age_seconds"].set(row["message_age"])
 
 
 class Activity:

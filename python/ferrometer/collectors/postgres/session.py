@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -75,6 +76,7 @@ _SAID = {
     "disconnected": "the connection broke",
     "refused": "connection refused",
     "timeout": "no answer in time",
+    "startup_parameter": "PgBouncer refuses a startup parameter; name it in its ignore_startup_parameters",
     "unresolved": "the host name leads nowhere",
     "connect": "no connection",
     "query": "the query failed",
@@ -83,6 +85,8 @@ _SAID = {
 LOST = frozenset(_SAID) - {"permission_denied", "missing", "cancelled", "query"}
 """Reasons after which the connection is of no more use."""
 
+# The name of a parameter, never its value.
+_REFUSED_PARAMETER = re.compile(r"unsupported startup parameter(?: in options)?: ([a-zA-Z_.]{1,64})")
 
 _INHERITED: list[Any] = []
 
@@ -240,6 +244,9 @@ def explained(error: BaseException, otherwise: str) -> CollectError:
         return _error("timeout")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return _error("refused")
+    if refused := _REFUSED_PARAMETER.search(str(error)):  # of a driver's own, or from `options` of the dsn
+        text = f"PgBouncer refuses the startup parameter {refused[1]!r}: name it in ignore_startup_parameters"
+        return CollectError(text, reason="startup_parameter")
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         for length in (5, 3, 2):

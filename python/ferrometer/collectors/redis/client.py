@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
+import weakref
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Self, TypeAlias
 
 from ferrometer.background.collector import Collector, Stale
+from ferrometer.collectors.redis.commands import operation
 from ferrometer.collectors.redis.pool import RedisPool
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Counter, Histogram
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-OPERATIONS = 400
-"""Commands that get a series of their own; Redis has about 250, modules included some more."""
-
 Recorders: TypeAlias = "tuple[Callable[[], None], Callable[[float], None]]"
-
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}(?: [a-z][a-z0-9_-]{0,31})?")
 
 
 class RedisInstrumentation(Collector):
@@ -68,9 +64,10 @@ def instrument_redis(
 
     ``redis_operations_total{operation,status}`` counts commands, also each of a pipeline.
     ``redis_operation_duration_seconds{operation}`` times round trips: a pipeline is one of operation
-    ``pipeline``. ``name``: label ``pool`` of the pool's gauges. Pub/sub and MONITOR have connections
-    of their own and are not seen. Raises TypeError for anything that is no client; an instrumented
-    client is returned its first instrumentation.
+    ``pipeline``. ``name``: label ``pool`` of the pool's gauges. Clients that ``client.client()`` makes are
+    counted too. An operation is one of a closed list of commands, or ``other``: arguments are never
+    shown. Pub/sub and MONITOR have connections of their own and are not seen. Raises TypeError for anything
+    that is no client; an instrumented client is returned its first instrumentation.
     """
     known = getattr(client, "_ferrometer", None)
     if isinstance(known, RedisInstrumentation):
@@ -79,14 +76,34 @@ def instrument_redis(
         raise TypeError(f"instrument_redis takes a Redis or RedisCluster client, not {type(client).__name__}")
     commands = _Commands(registry)
     pool = RedisPool(client, name, registry)
-    client.execute_command = _observed(client.execute_command, commands)
-    client.pipeline = _observed_pipeline(client.pipeline, commands)
+    watched: weakref.WeakSet[Any] = weakref.WeakSet()
+    _watch(client, commands, watched)
 
     def undo() -> None:
-        del client.execute_command, client.pipeline, client._ferrometer
+        for one in list(watched):
+            for method in _WATCHED & vars(one).keys():
+                delattr(one, method)
+        del client._ferrometer
 
     client._ferrometer = made = RedisInstrumentation(name, undo, pool)
     return made
+
+
+_WATCHED = {"execute_command", "pipeline", "client"}
+
+
+def _watch(client: Any, commands: _Commands, watched: weakref.WeakSet[Any]) -> None:
+    client.execute_command = _observed(client.execute_command, commands)
+    client.pipeline = _observed_pipeline(client.pipeline, commands)
+    if callable(derive := getattr(client, "client", None)):  # no cluster has it
+
+        def derived(*args: Any, **options: Any) -> Any:
+            made = derive(*args, **options)
+            _watch(made, commands, watched)
+            return made
+
+        client.client = functools.wraps(derive)(derived)
+    watched.add(client)
 
 
 class _Commands:
@@ -109,13 +126,12 @@ class _Commands:
             ["operation", "error"],
             registry=registry,
         )
-        self._names: set[str] = set()
         # By what a command is called in the code: its counter's `inc` and its histogram's `observe`.
         self.known: dict[object, Recorders] = {}
 
     def failed(self, command: object, seconds: float | None, error: BaseException) -> None:
         """Count a command that raised; ``seconds`` is None for one of a pipeline."""
-        name = self._name(command)
+        name = operation(command)
         self.total.labels(name, "error").inc()
         self.errors.labels(name, type(error).__name__).inc()
         if seconds is not None:
@@ -123,7 +139,7 @@ class _Commands:
 
     def piped(self, command: object) -> None:
         """Count a command that succeeded in a pipeline."""
-        self.total.labels(self._name(command), "success").inc()
+        self.total.labels(operation(command), "success").inc()
 
     def round_trip(self, seconds: float) -> None:
         """Time a pipeline."""
@@ -131,22 +147,13 @@ class _Commands:
 
     def learn(self, command: object) -> Recorders:
         """The recorders of a command that is seen for the first time."""
-        name = self._name(command)
+        name = operation(command)
         found = (self.total.labels(name, "success").inc, self.duration.labels(name).observe)
-        if len(self.known) < 2 * OPERATIONS and isinstance(command, str | bytes) and len(command) < 70:
+        text = command.decode("ascii", "replace") if isinstance(command, bytes) else command
+        # Only a name by itself is remembered: so the table is bounded and holds no argument.
+        if isinstance(text, str) and text in (name, name.upper()):
             self.known[command] = found
         return found
-
-    def _name(self, command: object) -> str:
-        """The operation: what is no command's name, or one too many, has none of its own."""
-        text = command.decode("ascii", "replace") if isinstance(command, bytes) else command
-        name = text.lower() if isinstance(text, str) else ""
-        if name in self._names:
-            return name
-        if len(self._names) >= OPERATIONS or not _NAME.fullmatch(name):
-            return "other"
-        self._names.add(name)
-        return name
 
 
 def _observed(execute: Any, commands: _Commands) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ferrometer.background.collector import Collector, Scope
 from ferrometer.background.partial import Parts
-from ferrometer.collectors.redis.session import LOST, Session
+from ferrometer.collectors.redis.session import LOST, Session, wrong_type
 from ferrometer.collectors.rows import Table
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Info
@@ -45,8 +45,10 @@ class RedisCollector(Collector):
 
     ``url``: ``redis://user:password@host:port/db``, ``rediss://`` or ``unix://``; or ``client``, a
     sync client of redis-py or valkey-py. ``queues``: keys whose length is shown, lists, streams and
-    sorted sets alike; of streams also each group's pending and unread entries. ``name``: label
-    ``server``, and ``collector`` of the self-metrics.
+    sorted sets alike; of streams also each group's pending and unread entries. A key that is forbidden, of
+    another type or on another node is a failure of its own part, ``queue:KEY``; the others are served.
+    ``name``: label ``server``, and ``collector`` of the self-metrics. The user needs ``+info``, and
+    ``+type +llen +zcard +xlen +xinfo|groups`` on the keys.
 
     Raises ValueError unless exactly one of ``url`` and ``client`` is given, TypeError for an asyncio
     client, ImportError without redis-py.
@@ -72,6 +74,7 @@ class RedisCollector(Collector):
         self.timeout = timeout
         self._queues = tuple(queues)
         self._session = Session(url, client, timeout)
+        self._started: tuple[object, int] = ("", 0)
         labels = ["server"]
         self._info = Table(
             name,
@@ -138,15 +141,13 @@ class RedisCollector(Collector):
 
     def collect(self) -> None:
         """Ask the server. Raises CollectError when it does not answer."""
-        self._session.ask(lambda client: client.ping())  # finds out about the connection
         with self._parts("info", self._forget_info):
             self._read_info(self._session.ask(lambda client: client.info()))
             self._info.sweep()
-        if self._queues:
-            with self._parts("queues", self._lengths.clear):
-                for queue in self._queues:
-                    self._read_queue(queue)
-                self._lengths.sweep()
+        for queue in self._queues:
+            with self._parts(f"queue:{queue}", _nothing):
+                self._read_queue(queue)
+        self._lengths.sweep()  # with it go the values of the queues that failed
 
     def clear(self) -> None:
         """Drop all values: nothing is known of the server any more."""
@@ -167,7 +168,7 @@ class RedisCollector(Collector):
             if isinstance(value := info.get(field), int | float):
                 self._info[family].set(value)
         if "uptime_in_seconds" in info:
-            self._info["redis_start_time_seconds"].set(round(time.time()) - int(info["uptime_in_seconds"]))
+            self._info["redis_start_time_seconds"].set(self._start_time(info))
         for key, value in info.items():
             if key.startswith("db") and key[2:].isdigit() and isinstance(value, Mapping):
                 self._info["redis_db_keys"].set(value.get("keys"), key)
@@ -178,32 +179,46 @@ class RedisCollector(Collector):
             {"version": str(version), "server_name": name, "role": str(info.get("role", ""))}
         )
 
+    def _start_time(self, info: Mapping[str, Any]) -> int:
+        """When the server started; the same number at every reading of one run of it."""
+        uptime = int(info["uptime_in_seconds"])
+        if "server_time_usec" in info:  # Redis 7, Valkey: the clock from which the uptime was taken
+            return int(info["server_time_usec"]) // 1_000_000 - uptime
+        run = info.get("run_id", "")
+        if self._started[0] != run:
+            self._started = (run, round(time.time()) - uptime)
+        return self._started[1]
+
     def _read_queue(self, queue: str) -> None:
-        length, groups = self._session.ask(lambda client: queue_length(client, queue))
+        kind = self._session.ask(lambda client: _text(client.type(queue)))
+        count = _LENGTHS.get(kind)
+        if count is None:
+            raise wrong_type()
+        length = self._session.ask(lambda client: count(client, queue))
         self._lengths["redis_queue_length"].set(length, queue)
-        for group in groups:
+        if kind != "stream":
+            return
+        for entry in self._session.ask(lambda client: client.xinfo_groups(queue)):
+            group = {_text(field): value for field, value in entry.items()}
             name = _text(group["name"])
             self._lengths["redis_stream_group_pending"].set(group.get("pending"), queue, name)
             self._lengths["redis_stream_group_lag"].set(group.get("lag"), queue, name)  # Redis 7
 
 
-def queue_length(client: Any, key: str) -> tuple[int, list[dict[str, Any]]]:
-    """Entries of the list, stream or sorted set, 0 for no key; and a stream's groups."""
-    kind = _text(client.type(key))
-    if kind == "list":
-        return int(client.llen(key)), []
-    if kind == "zset":
-        return int(client.zcard(key)), []
-    if kind == "stream":
-        groups = [
-            {_text(field): value for field, value in group.items()} for group in client.xinfo_groups(key)
-        ]
-        return int(client.xlen(key)), groups
-    return 0, []
+_LENGTHS: Mapping[str, Callable[[Any, str], int]] = {
+    "list": lambda client, key: int(client.llen(key)),
+    "zset": lambda client, key: int(client.zcard(key)),
+    "stream": lambda client, key: int(client.xlen(key)),
+    "none": lambda client, key: 0,  # an empty queue is no key
+}
+
+
+def _nothing() -> None:
+    """A queue that failed has no values of its own to drop: it was not set since the last sweep."""
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-__all__ = ["RedisCollector", "queue_length"]
+__all__ = ["RedisCollector"]

@@ -17,7 +17,10 @@ _SAID = {
     "permission_denied": "permission denied",
     "starting": "the server is loading its data",
     "missing": "this server has no such command",
-    "wrong_type": "the key holds another type",
+    "wrong_type": "the key is no list, stream or sorted set",
+    "moved": "the key is on another node of the cluster: watch that node, or pass a RedisCluster client",
+    "cluster_down": "the cluster does not serve this key now",
+    "master_down": "the replica has lost its master and serves no old data",
     "refused": "connection refused",
     "timeout": "no answer in time",
     "unresolved": "the host name leads nowhere",
@@ -38,16 +41,29 @@ _WORDS = (
     ("LOADING", "starting"),
     ("unknown command", "missing"),
     ("WRONGTYPE", "wrong_type"),
+    ("MOVED", "moved"),
+    ("CLUSTERDOWN", "cluster_down"),
     ("refused", "refused"),
     ("No such file or directory", "refused"),
     ("Name or service not known", "unresolved"),
     ("name resolution", "unresolved"),
 )
+# redis-py's and valkey-py's exceptions: of these the message lacks the word that the answer began with.
+_TYPES = {
+    "AuthenticationError": "authentication",
+    "NoPermissionError": "permission_denied",
+    "BusyLoadingError": "starting",
+    "MovedError": "moved",
+    "AskError": "moved",
+    "ClusterDownError": "cluster_down",
+    "MasterDownError": "master_down",
+    "MaxConnectionsError": "too_many_connections",
+}
 
 LOST = frozenset(
-    {"authentication", "too_many_connections", "starting", "refused", "timeout", "unresolved", "disconnected"}
+    {"authentication", "too_many_connections", "refused", "timeout", "unresolved", "disconnected"}
 )
-"""Reasons for which no other command would get an answer either."""
+"""Reasons for which no other command would get an answer; a server that loads its data answers INFO."""
 
 
 class Session:
@@ -93,9 +109,20 @@ def _connect(url: str, timeout: float) -> Any:
         socket_connect_timeout=timeout / 2,
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[_connection_error(redis)],
-        client_name="ferrometer",
+        redis_connect_func=_named,
         decode_responses=True,
     )
+
+
+def _named(connection: Any) -> None:
+    """Connect, and name the connection where the user may: it is a courtesy, not needed."""
+    connection.on_connect()
+    connection.send_command("CLIENT", "SETNAME", "ferrometer")
+    try:
+        connection.read_response()
+    except Exception as error:
+        if explained(error).reason in LOST:
+            raise
 
 
 def _connection_error(redis: Any) -> type[Exception]:
@@ -115,13 +142,14 @@ def explained(error: BaseException) -> CollectError:
     """A client's exception as one of ours, by its type and how the answer begins."""
     if isinstance(error, CollectError):
         return error
+    names = {kind.__name__ for kind in type(error).__mro__}
+    for name, reason in _TYPES.items():
+        if name in names:
+            return _error(reason)
     text = str(error)
     for words, reason in _WORDS:
         if words in text:
             return _error(reason)
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "AuthenticationError" in names:
-        return _error("authentication")
     if "TimeoutError" in names or "timed out" in text.lower():
         return _error("timeout")
     if names & {"ConnectionError", "OSError"}:
@@ -133,4 +161,9 @@ def _error(reason: str) -> CollectError:
     return CollectError(_SAID[reason], reason=reason)
 
 
-__all__ = ["LOST", "Session", "explained"]
+def wrong_type() -> CollectError:
+    """What is to be counted is not of a type that can be counted."""
+    return _error("wrong_type")
+
+
+__all__ = ["LOST", "Session", "explained", "wrong_type"]

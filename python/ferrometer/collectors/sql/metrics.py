@@ -171,9 +171,21 @@ class ClientMetrics:
         """Record a query that raised. One that was cancelled is an error here, not the service's."""
         try:
             self.done(sql, seconds)
-            found = self._of(sql)
         except Exception:  # a driver may be given anything, and refuses it with words of its own
-            found = None
+            return
+        self.answered(sql, error)
+
+    def sent(self, sql: str) -> None:
+        """Record a query whose answer comes later, with others': it is counted and not timed."""
+        found = self._of(sql)
+        if found is not None:
+            found.count()
+            if self.view is not None:
+                self.view.database.queries_total.inc()
+
+    def answered(self, sql: str, error: BaseException) -> None:
+        """Record that the answer to a query that was counted before is an error."""
+        found = self._of(sql)
         if found is not None:
             self.errors.labels(self.pool, found.name, type(error).__name__).inc()
             if self.view is not None and isinstance(error, Exception):

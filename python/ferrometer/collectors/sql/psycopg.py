@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -32,9 +34,10 @@ def instrument_psycopg(
     """Count and time the queries of a psycopg 3 pool or connection, sync or async.
 
     ``name``: label ``pool``. ``namespace`` or ``database`` (``ServiceStats.database``): also feed the
-    ``{namespace}_db_*`` families. BEGIN and COMMIT that psycopg sends by itself are no queries of a
-    cursor and are not counted. Raises TypeError for anything else than a pool or connection; an
-    instrumented object is returned its first instrumentation.
+    ``{namespace}_db_*`` families. In a pipeline a statement is counted when it is queued, its error when the
+    answer comes, and nothing is timed: how long a single one took cannot be told. BEGIN and COMMIT that
+    psycopg sends by itself are no queries of a cursor and are not counted. Raises TypeError for anything
+    else than a pool or connection; an instrumented object is returned its first instrumentation.
     """
     known = getattr(pool, "_ferrometer", None)
     if isinstance(known, Instrumentation):
@@ -141,7 +144,11 @@ class _Factories:
 
 
 def _observed_cursor(base: type[Any], metrics: ClientMetrics) -> Any:
-    body: dict[str, Any] = {"__slots__": (), "__module__": base.__module__, "__qualname__": base.__qualname__}
+    body: dict[str, Any] = {
+        "__slots__": ("_ferrometer_queued",),
+        "__module__": base.__module__,
+        "__qualname__": base.__qualname__,
+    }
     for name in ("execute", "executemany"):
         method = getattr(base, name)
         timed = _timed_async if inspect.iscoroutinefunction(method) else _timed
@@ -150,6 +157,8 @@ def _observed_cursor(base: type[Any], metrics: ClientMetrics) -> Any:
     timed_stream = _timed_stream_async if inspect.isasyncgenfunction(stream) else _timed_stream
     body["stream"] = functools.wraps(stream)(timed_stream(stream, metrics))
     body["copy"] = functools.wraps(base.copy)(_observed_copy(base.copy, metrics))
+    body["_maybe_prepare_gen"] = _observed_send(base._maybe_prepare_gen, metrics)
+    body["_check_results"] = _observed_check(base._check_results, metrics)
     kind: Any = type(base)
     return kind(base.__name__, (base,), body)
 
@@ -158,6 +167,10 @@ def _timed(method: Any, metrics: ClientMetrics) -> Any:
     done, failed = metrics.done, metrics.failed
 
     def call(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        if self._conn._pipeline is not None:
+            with _InPipeline(self, query, metrics):
+                return method(self, query, *args, **options)
+        self._ferrometer_queued = None
         begun = perf_counter()
         try:
             result = method(self, query, *args, **options)
@@ -174,6 +187,10 @@ def _timed_async(method: Any, metrics: ClientMetrics) -> Any:
     done, failed = metrics.done, metrics.failed
 
     async def call(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        if self._conn._pipeline is not None:
+            with _InPipeline(self, query, metrics):
+                return await method(self, query, *args, **options)
+        self._ferrometer_queued = None
         begun = perf_counter()
         try:
             result = await method(self, query, *args, **options)
@@ -184,6 +201,73 @@ def _timed_async(method: Any, metrics: ClientMetrics) -> Any:
         return result
 
     return call
+
+
+class _Queued:
+    """The statements of one cursor that wait for their answers, which come in the same order."""
+
+    __slots__ = ("pipeline", "sent", "waiting")
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.sent = 0
+        self.waiting: deque[str] = deque()
+
+
+class _InPipeline:
+    """A call of a cursor whose connection is in pipeline mode: it queues statements and gets no answer.
+
+    What it raises is either about its own arguments, or the answer to an earlier statement.
+    """
+
+    __slots__ = ("_cursor", "_metrics", "_query", "_sent")
+
+    def __init__(self, cursor: Any, query: Any, metrics: ClientMetrics) -> None:
+        self._cursor = cursor
+        self._query = query
+        self._metrics = metrics
+
+    def __enter__(self) -> None:
+        pipeline = self._cursor._conn._pipeline
+        queued: _Queued | None = getattr(self._cursor, "_ferrometer_queued", None)
+        if queued is None or queued.pipeline is not pipeline:
+            queued = self._cursor._ferrometer_queued = _Queued(pipeline)
+        self._sent = queued.sent
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None and self._cursor._ferrometer_queued.sent == self._sent:
+            text = _text(self._query)
+            with suppress(Exception):  # whatever was passed as a query
+                self._metrics.sent(text)
+                self._metrics.answered(text, error)
+
+
+def _observed_send(method: Any, metrics: ClientMetrics) -> Any:
+    def send(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        result = yield from method(self, query, *args, **options)
+        queued = getattr(self, "_ferrometer_queued", None)
+        if queued is not None and queued.pipeline is self._conn._pipeline:
+            text = _text(query.query)
+            queued.sent += 1
+            queued.waiting.append(text)
+            metrics.sent(text)
+        return result
+
+    return functools.wraps(method)(send)
+
+
+def _observed_check(method: Any, metrics: ClientMetrics) -> Any:
+    def check(self: Any, results: Any) -> Any:
+        queued = getattr(self, "_ferrometer_queued", None)
+        text = queued.waiting.popleft() if queued is not None and queued.waiting else None
+        try:
+            return method(self, results)
+        except Exception as error:
+            if text is not None:
+                metrics.answered(text, error)
+            raise
+
+    return functools.wraps(method)(check)
 
 
 def _timed_stream(method: Any, metrics: ClientMetrics) -> Any:

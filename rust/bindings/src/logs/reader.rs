@@ -59,9 +59,9 @@ impl LogReader {
         let (mut records, mut lost, mut more) = (Vec::new(), 0, false);
         for (ring, place) in places.values_mut() {
             let Some(ring) = ring else { continue };
-            let batch = ring.region.read(*place, 1 << 20);
-            more |= batch.end.position < ring.region.head();
-            // Of what was settled before the first look nobody asks.
+            let batch = ring.region.recall(*place, 1 << 20);
+            more |= !batch.records.is_empty() && batch.end.position < ring.region.head();
+            // Of what was overwritten before the first look nobody asks.
             if *place != Place::default() {
                 lost += batch.overwritten;
             }

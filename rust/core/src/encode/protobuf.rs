@@ -8,7 +8,8 @@ use super::further::{encode_further, Further};
 use super::wire::{bytes, delimited, double, gauge, kind, label, metric, nested, number, signed, varint, zigzag};
 use crate::exemplar::Exemplar;
 use crate::family::{Family, Kind};
-use crate::histogram::native::{Filled, Native};
+use crate::histogram::filled::Filled;
+use crate::histogram::native::Native;
 use crate::histogram::Layout;
 use crate::labels::pairs;
 use crate::reading::{Reading, Series};
@@ -21,7 +22,7 @@ pub const NATIVE_BUCKETS: usize = 160;
 
 /// Appends the exposition of a registry without the families for which `leave_out` is true and, where
 /// `names` are given, of only those that have samples of one of these. Native histograms have at most
-/// `native_buckets` buckets.
+/// `native_buckets` buckets; with 0, all are classic only.
 pub fn encode(
     registry: &Registry,
     leave_out: &dyn Fn(&Family) -> bool,
@@ -143,7 +144,7 @@ fn histogram(series: &dyn Series, layout: &Layout, filled: &Filled, native_bucke
                 write_exemplar(3, exemplars.get(index), out);
             });
         }
-        if let Some(native) = Native::new(filled, native_buckets) {
+        if let Some(native) = (native_buckets > 0).then(|| Native::new(filled, native_buckets)).flatten() {
             signed(5, i64::from(native.schema), out);
             double(6, native.zero_threshold, out);
             number(7, native.zero, out);

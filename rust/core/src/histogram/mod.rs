@@ -7,6 +7,8 @@
 //! - [`Snapshot`] is a consistent copy, for quantiles and merging.
 
 mod bounds;
+mod buckets;
+pub mod filled;
 pub mod grid;
 mod layout;
 #[cfg(all(test, loom))]
@@ -16,6 +18,7 @@ mod octave;
 mod record;
 mod snapshot;
 
+pub use buckets::Buckets;
 pub use layout::Layout;
-pub use record::{Buckets, Histogram};
+pub use record::Histogram;
 pub use snapshot::Snapshot;

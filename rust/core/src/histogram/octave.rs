@@ -4,8 +4,8 @@
 //! 1.3 KiB instead of 10. Widening copies into a new block and publishes it with one store: a
 //! reader, or a crash, sees the old counts or the new ones and never a mixture.
 
+use super::filled::Filled;
 use super::grid::BINS;
-use super::native::Filled;
 use crate::reclaim::Reclaimer;
 use crate::slab::{place_of, Block, Zeroed};
 use crate::sync::{

@@ -1,6 +1,7 @@
 //! The cells of one histogram series.
 
-use super::native::Filled;
+use super::buckets::Buckets;
+use super::filled::Filled;
 use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
 use super::{grid, Layout};
@@ -83,15 +84,6 @@ struct Totals {
     /// Where the first octave outside the fast range lies in the file.
     far: AtomicU32,
     unused: AtomicU32,
-}
-
-/// What the classic exposition of a series needs.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Buckets {
-    /// Values per bucket, not cumulative; the last is that of `+Inf`.
-    pub counts: Vec<u64>,
-    /// The sum of all values.
-    pub sum: f64,
 }
 
 impl Histogram {

@@ -1,6 +1,8 @@
 //! A copy of a histogram's cells: quantiles, and exact merging over series, workers and time.
 
-use super::{grid, Buckets, Layout};
+use super::buckets::Buckets;
+use super::grid;
+use super::layout::Layout;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

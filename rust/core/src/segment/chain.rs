@@ -2,7 +2,7 @@
 
 use super::format::extent;
 use super::log;
-use super::own::Own;
+use super::own_file::OwnFile;
 use super::record::Record;
 use crate::slab::{place_of, Block};
 use crate::sync::{
@@ -32,7 +32,7 @@ pub(super) struct Chain {
 
 impl Chain {
     /// Appends a record; `false` when the file has no room for it.
-    pub(super) fn append(&mut self, record: &Record, own: &Own) -> bool {
+    pub(super) fn append(&mut self, record: &Record, own: &OwnFile) -> bool {
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
         record.encode(&mut bytes);
@@ -54,7 +54,7 @@ impl Chain {
 
     /// Shows it, in place of the one before. Whoever is still reading that one finds this, before its memory
     /// holds anything else.
-    pub(super) fn show(&mut self, own: &Own) {
+    pub(super) fn show(&mut self, own: &OwnFile) {
         self.is_hidden = false;
         own.set_log(self.rewritten, self.first);
         fence(SeqCst);
@@ -86,7 +86,7 @@ impl Chain {
         }
     }
 
-    fn make_room(&mut self, bytes: usize, own: &Own) -> bool {
+    fn make_room(&mut self, bytes: usize, own: &OwnFile) -> bool {
         let room = self.extents.last().map_or(0, |last| last.len() * 8 - extent::RECORDS);
         if self.used + bytes <= room {
             return true;

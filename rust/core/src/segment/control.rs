@@ -2,7 +2,7 @@
 
 use super::format::{control, CONTROL, CONTROL_MAGIC, ORDER, VERSION};
 use super::page::Page;
-use super::unnamed::Unnamed;
+use super::tmpfile::TempFile;
 use crate::sync::{AtomicU64, Ordering::SeqCst};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -51,9 +51,9 @@ fn make(directory: &Path, path: &Path) -> io::Result<()> {
     bytes[control::MAGIC..][..8].copy_from_slice(&CONTROL_MAGIC);
     bytes[control::VERSION..][..4].copy_from_slice(&VERSION.to_le_bytes());
     bytes[control::ORDER..][..4].copy_from_slice(&ORDER.to_le_bytes());
-    let mut unnamed = Unnamed::create(directory)?;
-    (&*unnamed.file).write_all(&bytes)?;
-    match unnamed.publish(path) {
+    let mut temporary = TempFile::create(directory)?;
+    (&*temporary.file).write_all(&bytes)?;
+    match temporary.publish(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

@@ -8,7 +8,7 @@
 use super::format::{hex, Content, Header, FOLD_LOCK, GRAVEYARD, SUFFIX, TEMPORARY};
 use super::image::{Image, GENERATION};
 use super::lock;
-use super::losses::Losses;
+use super::loss_counters::LossCounters;
 use super::merged::{MergedFamily, MergedSeries};
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord};
 use super::view::View;
@@ -154,7 +154,7 @@ impl<'a> Fold<'a> {
         };
         let mut bytes = image.finish(&head, self.acted)?;
         let dead: Vec<u32> = self.dead.iter().map(|&(position, _)| position).collect();
-        Losses::after(self.view, &dead).put(&mut bytes);
+        LossCounters::after(self.view, &dead).put(&mut bytes);
         Some(bytes)
     }
 

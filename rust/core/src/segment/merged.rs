@@ -24,6 +24,21 @@ impl View {
         let index = self.index();
         index.entries().filter_map(|entry| MergedFamily::new(&index.members, entry))
     }
+
+    /// The families of this scope.
+    pub fn families<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = MergedFamily<'a>> {
+        let index = self.index();
+        let entries = index.entries().filter(move |entry| *entry.scope == *scope);
+        entries.filter_map(|entry| MergedFamily::new(&index.members, entry))
+    }
+
+    /// The family that a process means by this definition of its own, and by its being this one of its name
+    /// (which says nothing about the default registry, where there is only one).
+    pub fn find(&self, scope: &str, definition: &Definition, ordinal: u32) -> Option<MergedFamily<'_>> {
+        let index = self.index();
+        let entry = index.named(scope, &definition.name).find(|entry| entry.is_that_of(definition, ordinal))?;
+        MergedFamily::new(&index.members, entry)
+    }
 }
 
 /// A family of several processes.

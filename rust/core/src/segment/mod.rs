@@ -9,10 +9,8 @@
 //! | all processes' as one | `view`, `merged` |
 //! | what becomes of the dead | `fold` |
 //! | other files of a process, by the same rules | `owned_file` |
-//! | how a process learns what others removed | `heed` |
+//! | how a process learns what others removed | `remote_removals` |
 
-#[cfg(all(target_os = "linux", not(loom)))]
-mod about;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -28,8 +26,6 @@ pub mod format;
 #[cfg(all(target_os = "linux", not(loom), any(test, feature = "fuzz")))]
 pub mod fuzz;
 #[cfg(all(target_os = "linux", not(loom)))]
-pub mod heed;
-#[cfg(all(target_os = "linux", not(loom)))]
 mod image;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod index;
@@ -42,19 +38,19 @@ mod lock;
 #[cfg(any(target_os = "linux", loom))]
 mod log;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod losses;
+mod loss_counters;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod map;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod members;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod merged;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod mirror;
 #[cfg(all(test, loom))]
 mod model;
-#[cfg(any(not(target_os = "linux"), loom))]
-mod nowhere;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod own;
+mod own_file;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod owned_file;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -62,16 +58,24 @@ mod page;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod reader;
 pub mod record;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod remote_removals;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod removal_epoch;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod self_metrics;
 pub mod share_error;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod shared;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod tombstones;
+mod tmpfile;
 #[cfg(all(target_os = "linux", not(loom)))]
-mod unnamed;
+mod tombstones;
+#[cfg(any(not(target_os = "linux"), loom))]
+mod unsupported;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod view;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]
-pub use nowhere::{heed, shared, view, writer};
+pub use unsupported::{mirror, remote_removals, shared, view, writer};

@@ -4,8 +4,8 @@
 use super::format::hex;
 use super::liveness::{started, Place};
 use super::lock;
-use super::own::random;
-use super::unnamed::Unnamed;
+use super::tmpfile::random;
+use super::tmpfile::TempFile;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ impl Owner {
 
 /// A file of this process.
 pub struct OwnedFile {
-    unnamed: Unnamed,
+    temporary: TempFile,
     uuid: [u8; 16],
 }
 
@@ -55,9 +55,9 @@ impl OwnedFile {
     /// # Errors
     /// When the directory does not allow it.
     pub fn create(directory: &Path) -> io::Result<Self> {
-        let file = OwnedFile { unnamed: Unnamed::create(directory)?, uuid: random()? };
+        let file = OwnedFile { temporary: TempFile::create(directory)?, uuid: random()? };
         // Nobody else can have it.
-        lock::take(&file.unnamed.file)?;
+        lock::take(&file.temporary.file)?;
         Ok(file)
     }
 
@@ -68,7 +68,7 @@ impl OwnedFile {
 
     /// The open file. The lock goes with its last descriptor.
     pub fn file(&self) -> &File {
-        &self.unnamed.file
+        &self.temporary.file
     }
 
     /// Gives it its name: the digits of its uuid, and this suffix.
@@ -77,7 +77,7 @@ impl OwnedFile {
     /// When the directory does not allow it.
     pub fn publish(&mut self, directory: &Path, suffix: &str) -> io::Result<PathBuf> {
         let path = directory.join(format!("{}{suffix}", hex(&self.uuid)));
-        self.unnamed.publish(&path)?;
+        self.temporary.publish(&path)?;
         Ok(path)
     }
 }

@@ -1,6 +1,6 @@
 //! The view of the directory that this process shares, kept from one scrape to the next.
 
-use super::about;
+use super::self_metrics;
 use super::view::View;
 use super::writer;
 use crate::computed::Computed;
@@ -65,5 +65,5 @@ pub fn take_damage() -> Vec<String> {
 
 /// What there is to say when there is nothing to look at: that there should be, if this process shares at all.
 pub(crate) fn blind() -> Vec<Computed> {
-    writer::shared_directory().map(|_| about::blind()).unwrap_or_default()
+    writer::shared_directory().map(|_| self_metrics::blind()).unwrap_or_default()
 }

@@ -6,12 +6,10 @@ use super::index::Index;
 use super::liveness::Place;
 use super::map::{identity, Map};
 use super::members::Member;
-use super::merged::MergedFamily;
 use super::reader::Segment;
 use super::record::Record;
 use super::tombstones::Fallen;
 use crate::descriptor::Identity;
-use crate::family::Definition;
 use crate::sync::{AtomicU64, Ordering::SeqCst};
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
@@ -165,19 +163,6 @@ impl View {
     pub(super) fn has_news(&mut self) -> bool {
         let news = self.index.tombstones.news();
         std::mem::replace(&mut self.heeded, news) != news
-    }
-
-    /// The families of this scope.
-    pub fn families<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = MergedFamily<'a>> {
-        let entries = self.index.entries().filter(move |entry| *entry.scope == *scope);
-        entries.filter_map(|entry| MergedFamily::new(&self.index.members, entry))
-    }
-
-    /// The family that a process means by this definition of its own, and by its being this one of its name
-    /// (which says nothing about the default registry, where there is only one).
-    pub fn find(&self, scope: &str, definition: &Definition, ordinal: u32) -> Option<MergedFamily<'_>> {
-        let entry = self.index.named(scope, &definition.name).find(|entry| entry.is_that_of(definition, ordinal))?;
-        MergedFamily::new(&self.index.members, entry)
     }
 
     /// The files that cannot be read, or not wholly, and why.

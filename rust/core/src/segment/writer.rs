@@ -5,14 +5,13 @@
 
 use super::chain::Chain;
 use super::control::Control;
-use super::heed;
-use super::own::Own;
+use super::own_file::OwnFile;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
+use super::removal_epoch;
 use super::share_error::ShareError;
 use super::view::View;
 use crate::definition::Kind;
-use crate::family::{self, Audience, Family};
-use crate::fork;
+use crate::family::{self, Family};
 use crate::head;
 use crate::series::SeriesRef;
 use crate::slab;
@@ -21,25 +20,25 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+pub(super) static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
 
 /// Bytes of the log, about, that tell of what is gone.
-static WASTED: AtomicUsize = AtomicUsize::new(0);
+pub(super) static WASTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Why the child of a fork records into private memory, when it does.
-static FAILURE: Mutex<Option<ShareError>> = Mutex::new(None);
+pub(super) static FAILURE: Mutex<Option<ShareError>> = Mutex::new(None);
 
 /// The log is written anew when so much of it is about what is gone, and at least half.
-const WASTE: usize = 64 * 1024;
+pub(super) const WASTE: usize = 64 * 1024;
 
 /// What the record of a series takes besides its text, about.
-const SERIES: usize = 40;
+pub(super) const SERIES: usize = 40;
 
-struct Writer {
-    own: Own,
+pub(super) struct Writer {
+    pub(super) own: OwnFile,
     control: Control,
-    log: Chain,
-    families: u32,
+    pub(super) log: Chain,
+    pub(super) families: u32,
     /// Removals of this process that not everyone has acted upon yet.
     tombstones: Vec<Tombstone>,
 }
@@ -52,14 +51,14 @@ impl Writer {
     }
 
     /// Tells of a family, by a new number.
-    fn family(&mut self, family: &Family) {
+    pub(super) fn family(&mut self, family: &Family) {
         self.families += 1;
         family.id.store(self.families, Relaxed);
         self.append(&Record::Family(record_of(family)));
     }
 
     /// Tells of a series that is made now.
-    fn series(&mut self, family: &Family, series: &SeriesRef) {
+    pub(super) fn series(&mut self, family: &Family, series: &SeriesRef) {
         self.series_since(family, series, self.control.epoch());
     }
 
@@ -83,7 +82,7 @@ impl Writer {
     }
 
     /// Removes series in all processes that have them.
-    fn bury(&mut self, family: &Family, text: Option<&[u8]>) {
+    pub(super) fn bury(&mut self, family: &Family, text: Option<&[u8]>) {
         self.own.set_removing(self.control.epoch() + 1);
         let tombstone = Tombstone {
             stamp: self.control.next_epoch(),
@@ -117,7 +116,7 @@ impl Writer {
     }
 
     /// Begins the log anew, without what is gone; `false` when the file has no room for that.
-    fn rewrite(&mut self) -> bool {
+    pub(super) fn rewrite(&mut self) -> bool {
         WASTED.store(0, Relaxed);
         let mut stamps = HashMap::new();
         self.log.for_each(|record| {
@@ -185,67 +184,9 @@ fn record_of(family: &Family) -> FamilyRecord {
     }
 }
 
-/// Writes down what families tell.
-struct Mirror;
-
-impl Audience for Mirror {
-    fn sought(&self) {
-        heed::heed();
-    }
-
-    fn family(&self, family: &Family) {
-        if let Some(writer) = &mut *lock(&WRITER) {
-            writer.family(family);
-            family.for_each(|series| writer.series(family, series));
-        }
-    }
-
-    fn series(&self, family: &Family, series: &SeriesRef) {
-        let mut writer = lock(&WRITER);
-        let Some(writer) = &mut *writer else { return };
-        if family.generation() == 0 {
-            return;
-        }
-        let wasted = WASTED.load(Relaxed);
-        let is_due = wasted >= WASTE && wasted * 2 >= writer.log.written();
-        if !(is_due && writer.rewrite()) {
-            writer.series(family, series);
-        }
-    }
-
-    fn removed(&self, family: &Family, text: Option<&[u8]>) {
-        if let Some(writer) = &mut *lock(&WRITER) {
-            writer.bury(family, text);
-        }
-    }
-
-    fn gone(&self, series: &SeriesRef) {
-        // Whoever removes holds the family's lock, and whoever writes waits for that: no lock here.
-        WASTED.fetch_add(series.text().len() + SERIES, Relaxed);
-    }
-}
-
-/// Records all metrics of this process, those made before too, into a file of its own in this directory,
-/// made when it is not there; every child that it forks, likewise. Only with the GIL held. A second call
-/// for the same directory changes nothing.
-///
-/// # Errors
-/// When the directory is not one that only this user can write, when it has no room, or when the process
-/// shares with another one already. Recording goes on in private memory then.
-pub fn share(directory: &Path) -> Result<(), ShareError> {
-    fork::in_child(forked);
-    family::tell(&Mirror);
-    let mut writer = lock(&WRITER);
-    if let Some(writer) = &*writer {
-        return writer.own.check_directory(directory);
-    }
-    *writer = Some(begin(directory, 0)?);
-    Ok(())
-}
-
 /// The writer of a new file; so many numbers of families are given out already.
-fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
-    let own = Own::create(directory)?;
+pub(super) fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
+    let own = OwnFile::create(directory)?;
     let control = match Control::open(own.directory()) {
         Ok(control) => control,
         Err(error) => return Err(own.refuse(&error)),
@@ -260,7 +201,7 @@ fn begin(directory: &Path, families: u32) -> Result<Writer, ShareError> {
         slab::come_back();
         return Err(error);
     }
-    heed::watch(Some(writer.control.counted()), epoch);
+    removal_epoch::watch(Some(writer.control.counted()), epoch);
     Ok(writer)
 }
 
@@ -287,7 +228,7 @@ pub(crate) fn catch_up(view: &mut View) {
         }
     }
     writer.own.set_acted(epoch);
-    heed::acted(epoch);
+    removal_epoch::acted(epoch);
     let settled = view.settled();
     let before = writer.tombstones.len();
     writer.tombstones.retain(|tombstone| tombstone.stamp > settled);
@@ -297,23 +238,4 @@ pub(crate) fn catch_up(view: &mut View) {
 /// Why this process, the child of one that shares, does not; once.
 pub fn take_failure() -> Option<ShareError> {
     lock(&FAILURE).take()
-}
-
-/// After a fork, in the child: the file is the parent's. This process begins at zero, in one of its own;
-/// without room for that, in private memory.
-pub(crate) fn forked() {
-    let mut writer = lock(&WRITER);
-    let Some(parents) = writer.take() else { return };
-    let (directory, families) = (parents.own.directory().to_owned(), parents.families);
-    heed::watch(None, 0);
-    // The log's blocks are zeroed with the rest; that they are given back makes room for the new ones.
-    drop(parents);
-    slab::leave_file();
-    for family in family::all() {
-        family.begin_again();
-    }
-    match begin(&directory, families) {
-        Ok(own) => *writer = Some(own),
-        Err(error) => *lock(&FAILURE) = Some(error),
-    }
 }

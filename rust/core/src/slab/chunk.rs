@@ -1,9 +1,15 @@
 //! Stretches of memory that blocks are cut from. Where they lie never changes; what is behind them does:
 //! private memory, or a part of a file that other processes read.
 
-use super::memory::{Grain, GRAIN};
 use crate::descriptor::Descriptor;
 use std::path::PathBuf;
+
+/// Blocks are multiples of this; also their alignment, and the unit of places in a file.
+pub(crate) const GRAIN: usize = 16;
+
+/// What blocks are made of.
+#[repr(C, align(16))]
+pub(super) struct Grain([u8; GRAIN]);
 
 /// One stretch.
 pub(super) struct Chunk {

@@ -1,7 +1,7 @@
 //! The chunks behind the blocks, and the free lists.
 
-use super::chunk::{Backing, Chunk};
-use super::Zeroed;
+use super::chunk::{Backing, Chunk, Grain, GRAIN};
+use super::zeroed::Zeroed;
 use crate::descriptor::Descriptor;
 use crate::sync::{lock, Mutex};
 use std::collections::BTreeMap;
@@ -9,18 +9,12 @@ use std::io;
 use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 
-/// Blocks are multiples of this; also their alignment, and the unit of places in a file.
-pub(crate) const GRAIN: usize = 16;
 /// The length of the first chunk in grains. Later ones are an eighth of all that there is, so that there
 /// are few of them; whole ones are as long as pages get.
 const SMALLEST: usize = 128 * 1024 / GRAIN;
 const LARGEST: usize = 4 * 1024 * 1024 / GRAIN;
 
 static SLAB: Mutex<Slab> = Mutex::new(Slab::new());
-
-/// What blocks are made of.
-#[repr(C, align(16))]
-pub(super) struct Grain([u8; GRAIN]);
 
 struct Slab {
     /// The uncut rest of the newest chunk, and its length in grains.

@@ -1,6 +1,6 @@
 //! Boxes in place of chunks: under the model checker every block is an allocation of its own.
 
-use super::Zeroed;
+use super::zeroed::Zeroed;
 use std::ptr::NonNull;
 
 pub(super) fn one<T: Zeroed>() -> NonNull<T> {

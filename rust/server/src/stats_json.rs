@@ -1,6 +1,6 @@
 //! The numbers of the JSON endpoints, called as `ferrometer.stats.service` calls them.
 
-use crate::look::{value, Look};
+use crate::lookup::{value, Lookup};
 use crate::requests::Requests;
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ pub struct Numbers {
 
 impl Numbers {
     /// Takes what is not about requests from metrics whose names are these behind a prefix.
-    pub fn read(&mut self, prefix: &str, look: Look<'_>) {
+    pub fn read(&mut self, prefix: &str, look: Lookup<'_>) {
         for (name, place) in [
             ("gpu_instances_active", &mut self.gpu_instances_active),
             ("gpu_cost", &mut self.gpu_cost_total),

@@ -6,7 +6,7 @@ use super::liveness::{started, Place};
 use super::lock;
 use super::page::Page;
 use super::share_error::ShareError;
-use super::unnamed::Unnamed;
+use super::tmpfile::{random, TempFile};
 use crate::clock::now;
 use crate::descriptor::Descriptor;
 use crate::sync::Ordering::{Relaxed, Release, SeqCst};
@@ -16,15 +16,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The file of this process.
-pub(super) struct Own {
+pub(super) struct OwnFile {
     directory: PathBuf,
     uuid: [u8; 16],
     /// Open, and with it the lock held, for as long as this lives.
-    unnamed: Unnamed,
+    temporary: TempFile,
     header: Page,
 }
 
-impl Own {
+impl OwnFile {
     /// Makes the file, which nobody can look at yet.
     pub(super) fn create(directory: &Path) -> Result<Self, ShareError> {
         check(directory)?;
@@ -32,7 +32,7 @@ impl Own {
             let place = Place::here().ok_or(io::ErrorKind::Unsupported)?;
             let start = started("self").ok_or(io::ErrorKind::Unsupported)?;
             let uuid = random()?;
-            let unnamed = Unnamed::create(&directory)?;
+            let temporary = TempFile::create(&directory)?;
             let head = Header {
                 uuid,
                 pid: u64::from(std::process::id()),
@@ -44,11 +44,11 @@ impl Own {
             };
             let mut bytes = head.encode().to_vec();
             bytes.resize(header::SIZE, 0);
-            (&*unnamed.file).write_all(&bytes)?;
+            (&*temporary.file).write_all(&bytes)?;
             // Of a file that has no name yet; so nobody else can have it.
-            lock::take(&unnamed.file)?;
-            let header = Page::map(&unnamed.file)?;
-            Ok(Own { directory, uuid, unnamed, header })
+            lock::take(&temporary.file)?;
+            let header = Page::map(&temporary.file)?;
+            Ok(OwnFile { directory, uuid, temporary, header })
         });
         made.map_err(|error| refused(directory, &error))
     }
@@ -56,12 +56,12 @@ impl Own {
     /// Shows the file.
     pub(super) fn publish(&mut self) -> Result<(), ShareError> {
         let path = self.path();
-        self.unnamed.publish(&path).map_err(|error| self.refuse(&error))
+        self.temporary.publish(&path).map_err(|error| self.refuse(&error))
     }
 
     /// Another handle of the same open file.
     pub(super) fn file(&self) -> Result<Descriptor, ShareError> {
-        self.unnamed.file.try_clone().and_then(Descriptor::new).map_err(|error| self.refuse(&error))
+        self.temporary.file.try_clone().and_then(Descriptor::new).map_err(|error| self.refuse(&error))
     }
 
     /// The name that it has, or will have.
@@ -159,14 +159,4 @@ fn check(directory: &Path) -> Result<(), ShareError> {
         ));
     }
     Ok(())
-}
-
-/// A name that nobody else has.
-pub(super) fn random() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    // SAFETY: the buffer is that long.
-    match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
-        16 => Ok(bytes),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

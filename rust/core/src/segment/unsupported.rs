@@ -3,16 +3,7 @@
 /// This process's own segment.
 pub mod writer {
     use crate::segment::share_error::ShareError;
-    use std::path::{Path, PathBuf};
-
-    /// Refuses.
-    ///
-    /// # Errors
-    /// Always: it takes Linux.
-    pub fn share(directory: &Path) -> Result<(), ShareError> {
-        let text = format!("metrics cannot be shared in {}: that takes Linux", directory.display());
-        Err(ShareError { text, code: None })
-    }
+    use std::path::PathBuf;
 
     /// Nothing to do.
     pub fn leave() {}
@@ -25,6 +16,21 @@ pub mod writer {
     /// Nothing.
     pub fn take_failure() -> Option<ShareError> {
         None
+    }
+}
+
+/// What ties the families to it.
+pub mod mirror {
+    use crate::segment::share_error::ShareError;
+    use std::path::Path;
+
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always: it takes Linux.
+    pub fn share(directory: &Path) -> Result<(), ShareError> {
+        let text = format!("metrics cannot be shared in {}: that takes Linux", directory.display());
+        Err(ShareError { text, code: None })
     }
 }
 
@@ -102,10 +108,10 @@ pub mod shared {
 }
 
 /// Removals by others.
-pub mod heed {
+pub mod remote_removals {
     /// There are none.
     #[inline(always)]
-    pub fn heed() {}
+    pub fn apply() {}
 
     /// None.
     #[inline(always)]

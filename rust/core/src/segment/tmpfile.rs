@@ -1,7 +1,6 @@
 //! Files that have no name until they are whole: whoever is killed before leaves nothing behind.
 
 use super::format::{hex, TEMPORARY};
-use super::own::random;
 use crate::descriptor::Descriptor;
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -12,19 +11,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// An open file in a directory, readable and writable by this user alone.
-pub(super) struct Unnamed {
+pub(super) struct TempFile {
     pub(super) file: Descriptor,
     /// Its name for the time being, on file systems that cannot do without.
     temporary: Option<PathBuf>,
 }
 
-impl Unnamed {
+impl TempFile {
     /// An empty one.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         match options.clone().custom_flags(libc::O_TMPFILE).open(directory) {
-            Ok(file) => return Ok(Unnamed { file: Descriptor::new(file)?, temporary: None }),
+            Ok(file) => return Ok(TempFile { file: Descriptor::new(file)?, temporary: None }),
             Err(error) if !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
                 return Err(error)
             }
@@ -32,7 +31,7 @@ impl Unnamed {
         }
         let path = directory.join(format!("{TEMPORARY}{}", hex(&random()?)));
         let file = options.create_new(true).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-        Ok(Unnamed { file: Descriptor::new(file)?, temporary: Some(path) })
+        Ok(TempFile { file: Descriptor::new(file)?, temporary: Some(path) })
     }
 
     /// Gives it its name, which nobody else may have.
@@ -53,10 +52,20 @@ impl Unnamed {
     }
 }
 
-impl Drop for Unnamed {
+impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             let _ = fs::remove_file(temporary);
         }
+    }
+}
+
+/// A name that nobody else has.
+pub(super) fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is that long.
+    match unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) } {
+        16 => Ok(bytes),
+        _ => Err(io::Error::last_os_error()),
     }
 }

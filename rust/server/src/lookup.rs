@@ -4,11 +4,11 @@ use ferrometer_core::family::Kind;
 use ferrometer_core::reading::Reading;
 
 /// Has the family of this name read, where there is one.
-pub type Look<'a> = &'a dyn Fn(&str, &mut dyn FnMut(&dyn Reading));
+pub type Lookup<'a> = &'a dyn Fn(&str, &mut dyn FnMut(&dyn Reading));
 
 /// The value of a counter or gauge; where it has several series, one for each process say, their sum. Zero
 /// where there is none.
-pub fn value(look: Look<'_>, name: &str) -> f64 {
+pub fn value(look: Lookup<'_>, name: &str) -> f64 {
     let mut sum = 0.0;
     look(name, &mut |family| {
         if family.definition().name != name {

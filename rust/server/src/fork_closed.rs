@@ -17,12 +17,12 @@ use std::os::fd::AsRawFd as Socket;
 use std::marker::Sized as Socket;
 
 /// An open socket that is in the list.
-pub struct Kept<S: Socket> {
+pub struct ForkClosed<S: Socket> {
     /// Always there, but for the end of `drop`.
     socket: Option<S>,
 }
 
-impl<S: Socket> Kept<S> {
+impl<S: Socket> ForkClosed<S> {
     /// Lists what `open` opens.
     ///
     /// # Errors
@@ -39,13 +39,13 @@ impl<S: Socket> Kept<S> {
         beside(|| {
             open().map_ok(|socket| {
                 list::add(&socket);
-                Kept { socket: Some(socket) }
+                ForkClosed { socket: Some(socket) }
             })
         })
     }
 }
 
-impl<S: Socket> Deref for Kept<S> {
+impl<S: Socket> Deref for ForkClosed<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -53,13 +53,13 @@ impl<S: Socket> Deref for Kept<S> {
     }
 }
 
-impl<S: Socket> DerefMut for Kept<S> {
+impl<S: Socket> DerefMut for ForkClosed<S> {
     fn deref_mut(&mut self) -> &mut S {
         self.socket.as_mut().expect("there until it is dropped")
     }
 }
 
-impl<S: Socket> Drop for Kept<S> {
+impl<S: Socket> Drop for ForkClosed<S> {
     fn drop(&mut self) {
         beside(|| {
             if let Some(socket) = self.socket.take() {

@@ -3,17 +3,17 @@
 use crate::accept;
 use crate::access::Access;
 use crate::body::{Unsent, Whole};
-use crate::exposition::Exposition;
-use crate::names;
-use crate::numbers::timestamp;
+use crate::exposition::{Exposition, Format};
+use crate::sample_filter;
+use crate::stats_json::timestamp;
 use ferrometer_core::fork::beside;
 use flate2::write::GzEncoder;
 use flate2::Compression;
 use hyper::header::{
     HeaderMap, HeaderName, HeaderValue, ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING,
-    CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::cell::Cell;
 use std::io::Write;
 use std::net::IpAddr;
@@ -31,6 +31,8 @@ const MOST_UNSENT: usize = 128 << 20;
 pub struct Answers {
     source: Arc<dyn Exposition>,
     access: Access,
+    /// Whether protobuf has native histograms.
+    native: bool,
     unsent: Unsent,
     /// The size of the latest exposition: the next one is about as long.
     latest: Cell<usize>,
@@ -44,8 +46,8 @@ struct Told {
 
 impl Answers {
     /// Answers with what `source` tells, to those whom `access` lets in.
-    pub fn new(source: Arc<dyn Exposition>, access: Access) -> Self {
-        Answers { source, access, unsent: Unsent::default(), latest: Cell::new(0) }
+    pub fn new(source: Arc<dyn Exposition>, access: Access, native: bool) -> Self {
+        Answers { source, access, native, unsent: Unsent::default(), latest: Cell::new(0) }
     }
 
     /// The answer to a request from this address. As at the application's own endpoints, refusals have no
@@ -59,6 +61,9 @@ impl Answers {
     }
 
     fn guarded<B>(&self, request: &Request<B>, address: IpAddr) -> Response<Whole> {
+        if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+            return refusal(StatusCode::BAD_REQUEST); // RFC 9112, 3.2
+        }
         let path = request.uri().path();
         let guarded = match path {
             "/metrics" | "/metrics/" | "/stats" | "/polling" | "/monitor" => true,
@@ -92,17 +97,21 @@ impl Answers {
     }
 
     fn metrics(&self, headers: &HeaderMap, query: Option<&str>) -> Told {
-        let text = |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()));
-        let choice = accept::choose(text(ACCEPT).as_deref());
-        let names = names::asked(query);
+        let choice = accept::choose(list(headers, &ACCEPT).as_deref());
+        let zipped = list(headers, &ACCEPT_ENCODING).is_some_and(|accepted| accept::gzip(&accepted));
+        let format = match choice.format {
+            Format::Protobuf if self.native => Format::NativeProtobuf,
+            format => format,
+        };
+        let names = sample_filter::asked(query);
         let mut body = Vec::with_capacity(self.latest.get() + self.latest.get() / 16 + 256);
-        beside(|| self.source.write(choice.format, names.as_ref(), &mut body));
+        beside(|| self.source.write(format, names.as_ref(), &mut body));
         self.latest.set(body.len());
         let mut headers = vec![
             (CONTENT_TYPE, HeaderValue::try_from(choice.media_type).expect("plain ASCII")),
             (VARY, HeaderValue::from_static("Accept, Accept-Encoding")),
         ];
-        if text(ACCEPT_ENCODING).is_some_and(|accepted| accept::gzip(&accepted)) {
+        if zipped {
             body = gzipped(&body);
             headers.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
@@ -116,6 +125,12 @@ impl Answers {
         response.headers_mut().insert(CONTENT_LENGTH, length); // also of a HEAD
         response
     }
+}
+
+/// A header that is a list: several lines of it are one (RFC 9110, 5.3).
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 fn gzipped(body: &[u8]) -> Vec<u8> {

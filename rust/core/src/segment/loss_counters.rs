@@ -7,20 +7,20 @@ use super::reader::Segment;
 use super::view::View;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
-/// Losses, counted.
+/// LossCounters, counted.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Losses {
+pub(super) struct LossCounters {
     /// Records that processes had no place for.
     pub(super) faults: u64,
     /// Damaged files, in the order of [`Damage::EVERY`].
     pub(super) damaged: [u64; Damage::EVERY.len()],
 }
 
-impl Losses {
+impl LossCounters {
     /// What a graveyard tells of.
     fn told_by(graveyard: &Segment) -> Self {
         let words = graveyard.map().run::<AtomicU64>(header::DAMAGED, Damage::EVERY.len());
-        let mut losses = Losses { faults: graveyard.faults(), ..Losses::default() };
+        let mut losses = LossCounters { faults: graveyard.faults(), ..LossCounters::default() };
         for (ours, word) in losses.damaged.iter_mut().zip(words.unwrap_or_default()) {
             *ours = word.load(Relaxed);
         }
@@ -31,7 +31,8 @@ impl Losses {
     pub(super) fn after(view: &View, dead: &[u32]) -> Self {
         let members = &view.index().members;
         let graveyard = members.iter().find(|(_, member)| member.segment.is_graveyard());
-        let mut losses = graveyard.map_or_else(Losses::default, |(_, member)| Losses::told_by(&member.segment));
+        let mut losses =
+            graveyard.map_or_else(LossCounters::default, |(_, member)| LossCounters::told_by(&member.segment));
         for member in dead.iter().filter_map(|&position| members.get(position)) {
             losses.faults = losses.faults.saturating_add(member.segment.faults());
             losses.count(member.segment.damage());
@@ -62,7 +63,7 @@ impl View {
     /// How many damaged files were folded, by reason.
     pub fn damaged(&self) -> Vec<(Damage, u64)> {
         let graveyard = self.index().members.iter().find(|(_, member)| member.segment.is_graveyard());
-        let told = graveyard.map_or_else(Losses::default, |(_, member)| Losses::told_by(&member.segment));
+        let told = graveyard.map_or_else(LossCounters::default, |(_, member)| LossCounters::told_by(&member.segment));
         Damage::EVERY.into_iter().zip(told.damaged).filter(|&(_, count)| count > 0).collect()
     }
 }

@@ -1,0 +1,156 @@
+"""``ferrometer logs``: what the processes of a directory log, in the order of time, living or dead.
+
+It only looks: nothing is taken from what is on its way to the sinks. It sees as far back as the rings reach,
+some megabytes for each process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ferrometer import _core
+
+_ORDER = {"debug": 0, "info": 1, "warn": 2, "error": 3, "fatal": 4}
+_COLOURS = {"debug": "2", "info": "32", "warn": "33", "error": "31", "fatal": "1;31"}
+#: Seconds between two looks.
+_PERIOD = 0.1
+#: Keys that a readable line shows first, or by other means.
+_SHOWN = frozenset(
+    {
+        "message",
+        "msg",
+        "event",
+        "level",
+        "severity",
+        "timestamp",
+        "time",
+        "ts",
+        "@timestamp",
+        "pid",
+        "trace_id",
+    }
+)
+
+
+class Line(NamedTuple):
+    """A line as the reader gives it."""
+
+    time_ns: int
+    level: str
+    pid: int
+    sequence: int
+    trace_id: str | None
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which lines are wanted."""
+
+    level: str = "debug"
+    request_id: str | None = None
+    trace_id: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def wants(self, line: Line, values: dict[str, Any]) -> bool:
+        """Whether this one is."""
+        if _ORDER[line.level] < _ORDER[self.level]:
+            return False
+        if self.trace_id is not None and self.trace_id not in (line.trace_id, values.get("trace_id")):
+            return False
+        wanted = self.fields if self.request_id is None else (*self.fields, ("request_id", self.request_id))
+        return all(_text(_at(values, key)) == value for key, value in wanted)
+
+
+def tail(
+    directory: Path,
+    wanted: Filter,
+    *,
+    follow: bool = False,
+    last: int | None = None,
+    as_json: bool | None = None,
+) -> int:
+    """Prints lines; with ``follow`` until it is interrupted. 2 when the directory cannot be read."""
+    reader = _core.LogReader(directory)
+    readable = sys.stdout.isatty() and not as_json
+    try:
+        waiting: deque[tuple[Line, dict[str, Any]]] = deque(maxlen=last)
+        more = True
+        while more:
+            lines, _, more = reader.read()
+            waiting.extend(_wanted(lines, wanted))
+        # A process with many lines is read in several goes, and another one in between.
+        _print(sorted(waiting, key=lambda pair: pair[0].time_ns), readable)
+        while follow:
+            time.sleep(_PERIOD)
+            lines, lost, _ = reader.read()
+            _print(_wanted(lines, wanted), readable)
+            if lost:
+                print(f"ferrometer logs: {lost} lines came too fast to be read", file=sys.stderr)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"ferrometer logs: {directory}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _wanted(lines: Iterable[tuple[Any, ...]], wanted: Filter) -> Iterable[tuple[Line, dict[str, Any]]]:
+    for row in lines:
+        line = Line(*row)
+        values = _values(line.payload)
+        if wanted.wants(line, values):
+            yield line, values
+
+
+def _values(payload: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(payload)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _at(values: dict[str, Any], key: str) -> Any:
+    """The value of a key; of a nested one by ``a.b`` where there is no key of that whole name."""
+    if key in values:
+        return values[key]
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _print(lines: Iterable[tuple[Line, dict[str, Any]]], readable: bool) -> None:
+    for line, values in lines:
+        if readable and values:
+            print(_readable(line, values))
+        else:
+            sys.stdout.write(line.payload.decode("utf-8", "replace") + "\n")
+    sys.stdout.flush()
+
+
+def _readable(line: Line, values: dict[str, Any]) -> str:
+    moment = datetime.fromtimestamp(line.time_ns / 1e9, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    message = next((values[key] for key in ("message", "msg", "event") if key in values), "")
+    rest = " ".join(
+        f"\033[2m{key}=\033[0m{_text(value)}" for key, value in values.items() if key not in _SHOWN
+    )
+    level = f"\033[{_COLOURS[line.level]}m{line.level.upper():<5}\033[0m"
+    # A terminal obeys what is in a text; a line break would look like another line.
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(message))
+    return f"{moment} {level} {line.pid} {text} {rest}".rstrip()

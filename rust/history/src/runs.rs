@@ -1,0 +1,178 @@
+//! The samples of one track in a stretch of time, out of the pieces that several blocks have of it.
+
+use crate::bins::{index_of, Bins, ZERO};
+use crate::bits::Bits;
+use crate::chunk::{Coder, Decoder, Event};
+use crate::scalar::Scalar;
+use crate::tick::Tick;
+use crate::track::Shape;
+use ferrometer_promql::{Bin, CounterReset, Histogram};
+use std::sync::Arc;
+
+/// Where the bits of a piece are.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In an open block.
+    Open(Arc<Bits>),
+    /// In a sealed one: its bytes, where the bits begin, and how many.
+    Sealed(Arc<[u8]>, usize, usize),
+}
+
+/// What one block has of a track, and the times for which it is asked.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The block's ticks.
+    pub ticks: Arc<Vec<Tick>>,
+    /// The track's bits.
+    pub source: Source,
+    /// The schema of the level's bins.
+    pub schema: i8,
+    /// Finer samples begin after this.
+    pub until_ms: i64,
+}
+
+impl Piece {
+    fn decoder(&self, shape: &Shape) -> Decoder<'_> {
+        let (bytes, length) = match &self.source {
+            Source::Open(bits) => (bits.bytes(), bits.len()),
+            Source::Sealed(bytes, at, length) => (bytes.get(*at..).unwrap_or_default(), *length),
+        };
+        Decoder::new(shape, bytes, length, self.ticks.len())
+    }
+}
+
+/// No row: the series ended.
+pub const ENDED: u32 = u32::MAX;
+
+/// Samples in ascending order of time. Neighbours that are the same share a row.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// The time of each sample, and its row.
+    pub samples: Vec<(i64, u32)>,
+    /// Numbers in a row.
+    pub width: usize,
+    /// All rows: value, minimum and maximum of a scalar; cumulative buckets and the sum of a histogram.
+    pub rows: Vec<f64>,
+    /// The rows of bins.
+    pub bins: Vec<(i8, Bins)>,
+}
+
+impl Runs {
+    /// The samples of a track in `(after, until]`.
+    pub fn read(shape: &Shape, pieces: &[Piece], after_ms: i64, until_ms: i64) -> Self {
+        let width = match shape {
+            Shape::Counter | Shape::Gauge => 3,
+            Shape::Classic(bounds) => bounds.len() + 1,
+            Shape::Bins => 0,
+        };
+        let mut runs = Runs { width, ..Runs::default() };
+        for piece in pieces {
+            runs.piece(shape, piece, after_ms, until_ms.min(piece.until_ms));
+        }
+        runs
+    }
+
+    fn piece(&mut self, shape: &Shape, piece: &Piece, after_ms: i64, until_ms: i64) {
+        let ticks = &piece.ticks[..];
+        // A piece that begins where another one of the same block ended goes on after it.
+        let after_ms = self.samples.last().map_or(after_ms, |&(last, _)| last.max(after_ms));
+        let first = ticks.partition_point(|tick| tick.time_ms <= after_ms);
+        let end = ticks.partition_point(|tick| tick.time_ms <= until_ms);
+        if first >= end {
+            return;
+        }
+        let mut decoder = piece.decoder(shape);
+        let mut record = decoder.advance();
+        let mut alive = false;
+        while let Some((at, event)) = record {
+            let at = at as usize;
+            if at >= end {
+                break;
+            }
+            match event {
+                Event::End => {
+                    if alive && at >= first {
+                        self.samples.push((ticks[at].time_ms, ENDED));
+                    }
+                    alive = false;
+                    record = decoder.advance();
+                }
+                Event::Sample => {
+                    alive = true;
+                    // None for a sample before the first time: it is made where a later tick shows it, too.
+                    let mut row = ENDED;
+                    if at >= first {
+                        row = self.push_row(decoder.coder(), piece.schema, true);
+                        self.samples.push((ticks[at].time_ms, row));
+                    }
+                    // What lay beyond the value was before this record, and not at the ticks that follow.
+                    if matches!(decoder.coder(), Coder::Scalar(coder) if coder.now.has_range()) {
+                        row = ENDED;
+                    }
+                    let next = decoder.peek().map_or(end, |next| next as usize).min(end);
+                    for tick in ticks.get((at + 1).max(first)..next).unwrap_or_default() {
+                        if !tick.implies(shape) {
+                            continue;
+                        }
+                        if row == ENDED {
+                            row = self.push_row(decoder.coder(), piece.schema, false);
+                        }
+                        self.samples.push((tick.time_ms, row));
+                    }
+                    record = decoder.advance();
+                }
+            }
+        }
+    }
+
+    fn push_row(&mut self, coder: &Coder, schema: i8, has_range: bool) -> u32 {
+        match coder {
+            Coder::Scalar(coder) => {
+                let now = if has_range { coder.now } else { Scalar::new(coder.now.value) };
+                self.rows.extend([now.value, now.min, now.max]);
+            }
+            Coder::Classic(coder) => {
+                let mut total = 0u64;
+                self.rows.extend(coder.now.counts.iter().map(|count| {
+                    total = total.wrapping_add(*count);
+                    total as f64
+                }));
+                self.rows.push(coder.now.sum);
+            }
+            Coder::Bins(coder) => {
+                self.bins.push((schema, coder.now.clone()));
+                return self.bins.len() as u32 - 1;
+            }
+        }
+        (self.rows.len() / self.width) as u32 - 1
+    }
+
+    /// A number of a row.
+    #[inline]
+    pub fn number(&self, row: u32, column: usize) -> f64 {
+        self.rows[row as usize * self.width + column]
+    }
+}
+
+/// A native histogram of these bins.
+pub fn native(schema: i8, bins: &[(u32, u64)], sum: f64) -> Histogram {
+    let mut histogram = Histogram {
+        schema,
+        reset: CounterReset::Unknown,
+        zero_threshold: f64::MIN_POSITIVE,
+        sum,
+        ..Histogram::default()
+    };
+    histogram.positive.reserve(bins.len());
+    let mut total = 0u64;
+    for &(place, count) in bins {
+        total = total.wrapping_add(count);
+        if place == ZERO {
+            histogram.zero_count = count as f64;
+        } else {
+            histogram.positive.push(Bin { index: index_of(place), count: count as f64 });
+        }
+    }
+    histogram.count = total as f64;
+    histogram
+}
