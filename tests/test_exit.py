@@ -222,7 +222,7 @@ CROSSINGS = {
     """,
     "HttpMetrics.snapshot": """
         metrics = _core.HttpMetrics(registry)
-        def work(turn): ready.set(); metrics.snapshot()
+        def work(turn): ready.set(); metrics.snapshot(); metrics.uptime()
     """,
     "MetricsMiddleware, a route function": """
         app = MetricsMiddleware(answer, registry=registry, route=lambda scope: wait() or "/x")
@@ -321,6 +321,7 @@ CROSSES = {
     "Histogram.observe": "Histogram.observe, __float__",
     "HttpMetrics.__new__": "HttpMetrics, a registry's repr",
     "HttpMetrics.snapshot": "HttpMetrics.snapshot",
+    "HttpMetrics.uptime": "HttpMetrics.snapshot",
     "Metric.__new__": "the death of a metric, a finaliser",
     "Metric._become_child": "labels, a subclass's __init__",
     "Metric._clear": "Metric._clear, a finaliser",

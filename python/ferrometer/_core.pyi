@@ -487,6 +487,9 @@ class HttpMetrics:
     def sample(self) -> float:
         """The share of requests that are timed, in (0, 1]."""
 
+    def uptime(self) -> float:
+        """Seconds since the application was first instrumented, in whichever process."""
+
     def snapshot(self) -> dict[str, float]:
         """Totals over all series: ``uptime_seconds``, ``total``, ``failed``, ``in_flight``, ``success_rate``
         (percent), and ``p50_ms``, ``p95_ms``, ``p99_ms``, ``avg_ms`` of the durations.

@@ -27,6 +27,7 @@ from ferrometer.collectors.feature import Collectors
 from ferrometer.endpoints.access import Auth, Network
 from ferrometer.endpoints.feature import Endpoints
 from ferrometer.health.checks import Check, HealthChecks
+from ferrometer.health.feature import Health
 from ferrometer.http.feature import Http, HttpSettings
 from ferrometer.http.middleware import MetricsMiddleware
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
@@ -155,6 +156,7 @@ def instrument(
     http.around(app, skip_paths=chosen.skip_paths)  # what is wrong with them must show now, not at start-up
     health = health_checks if isinstance(health_checks, HealthChecks) else HealthChecks(health_checks)
     stats = ServiceStats(chosen.namespace, registry, requests=http.metrics)
+    runtime.add(Health(health))
     runtime.add(Collectors(stats, defaults=None if default_collectors else False))
     for feature in (*features, *_configured(sources, features)):
         runtime.add(feature)
@@ -201,7 +203,7 @@ def _equal(one: object, other: object) -> bool:
 
 
 #: The features of every application; ``instrument()`` makes them.
-DEFAULT: tuple[type[Feature], ...] = (Http, Collectors, Endpoints)
+DEFAULT: tuple[type[Feature], ...] = (Http, Health, Collectors, Endpoints)
 
 
 def _configured(sources: Sources, given: Sequence[Feature]) -> Iterator[Feature]:

@@ -222,8 +222,7 @@ def test_the_json_says_what_the_endpoints_say(namespace: str | None) -> None:
         for path in ("/stats", "/polling", "/monitor"):
             ours = json.loads(ask(server.port, path).body)
             theirs = client.get(path).json()
-            for of_python in ("status", "health"):
-                theirs.pop(of_python, None)
+            theirs.pop("health", None)  # what each check said is known to Python alone
             theirs.get("system", {}).update(ours.get("system", {}))  # read again by each request there
             assert list(ours) == list(theirs)
             if "timestamp" in ours:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from ferrometer._process.run import Flight, Outcome, launch
+from ferrometer.health import shared
 
 _log = logging.getLogger("ferrometer")
 
@@ -28,7 +29,7 @@ _C = TypeVar("_C", bound=Check)
 DEFAULT_TIMEOUT = 0.9
 """Seconds. Below the one second that a Kubernetes probe waits unless told otherwise."""
 
-KNOWN_FOR = 60.0
+KNOWN_FOR = shared.KNOWN_FOR
 """Seconds for which a result still says something to an endpoint that runs no checks itself."""
 
 _MOST_BITS = 1023
@@ -106,6 +107,7 @@ class HealthChecks:
         self._cache_seconds = _seconds("cache_seconds", cache_seconds, zero=True)
         self._expose_errors = expose_errors
         self._components: dict[str, _Component] = {}
+        self._shared: shared.SharedResults | None = None
         for name, check in (checks or {}).items():
             self.register(name, check)
 
@@ -143,14 +145,29 @@ class HealthChecks:
                 raise TypeError(
                     f"health check {name!r} must be a callable without arguments, not {type(check).__name__}"
                 )
-            self._components[name] = _Component(name, check, seconds, critical, self._expose_errors)
+            self._components[name] = _Component(
+                name, check, seconds, critical, self._expose_errors, self._tell
+            )
             return check
 
         return add if check is None else add(check)
 
     def unregister(self, name: str) -> None:
         """Remove a component; one that is not there is no error."""
-        self._components.pop(name, None)
+        if self._components.pop(name, None) is not None and self._shared is not None:
+            self._shared.forget(name)
+
+    def names(self) -> tuple[str, ...]:
+        """The registered components."""
+        return tuple(self._components)
+
+    def share(self, results: shared.SharedResults) -> None:
+        """Tell every result there from now on, and know what other workers found."""
+        self._shared = results
+
+    def _tell(self, name: str, result: CheckResult) -> None:
+        if self._shared is not None:
+            self._shared.tell(name, healthy=result.healthy, critical=result.critical)
 
     async def run(self) -> HealthReport:
         """Run what is older than the cache, all at once, each within its timeout."""
@@ -164,15 +181,34 @@ class HealthChecks:
         return HealthReport(_status(results.values()), timestamp(), results)
 
     def last_status(self) -> Status:
-        """The status as last known, without running anything; ``"ok"`` when nothing is known."""
-        return _status(filter(None, [component.known() for component in self._components.values()]))
+        """The status as last known, without running anything; ``"ok"`` when nothing is known.
+
+        Of workers that share their metrics, whichever ran a check last.
+        """
+        components = list(self._components.values())
+        # What hangs here is known here first.
+        own = [component.known() for component in components]
+        if self._shared is None:
+            return _status(filter(None, own))
+        told = self._shared.known([component.name for component in components])
+        late = [one for component, one in zip(components, own, strict=True) if component.hangs() and one]
+        return _status(filter(None, [*told, *late]))
 
 
 class _Component:
     """One check, and its one flight."""
 
-    def __init__(self, name: str, check: Check, timeout: float, critical: bool, expose_errors: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        check: Check,
+        timeout: float,
+        critical: bool,
+        expose_errors: bool,
+        tell: Callable[[str, CheckResult], None],
+    ) -> None:
         self.name = name
+        self._tell = tell
         self._check = check
         self._timeout = timeout
         self._critical = critical
@@ -197,19 +233,27 @@ class _Component:
             return None
         return self.result(flight) if flight.over or flight.overdue else None
 
+    def hangs(self) -> bool:
+        """Whether a run of it is late."""
+        flight = self._flight
+        return flight is not None and not flight.over and flight.overdue
+
     def result(self, flight: Flight) -> CheckResult:
         """What the flight brought home; for one still in the air, that it is late."""
+        fresh = True
         with self._lock:
             outcome = flight.outcome
             if outcome is None:
                 late = Outcome(error=TimeoutError("still running"))
                 result = self._judge(late, flight.duration_ms())
             elif self._judged is not None and self._judged[0] is flight:
-                result = self._judged[1]
+                result, fresh = self._judged[1], False
             else:
                 # Once: what a check returned may be a mapping that is another one each time it is looked at.
                 result = self._judge(outcome, flight.duration_ms())
                 self._judged = flight, result
+        if fresh and not flight.aborted:
+            self._tell(self.name, result)
         if result.healthy != self._was_healthy:
             self._was_healthy = result.healthy
             if result.healthy:
@@ -250,7 +294,7 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _status(results: Iterable[CheckResult]) -> Status:
+def _status(results: Iterable[CheckResult | shared.Known]) -> Status:
     status: Status = "ok"
     for result in results:
         if not result.healthy:

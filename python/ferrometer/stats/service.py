@@ -77,7 +77,10 @@ class ServiceStats:
         return self.database
 
     def uptime_seconds(self) -> float:
-        """Seconds since this object was made."""
+        """Seconds since the application was instrumented, in whichever of its processes; without a middleware
+        since this object was made."""
+        if isinstance(self._requests, HttpMetrics):
+            return self._requests.uptime()
         return time.monotonic() - self._started
 
     def figures(self) -> tuple[CollectorRegistry, str]:
@@ -107,7 +110,7 @@ class ServiceStats:
             "requests_in_flight": max(0, int(flying[0] if flying else self._snapshot()["in_flight"])),
             "active_gpu_instances": int(instances),
             "db_connections_active": int(connections),
-            "cache_hit_rate": _percent(hits, misses),
+            "cache_hit_rate": _known(_percent(hits, misses)),
         }
 
     def monitor(self) -> dict[str, Any]:
@@ -216,13 +219,13 @@ class CacheStats:
         self.misses.inc(amount)
 
     def hit_rate(self) -> float:
-        """Percent of lookups that hit; 0.0 before the first one."""
+        """Percent of lookups that hit; NaN before the first one."""
         return _percent(*_values(self.hits, self.misses))
 
     def as_dict(self) -> dict[str, Any]:
         """The ``cache`` part of ``/stats``."""
         hits, misses = _values(self.hits, self.misses)
-        return {"hits": int(hits), "misses": int(misses), "hit_rate": _percent(hits, misses)}
+        return {"hits": int(hits), "misses": int(misses), "hit_rate": _known(_percent(hits, misses))}
 
 
 class SystemStats:
@@ -281,7 +284,12 @@ def _own(metric: Counter | Gauge) -> float:
 
 
 def _percent(hits: float, misses: float) -> float:
-    return 100.0 * hits / (hits + misses) if hits + misses else 0.0
+    return 100.0 * hits / (hits + misses) if hits + misses else math.nan
+
+
+def _known(value: float) -> float | None:
+    """What is not known is ``null`` in JSON, as it is NaN in a scrape."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _check_count(amount: int) -> None:
@@ -295,8 +303,8 @@ def _requests(seen: Mapping[str, float]) -> dict[str, Any]:
         "total": int(seen["total"]),
         "failed": int(seen["failed"]),
         "in_flight": int(seen["in_flight"]),
-        "success_rate": float(seen["success_rate"]),
-        "duration": {f"{name}_ms": float(seen[f"{name}_ms"]) for name in ("p50", "p95", "p99", "avg")},
+        "success_rate": _known(seen["success_rate"]),
+        "duration": {f"{name}_ms": _known(seen[f"{name}_ms"]) for name in ("p50", "p95", "p99", "avg")},
     }
 
 
@@ -304,9 +312,9 @@ _NO_REQUESTS: dict[str, float] = {
     "total": 0,
     "failed": 0,
     "in_flight": 0,
-    "success_rate": 100.0,
-    "p50_ms": 0.0,
-    "p95_ms": 0.0,
-    "p99_ms": 0.0,
-    "avg_ms": 0.0,
+    "success_rate": math.nan,
+    "p50_ms": math.nan,
+    "p95_ms": math.nan,
+    "p99_ms": math.nan,
+    "avg_ms": math.nan,
 }

@@ -177,8 +177,8 @@ impl HttpMetrics {
     }
 
     /// Totals over all series: `uptime_seconds`, `total`, `failed`, `in_flight`, `success_rate` (percent), and
-    /// `p50_ms`, `p95_ms`, `p99_ms`, `avg_ms` of the durations in milliseconds. Zero where nothing was recorded; the
-    /// success rate is 100 then.
+    /// `p50_ms`, `p95_ms`, `p99_ms`, `avg_ms` of the durations in milliseconds. The rate and
+    /// the durations are NaN where nothing was recorded.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
         let (requests, uptime) = detached(py, || views::totals(&Scrape::begin(), shared));
@@ -192,6 +192,11 @@ impl HttpMetrics {
             dict.set_item(key, value)?;
         }
         Ok(dict)
+    }
+
+    /// Seconds since the application was first instrumented, in whichever process.
+    fn uptime(&self, py: Python<'_>) -> f64 {
+        detached(py, || views::uptime_of(&Scrape::begin(), &self.instrument.shared))
     }
 
     fn __repr__(&self) -> String {

@@ -1,7 +1,8 @@
 //! A directory of segments as a source: what all processes of an application recorded, told by another one.
 
 use crate::exposition::{write, Exposition, Format};
-use crate::requests::{Requests, IN_FLIGHT};
+use crate::health::Status;
+use crate::requests::{uptime, Requests};
 use crate::sample_filter::is_plain;
 use crate::stats_json::Numbers;
 use crate::views::views;
@@ -16,7 +17,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The scope of the registry that everyone shares.
 const SCOPE: &str = "default";
@@ -79,7 +79,7 @@ impl Directory {
         }
         let mut computed = self.namespace.as_ref().map_or_else(Vec::new, |namespace| {
             let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
-            views(namespace, uptime(view), &Requests::read(&find))
+            views(namespace, uptime(&find), &Requests::read(&find))
         });
         computed.extend(Computed::faults(faults));
         computed.extend(view.about());
@@ -107,8 +107,12 @@ impl Exposition for Directory {
         let view = self.look();
         let Some(view) = &*view else { return Numbers::default() };
         let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
-        let mut numbers =
-            Numbers { uptime_seconds: uptime(view), requests: Requests::read(&find), ..Numbers::default() };
+        let mut numbers = Numbers {
+            uptime_seconds: uptime(&find),
+            status: Status::read(&find),
+            requests: Requests::read(&find),
+            ..Numbers::default()
+        };
         let prefix = self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}_"));
         numbers.read(&prefix, &find);
         numbers
@@ -119,12 +123,4 @@ fn find(view: &View, name: &str, read: &mut dyn FnMut(&dyn Reading)) {
     if let Some(family) = view.families(SCOPE).find(|family| family.definition().name == name) {
         read(&family);
     }
-}
-
-/// Since the first of the processes that live was instrumented.
-fn uptime(view: &View) -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let mut created = now;
-    find(view, IN_FLIGHT, &mut |family| family.for_each(&mut |series| created = created.min(series.created())));
-    now - created
 }

@@ -6,6 +6,7 @@
 //! | which path answers what | [`responder`] |
 //! | who may read | [`access`] |
 //! | which format, and of which samples | [`accept`], [`sample_filter`] |
+//! | the health as last known | [`health`] |
 //! | the numbers as JSON, and where they are from | [`stats_json`], [`requests`], [`lookup`] |
 //! | the same as namespaced families | [`views`] |
 //! | the thread, its start and end, slow clients | [`server`], [`connections`], [`io`] |
@@ -25,6 +26,7 @@ pub mod connections;
 pub mod directory;
 pub mod exposition;
 pub mod fork_closed;
+pub mod health;
 pub mod io;
 pub mod local;
 pub mod lookup;

@@ -1,7 +1,9 @@
 //! The registry of this very process as a source.
 
 use crate::exposition::{write, Exposition, Format};
-use crate::requests::{Requests, IN_FLIGHT};
+use crate::health::Status;
+use crate::lookup::Lookup;
+use crate::requests::{uptime, Requests};
 use crate::sample_filter::is_plain;
 use crate::stats_json::Numbers;
 use ferrometer_core::clock::Clock;
@@ -11,7 +13,6 @@ use ferrometer_core::registry::{names_of, Registry, Visited};
 use ferrometer_core::scrape::Scrape;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The native families of a registry, and its sources. Collectors written in Python are not in it, nor
 /// families with names that the text formats cannot write plainly.
@@ -37,25 +38,15 @@ impl Exposition for Local {
         Clock::get().calibrate();
         let scrape = Scrape::begin();
         let (figures, prefix) = &self.figures;
+        let find: Lookup<'_> = &|name, read| look(&self.registry, &scrape, name, read);
         let mut numbers = Numbers {
-            uptime_seconds: self.uptime(),
-            requests: Requests::read(&|name, read| look(&self.registry, &scrape, name, read)),
+            uptime_seconds: uptime(find),
+            status: Status::read(find),
+            requests: Requests::read(find),
             ..Numbers::default()
         };
         numbers.read(prefix, &|name, read| look(figures, &scrape, name, read));
         numbers
-    }
-}
-
-impl Local {
-    /// Since the middleware was made in this process; its gauge is as old.
-    fn uptime(&self) -> f64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let mut created = now;
-        if let Some(family) = self.registry.find(IN_FLIGHT) {
-            family.for_each(|series| created = series.created());
-        }
-        (now - created).max(0.0)
     }
 }
 

@@ -3,9 +3,25 @@
 use crate::lookup::{value, Lookup};
 use ferrometer_core::family::Kind;
 use ferrometer_core::histogram::Snapshot;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The middleware's gauge, which is there as soon as the middleware is.
 pub const IN_FLIGHT: &str = "http_requests_in_flight";
+
+/// When the application was first instrumented, in seconds since 1970: the least of all its processes', also of those
+/// that are gone.
+pub const START: &str = "ferrometer_start_time_seconds";
+
+/// Seconds since then; zero where nobody has said it.
+pub fn uptime(look: Lookup<'_>) -> f64 {
+    let start = value(look, START);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    if start > 0.0 {
+        (now - start).max(0.0)
+    } else {
+        0.0
+    }
+}
 
 /// What of the durations is told, before their mean.
 pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
@@ -19,9 +35,9 @@ pub struct Requests {
     pub failed: u64,
     /// Being served now.
     pub in_flight: u64,
-    /// Percent that did not fail; 100 when there were none.
+    /// Percent that did not fail; NaN when there were none.
     pub success_rate: f64,
-    /// p50, p95, p99 and mean duration in milliseconds; zeros when nothing was timed.
+    /// p50, p95, p99 and mean duration in milliseconds; NaN when nothing was timed.
     pub milliseconds: [f64; 4],
     /// How many requests the durations are of.
     pub timed: u64,
@@ -35,8 +51,8 @@ impl Default for Requests {
             total: 0,
             failed: 0,
             in_flight: 0,
-            success_rate: 100.0,
-            milliseconds: [0.0; 4],
+            success_rate: f64::NAN,
+            milliseconds: [f64::NAN; 4],
             timed: 0,
             timed_milliseconds: 0.0,
         }

@@ -1,5 +1,6 @@
 //! The numbers of the JSON endpoints, called as `ferrometer.stats.service` calls them.
 
+use crate::health::Status;
 use crate::lookup::{value, Lookup};
 use crate::requests::Requests;
 use std::fmt::Write;
@@ -12,6 +13,7 @@ use std::fmt::Write;
 )]
 pub struct Numbers {
     pub uptime_seconds: f64,
+    pub status: Status,
     pub requests: Requests,
     pub gpu_instances_active: f64,
     pub gpu_cost_total: f64,
@@ -54,7 +56,7 @@ impl Numbers {
     fn hit_rate(&self) -> f64 {
         let lookups = self.cache_hits + self.cache_misses;
         if lookups == 0.0 {
-            return 0.0;
+            return f64::NAN;
         }
         100.0 * self.cache_hits / lookups
     }
@@ -69,11 +71,11 @@ impl Numbers {
             json,
             ",\"database\":{{\"connections_active\":{active},\"connections_idle\":{idle},\
              \"queries_total\":{queries},\"errors\":{errors}}},\
-             \"cache\":{{\"hits\":{},\"misses\":{},\"hit_rate\":{:?}}},\
+             \"cache\":{{\"hits\":{},\"misses\":{},\"hit_rate\":{}}},\
              \"system\":{{\"goroutines\":{},\"heap_alloc_mb\":{},\"gc_runs\":{}}}}}",
             whole(self.cache_hits),
             whole(self.cache_misses),
-            self.hit_rate(),
+            number(self.hit_rate()),
             whole(self.goroutines),
             whole(self.memory_heap_alloc_mb),
             whole(self.gc),
@@ -81,21 +83,23 @@ impl Numbers {
         json
     }
 
-    /// The body of `/polling`: without the health, which only Python knows.
+    /// The body of `/polling`, with the health as last known.
     pub fn polling(&self, timestamp: &str) -> String {
         format!(
-            "{{\"timestamp\":\"{timestamp}\",\"metrics\":{{\"requests_in_flight\":{},\"active_gpu_instances\":{},\
-             \"db_connections_active\":{},\"cache_hit_rate\":{:?}}}}}",
+            "{{\"timestamp\":\"{timestamp}\",\"status\":\"{}\",\"metrics\":{{\"requests_in_flight\":{},\"active_gpu_instances\":{},\
+             \"db_connections_active\":{},\"cache_hit_rate\":{}}}}}",
+            self.status.name(),
             self.requests.in_flight,
             whole(self.gpu_instances_active),
             whole(self.db_connections_active),
-            self.hit_rate(),
+            number(self.hit_rate()),
         )
     }
 
     /// The body of `/monitor`, likewise.
     pub fn monitor(&self, timestamp: &str) -> String {
-        let mut json = format!("{{\"timestamp\":\"{timestamp}\",\"metrics\":{{");
+        let status = self.status.name();
+        let mut json = format!("{{\"timestamp\":\"{timestamp}\",\"status\":\"{status}\",\"metrics\":{{");
         self.requests_and_gpu(&mut json);
         let [active, idle, queries, errors] =
             [self.db_connections_active, self.db_connections_idle, self.db_queries, self.db_errors].map(whole);
@@ -109,18 +113,28 @@ impl Numbers {
 
     fn requests_and_gpu(&self, json: &mut String) {
         let Requests { total, failed, in_flight, success_rate, milliseconds, .. } = self.requests;
-        let [p50, p95, p99, avg] = milliseconds;
+        let [p50, p95, p99, avg] = milliseconds.map(number);
+        let success_rate = number(success_rate);
         let _ = write!(
             json,
             "\"requests\":{{\"total\":{total},\"failed\":{failed},\"in_flight\":{in_flight},\
-             \"success_rate\":{success_rate:?},\
-             \"duration\":{{\"p50_ms\":{p50:?},\"p95_ms\":{p95:?},\"p99_ms\":{p99:?},\"avg_ms\":{avg:?}}}}},\
+             \"success_rate\":{success_rate},\
+             \"duration\":{{\"p50_ms\":{p50},\"p95_ms\":{p95},\"p99_ms\":{p99},\"avg_ms\":{avg}}}}},\
              \"gpu\":{{\"active_instances\":{},\"total_cost_usd\":{:?},\"requests_total\":{},\"requests_failed\":{}}}",
             whole(self.gpu_instances_active),
             self.gpu_cost_total,
             whole(self.gpu_requests),
             whole(self.gpu_requests_failed),
         );
+    }
+}
+
+/// A number that is not known is `null`.
+fn number(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value:?}")
+    } else {
+        "null".into()
     }
 }
 
@@ -181,7 +195,8 @@ mod tests {
         }
         let mut numbers = Numbers::default();
         numbers.read("x_", &|name, read| registry.find(name).iter().for_each(|family| read(&**family)));
-        let polling = "{\"timestamp\":\"t\",\"metrics\":{\"requests_in_flight\":0,\"active_gpu_instances\":0,\
+        let polling =
+            "{\"timestamp\":\"t\",\"status\":\"ok\",\"metrics\":{\"requests_in_flight\":0,\"active_gpu_instances\":0,\
             \"db_connections_active\":0,\"cache_hit_rate\":75.0}}";
         assert_eq!(numbers.polling("t"), polling);
         let stats = numbers.stats();

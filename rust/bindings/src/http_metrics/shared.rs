@@ -3,15 +3,16 @@
 use super::active::Active;
 use super::endpoint::Held;
 use ferrometer_core::cell::GaugeCell;
+use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
 use ferrometer_core::histogram::Layout;
 use ferrometer_core::mode::Mode;
 use ferrometer_core::registry::Registry;
+use ferrometer_server::requests::START;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
 
 const MAX_SERIES: usize = 10_000;
 
@@ -47,7 +48,8 @@ pub struct Shared {
     pub heeded: RefCell<Vec<NonNull<Cell<u64>>>>,
     /// How many middlewares record here.
     pub middlewares: Cell<usize>,
-    pub started: Instant,
+    /// When this process was instrumented; the application's start is the least of all processes'.
+    pub start: Arc<Family>,
     registry: Weak<Registry>,
     /// Prefixes whose views are in the registry, which then owns this.
     namespaces: Mutex<Vec<String>>,
@@ -87,6 +89,13 @@ impl Shared {
             family("http_requests_in_flight", "HTTP requests being served now.", Kind::Gauge(Mode::LiveSum), &[])?;
         let socket_active =
             family("websocket_connections_active", "Open websockets.", Kind::Gauge(Mode::LiveSum), &[])?;
+        let start = family(
+            START,
+            "When the application was first instrumented, in seconds since 1970.",
+            Kind::Gauge(Mode::Min),
+            &[],
+        )?;
+        start.series(&[])?.gauge().set_at(now(), now());
         let route = ["method", "endpoint"];
         Ok(Self {
             requests: family(
@@ -154,7 +163,7 @@ impl Shared {
             active: Active::new(),
             heeded: RefCell::default(),
             middlewares: Cell::new(0),
-            started: Instant::now(),
+            start,
             registry: Arc::downgrade(registry),
             namespaces: Mutex::default(),
         })

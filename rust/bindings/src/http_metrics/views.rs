@@ -5,19 +5,28 @@ use ferrometer_core::error::Error;
 use ferrometer_core::reading::Reading;
 use ferrometer_core::registry::{Computed, Registry, Source};
 use ferrometer_core::scrape::Scrape;
-use ferrometer_server::requests::Requests;
+use ferrometer_server::requests::{uptime, Requests, START};
 use ferrometer_server::views;
 use std::sync::Arc;
 
 /// Everything over all series, and for how many seconds there has been something to count.
 pub fn totals(scrape: &Scrape, shared: &Shared) -> (Requests, f64) {
     let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| {
-        let ours = [&shared.requests, &shared.duration, &shared.requests_in_flight];
+        let ours = [&shared.requests, &shared.duration, &shared.requests_in_flight, &shared.start];
         if let Some(family) = ours.into_iter().find(|family| family.definition().name == name) {
             read(&*scrape.reading(family));
         }
     };
-    (Requests::read(&find), shared.started.elapsed().as_secs_f64())
+    (Requests::read(&find), uptime(&find))
+}
+
+/// Seconds since the first process of the application was instrumented.
+pub fn uptime_of(scrape: &Scrape, shared: &Shared) -> f64 {
+    uptime(&|name, read| {
+        if name == START {
+            read(&*scrape.reading(&shared.start));
+        }
+    })
 }
 
 /// The namespaced families.
