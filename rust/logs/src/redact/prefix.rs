@@ -1,0 +1,148 @@
+//! Secrets that are known by how they begin.
+
+use super::{run, Action, Found, Rule};
+
+/// The longest that is looked at.
+const MOST: usize = 8192;
+
+/// A prefix, and how many bytes of a key follow it at least; one of them is a digit.
+const PREFIXES: [(&[u8], usize); 36] = [
+    (b"sk-", 16),
+    (b"sk_live_", 10),
+    (b"sk_test_", 10),
+    (b"sk_", 20),
+    (b"rk_live_", 10),
+    (b"rk_test_", 10),
+    (b"whsec_", 16),
+    (b"AKIA", 16),
+    (b"ASIA", 16),
+    (b"ghp_", 30),
+    (b"gho_", 30),
+    (b"ghu_", 30),
+    (b"ghs_", 30),
+    (b"ghr_", 30),
+    (b"github_pat_", 20),
+    (b"glpat-", 16),
+    (b"xoxa-", 10),
+    (b"xoxb-", 10),
+    (b"xoxe-", 10),
+    (b"xoxe.", 10),
+    (b"xoxp-", 10),
+    (b"xoxr-", 10),
+    (b"xoxs-", 10),
+    (b"xapp-", 10),
+    (b"hooks.slack.com/services/", 10),
+    (b"AIza", 30),
+    (b"ya29.", 20),
+    (b"GOCSPX-", 20),
+    (b"hf_", 20),
+    (b"npm_", 30),
+    (b"pypi-", 40),
+    (b"SG.", 20),
+    (b"r8_", 20),
+    (b"gsk_", 20),
+    (b"xai-", 20),
+    (b"hvs.", 20),
+];
+const DIGITAL_OCEAN: [&[u8]; 3] = [b"dop_v1_", b"doo_v1_", b"dor_v1_"];
+
+/// Which bytes one of all that begins with.
+pub const FIRST: [bool; 256] = {
+    let mut first = [false; 256];
+    let mut index = 0;
+    while index < PREFIXES.len() {
+        first[PREFIXES[index].0[0] as usize] = true;
+        index += 1;
+    }
+    // JSON web tokens; bearer and basic.
+    let others = b"debB";
+    let mut index = 0;
+    while index < others.len() {
+        first[others[index] as usize] = true;
+        index += 1;
+    }
+    first
+};
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'+' | b'=' | b'~')
+}
+
+fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/')
+}
+
+/// A secret that begins at `start`, the beginning of a word.
+pub fn prefixed(text: &[u8], start: usize) -> Option<Found> {
+    let rest = &text[start..];
+    match rest[0] {
+        b'e' if rest.starts_with(b"eyJ") => jwt(text, start),
+        b'b' | b'B' => authorization(text, start),
+        _ => key(text, start),
+    }
+}
+
+fn key(text: &[u8], start: usize) -> Option<Found> {
+    let rest = &text[start..];
+    let known = PREFIXES.iter().copied().chain(DIGITAL_OCEAN.map(|prefix| (prefix, 32)));
+    let (prefix, least) = known.into_iter().find(|(prefix, _)| rest.starts_with(prefix))?;
+    let from = start + prefix.len();
+    let mut length = run(text, from, MOST, is_key);
+    // The end of a sentence is not the key's.
+    while length > 0 && matches!(text[from + length - 1], b'.' | b'/' | b'-') {
+        length -= 1;
+    }
+    let has_digit = text[from..from + length].iter().any(u8::is_ascii_digit);
+    (length >= least && has_digit).then_some(Found {
+        start,
+        end: from + length,
+        rule: Rule::Prefix,
+        action: Action::Hash,
+    })
+}
+
+fn jwt(text: &[u8], start: usize) -> Option<Found> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let head = run(text, start, MOST, is_part);
+    if head < 10 || !text[start + head..].starts_with(b".ey") {
+        return None;
+    }
+    let length = run(text, start, MOST, |byte| is_part(byte) || byte == b'.' || byte == b'=');
+    Some(Found { start, end: start + length, rule: Rule::Jwt, action: Action::Hash })
+}
+
+/// The token behind `Bearer` or `Basic`; the word stays.
+fn authorization(text: &[u8], start: usize) -> Option<Found> {
+    let rest = &text[start..];
+    let is = |word: &[u8]| rest.len() > word.len() && rest[..word.len()].eq_ignore_ascii_case(word);
+    let word = [&b"bearer "[..], b"basic "].into_iter().find(|word| is(word))?;
+    let from = start + word.len();
+    let length = run(text, from, MOST, is_token);
+    let has_digit = text[from..from + length].iter().any(u8::is_ascii_digit);
+    (length >= 16 && has_digit).then_some(Found {
+        start: from,
+        end: from + length,
+        rule: Rule::Authorization,
+        action: Action::Hash,
+    })
+}
+
+/// A private key in PEM that begins at `start`, a dash; to its end, or to the end of the text.
+pub fn private_key(text: &[u8], start: usize) -> Option<Found> {
+    let rest = &text[start..];
+    let title = rest.strip_prefix(b"-----BEGIN ")?;
+    let close = title.iter().take(64).position(|&byte| byte == b'-')?;
+    if !title[..close].ends_with(b"PRIVATE KEY") && !title[..close].ends_with(b"PRIVATE KEY BLOCK") {
+        return None;
+    }
+    let end = find(rest, b"-----END ").and_then(|at| {
+        let after = at + b"-----END ".len();
+        find(&rest[after..], b"-----").map(|dashes| after + dashes + 5)
+    });
+    let end = start + end.unwrap_or(rest.len());
+    Some(Found { start, end, rule: Rule::PrivateKey, action: Action::Remove })
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
