@@ -56,12 +56,24 @@ mod _core {
     use super::inspect::inspect_directory;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::logs::context::LogContext;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::event::{log_event, log_failures, log_level, set_log_level, share_log_level};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::logger::Logger;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::logs::reader::LogReader;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::logs::shipper::{
         append_log_line, flush_logs, log_counts, register_log_metrics, start_shipping, stop_shipping, DirectoryShipper,
     };
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::style::{configure_logs, log_format_keys, log_redactions};
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
@@ -82,6 +94,11 @@ mod _core {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         ferrometer_core::fork::install();
         super::raw::install(module.py())?;
+        #[cfg(target_os = "linux")]
+        {
+            super::logs::logger::install(module.py())?;
+            super::logs::context::install(module)?;
+        }
         super::middleware::install(module)
     }
 }

@@ -591,7 +591,8 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     )
 }
 
-type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
+/// A C function with `METH_FASTCALL | METH_KEYWORDS`.
+pub type Method = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
 
 /// A raw method: the class that has it, and its definition, which lives for ever.
 struct Raw {
@@ -603,7 +604,8 @@ struct Raw {
 /// What `add` added.
 static RAW: GilCell<Vec<Raw>> = GilCell::new(Vec::new());
 
-fn add(class: &Bound<'_, PyType>, name: &'static CStr, doc: &'static CStr, method: Method) -> PyResult<()> {
+/// Adds a raw method to a class.
+pub fn add(class: &Bound<'_, PyType>, name: &'static CStr, doc: &'static CStr, method: Method) -> PyResult<()> {
     const FLAGS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
     // The descriptor refers to the definition for as long as the class lives, which is for ever.
     let definition: *mut _ = Box::leak(Box::new(ffi::PyMethodDef {

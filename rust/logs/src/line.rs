@@ -107,6 +107,11 @@ impl Style {
         line.text(message);
         line
     }
+
+    /// Fields apart from a line, each with a comma before it; not to be closed.
+    pub fn fragment<'a>(&'a self, out: &'a mut Vec<u8>, group: &'a mut Vec<u8>) -> Line<'a> {
+        Line { style: self, out, group, is_cut: false, to_group: false }
+    }
 }
 
 /// A line that is being written.

@@ -1,4 +1,19 @@
-//! Logs: the shipper of this process, and a reader of what others logged.
+//! Logs: loggers, the shipper of this process, and a reader of what others logged.
+//!
+//! | want to see | read |
+//! |---|---|
+//! | what `log.info(...)` executes | [`logger`], then [`event`] |
+//! | how a Python value becomes JSON | [`value`] |
+//! | fields of a request or a job | [`context`] |
+//! | the level, also for all workers | [`level`] |
+//! | the format, and what is known of a field's name | [`style`] |
+//! | where lines leave | [`shipper`] |
 
+pub mod context;
+pub mod event;
+pub mod level;
+pub mod logger;
 pub mod reader;
 pub mod shipper;
+pub mod style;
+pub mod value;

@@ -1,0 +1,183 @@
+//! One event: a line is written on the caller's thread and put into the ring.
+
+use super::context::{self, LogContext};
+use super::{level, style, value};
+use crate::middleware::request_id::present_id;
+use crate::thread_exit::protect;
+use ferrometer_logs::line::{Line, Style};
+use ferrometer_ring::{flags, own as ring, Head, Level};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+
+/// Events that could not be told, whatever the reason.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// What is logged.
+pub struct Event<'a, 'py> {
+    /// 0 to 4.
+    pub level: usize,
+    /// The logger's name.
+    pub logger: &'a str,
+    /// For people.
+    pub message: &'a Bound<'py, PyAny>,
+    /// The logger's own fields.
+    pub bound: Option<&'a LogContext>,
+    /// The fields of this event, one by one.
+    pub fields: &'a [(Bound<'py, PyString>, Bound<'py, PyAny>)],
+    /// The exception, if there is one.
+    pub error: Option<Bound<'py, PyAny>>,
+    /// Nanoseconds since 1970; None is now.
+    pub time_ns: Option<u64>,
+}
+
+/// Writes it down. Nothing of it raises into the application.
+pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
+    if !ring::is_open() && !open_by_default(py) {
+        FAILED.fetch_add(1, Relaxed);
+        return;
+    }
+    let style = style::current(py);
+    let time_ns = event.time_ns.unwrap_or_else(ferrometer_ship::time::now_ns);
+    let (mut out, mut group) = style::buffers();
+    let mut head = Head { level: Level::of(event.level as u64), time_ns, ..Head::default() };
+    let context = context::current(py);
+    let context = context.as_ref().map(Bound::get);
+    let message = event.message.cast::<PyString>().map_or_else(|_| value::text_of(event.message), Clone::clone);
+    let is_cut = value::with_utf8(&message, |message| {
+        let mut line = style.line(&mut out, &mut group, event.level, time_ns, event.logger, message);
+        if !event.fields.iter().any(|(name, _)| value::is_same(name, intern!(py, "request_id"))) {
+            request_id(py, &style, &mut line, context);
+        }
+        for scope in [context, event.bound].into_iter().flatten() {
+            if scope.trace_id != [0; 16] {
+                (head.trace_id, head.span_id) = (scope.trace_id, scope.span_id);
+            }
+            inherited(py, &style, &mut line, scope, event);
+        }
+        for (name, value) in event.fields {
+            field(&style, &mut line, name, value);
+        }
+        if let Some(error) = &event.error {
+            failure(py, &style, &mut line, error);
+        }
+        line.close()
+    });
+    if is_cut {
+        head.flags |= flags::TRUNCATED;
+    }
+    // SAFETY: the GIL is held, and no Python runs in there.
+    let _counted = unsafe { ring::append(&head, &[&out]) };
+    style::give_back(out, group);
+}
+
+fn field(style: &Style, line: &mut Line<'_>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) {
+    let key = style::key(style, name);
+    if !line.field(&key) {
+        return;
+    }
+    if key.is_latency {
+        if let Ok(milliseconds) = value.extract::<f64>() {
+            return line.latency(milliseconds);
+        }
+    }
+    value::write(line, style, value, key.secret, 0);
+}
+
+/// The id of the request, unless a context says another.
+fn request_id(py: Python<'_>, style: &Style, line: &mut Line<'_>, context: Option<&LogContext>) {
+    let name = intern!(py, "request_id");
+    if context.is_some_and(|context| context.fields.iter().any(|field| value::is_same(field.name.bind(py), name))) {
+        return;
+    }
+    if let Some(id) = present_id(py) {
+        field(style, line, name, &id);
+    }
+}
+
+/// The fields of a context, without those that the event has itself.
+fn inherited(py: Python<'_>, style: &Arc<Style>, line: &mut Line<'_>, scope: &LogContext, event: &Event<'_, '_>) {
+    let is_rendered = scope.style == Arc::as_ptr(style) as usize;
+    for one in &scope.fields {
+        let name = one.name.bind(py);
+        if event.fields.iter().any(|(other, _)| value::is_same(other, name)) {
+            continue;
+        }
+        if is_rendered && !one.in_group {
+            line.rendered(&one.json);
+        } else {
+            field(style, line, name, one.value.bind(py));
+        }
+    }
+}
+
+/// What went wrong, and where. Local variables are not told: they hold what nobody expects in a log.
+fn failure(py: Python<'_>, style: &Style, line: &mut Line<'_>, error: &Bound<'_, PyAny>) {
+    let described = PyString::new(py, &value::described(error));
+    field(style, line, intern!(py, "error"), described.as_any());
+    let traced = py
+        .import(intern!(py, "ferrometer.logs.stack"))
+        .and_then(|module| module.call_method1(intern!(py, "stack_trace"), (error,)));
+    if let Ok(text) = traced {
+        field(style, line, intern!(py, "stack_trace"), &text);
+    }
+}
+
+/// Before anything was set up, lines go to stdout.
+fn open_by_default(py: Python<'_>) -> bool {
+    let opened = py
+        .import(intern!(py, "ferrometer.logs.pipeline"))
+        .and_then(|module| module.call_method0(intern!(py, "open_by_default")));
+    opened.is_ok() && ring::is_open()
+}
+
+/// Logs one event of another library's logger; level 0 to 4.
+#[pyfunction]
+#[pyo3(signature = (level, logger, message, fields=None, error=None, time_ns=None))]
+pub fn log_event(
+    py: Python<'_>,
+    level: u32,
+    logger: &str,
+    message: &Bound<'_, PyAny>,
+    fields: Option<&Bound<'_, PyDict>>,
+    error: Option<Bound<'_, PyAny>>,
+    time_ns: Option<u64>,
+) {
+    protect();
+    if !level::is_on(level) {
+        return;
+    }
+    let mut all = Vec::new();
+    for (name, value) in fields.into_iter().flat_map(PyDictMethods::iter) {
+        let name = name.cast_into::<PyString>().unwrap_or_else(|error| value::text_of(&error.into_inner()));
+        all.push((name, value));
+    }
+    let level = level.min(4) as usize;
+    emit(py, &Event { level, logger, message, bound: None, fields: &all, error, time_ns });
+}
+
+/// Events of this process that could not be told.
+#[pyfunction]
+pub fn log_failures() -> u64 {
+    FAILED.load(Relaxed)
+}
+
+/// The least level that is logged, 0 to 4; 5 is none.
+#[pyfunction]
+pub fn log_level() -> u32 {
+    level::get()
+}
+
+/// Sets the least level, in all processes that share it.
+#[pyfunction]
+pub fn set_log_level(level: u32) {
+    level::set(level);
+}
+
+/// Shares the least level with all processes that name the same file.
+#[pyfunction]
+pub fn share_log_level(path: std::path::PathBuf) -> PyResult<()> {
+    Ok(level::share(&path)?)
+}
