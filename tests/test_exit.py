@@ -258,6 +258,16 @@ CROSSINGS = {
         app = MetricsMiddleware(routed, registry=registry, route=lambda scope: wait() or "/x")
         def work(turn): request(app, type="websocket")
     """,
+    "a logged value's __str__": """
+        import json
+        _core.start_shipping(json.dumps({"directory": None, "service": "s", "sinks": [], "patience": 0.0}))
+        logger = _core.Logger("x")
+        def work(turn):
+            for level in ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal"):
+                getattr(logger, level)("event", value=Text())
+            _core.log_event(2, "x", Text(), {"value": Text()})
+            _core.LogContext(None, {"value": Text()}).as_dict()
+    """,
     "logs on their way": """
         import atexit, json, shutil, tempfile
         folder = tempfile.mkdtemp()
@@ -310,6 +320,13 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
+    "LogContext.__new__": "a logged value's __str__",
+    "LogContext.as_dict": "a logged value's __str__",
+    **{
+        f"Logger.{level}": "a logged value's __str__"
+        for level in ("critical", "debug", "error", "exception", "fatal", "info", "warn", "warning")
+    },
+    "log_event": "a logged value's __str__",
     "DirectoryShipper.stop": "logs on their way",
     "LogReader.read": "logs on their way",
     "flush_logs": "logs on their way",
@@ -358,6 +375,17 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "Logger.__new__",
+    "Logger.__repr__",
+    "Logger.bound",
+    "Logger.name",
+    "configure_logs",
+    "log_failures",
+    "log_format_keys",
+    "log_level",
+    "log_redactions",
+    "set_log_level",
+    "share_log_level",
     "DirectoryShipper.__new__",
     "DirectoryShipper.leads",
     "LogReader.__new__",

@@ -19,7 +19,9 @@ __all__ = [
     "Histogram",
     "HttpMetrics",
     "Info",
+    "LogContext",
     "LogReader",
+    "Logger",
     "Metric",
     "MetricsMiddleware",
     "MetricsServer",
@@ -27,19 +29,28 @@ __all__ = [
     "Summary",
     "__version__",
     "append_log_line",
+    "configure_logs",
     "export_created",
     "exports_created",
     "flush_logs",
     "inspect",
     "living",
+    "log_context_var",
     "log_counts",
+    "log_event",
+    "log_failures",
+    "log_format_keys",
+    "log_level",
+    "log_redactions",
     "new_request_id",
     "own_methods",
     "protobuf_family",
     "read_directory",
     "register_log_metrics",
     "request_id_var",
+    "set_log_level",
     "share",
+    "share_log_level",
     "shared_directory",
     "shared_values",
     "sharing_failure",
@@ -443,6 +454,78 @@ class DirectoryShipper:
 
     def stop(self, timeout: float) -> None:
         """End it."""
+
+def configure_logs(name: str, service: str, version: str, environment: str, hash_key: bytes) -> None:
+    """How lines are written: the format's name, the service, and the secret with which API keys are hashed.
+
+    Raises ValueError for a format that is none.
+    """
+
+def log_format_keys(name: str) -> dict[str, str]:
+    """How a format calls time, level, message, trace_id and span_id, and its word for a warning."""
+
+def log_redactions() -> dict[str, int]:
+    """How many secrets this process took out of its lines, by rule."""
+
+def log_event(
+    level: int,
+    logger: str,
+    message: object,
+    fields: Mapping[str, object] | None = None,
+    error: BaseException | None = None,
+    time_ns: int | None = None,
+) -> None:
+    """Log one event of another library's logger; level 0 (debug) to 4 (fatal)."""
+
+def log_failures() -> int:
+    """Events of this process that could not be told."""
+
+def log_level() -> int:
+    """The least level that is logged, 0 to 4; 5 is none."""
+
+def set_log_level(level: int) -> None:
+    """Set the least level, in all processes that share it."""
+
+def share_log_level(path: str | os.PathLike[str]) -> None:
+    """Share the least level with all processes that name the same file. Raises OSError."""
+
+log_context_var: ContextVar[LogContext | None]
+
+@final
+class LogContext:
+    """Fields of every line that is logged within it."""
+
+    def __new__(cls, parent: LogContext | None, fields: Mapping[str, object]) -> Self: ...
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+
+@final
+class Logger:
+    """A logger: a name, and fields that all its lines have. Nothing of it raises."""
+
+    def __new__(cls, name: str, bound: LogContext | None = None) -> Self: ...
+    @property
+    def name(self) -> str:
+        """The logger's name."""
+    @property
+    def bound(self) -> LogContext | None:
+        """Fields that all its lines have."""
+    def debug(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """For whoever debugs."""
+    def info(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """An ordinary event."""
+    def warning(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """Something unexpected that was dealt with."""
+    def warn(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """The same as `warning`."""
+    def error(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """Something failed."""
+    def exception(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """Something failed, and the exception that is being handled says what."""
+    def critical(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """The process cannot go on."""
+    def fatal(self, event: object = "", /, *args: object, **fields: object) -> None:
+        """The same as `critical`."""
 
 @final
 class LogReader:

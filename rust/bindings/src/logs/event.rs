@@ -178,6 +178,7 @@ pub fn set_log_level(level: u32) {
 
 /// Shares the least level with all processes that name the same file.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "an argument from Python is owned")]
 pub fn share_log_level(path: std::path::PathBuf) -> PyResult<()> {
     Ok(level::share(&path)?)
 }

@@ -7,7 +7,7 @@ use super::reader::Segment;
 use super::view::View;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
-/// LossCounters, counted.
+/// Losses, counted.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct LossCounters {
     /// Records that processes had no place for.
