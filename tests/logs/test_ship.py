@@ -94,6 +94,8 @@ while True:
         for base in range(3)
     ]
     for victim in workers:
+        assert victim.stdout is not None
+        victim.stdout.readline()
         wait_for(lambda: log.exists() and log.stat().st_size > 100_000, "lines in the file")
         before = log.stat().st_size
         wait_for(lambda before=before: log.stat().st_size > before + 200_000, "more lines")  # type: ignore[misc]
@@ -334,3 +336,26 @@ os._exit(0)
     assert numbers(lines(log)) == list(range(100))
     reader = _core.LogReader(shared)
     assert reader.read() == ([], 0, False)
+
+
+def test_the_next_run_of_an_application_ships_what_the_last_one_left(tmp_path: Path) -> None:
+    # Each run has a directory of its own, named after its supervisor.
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    log = tmp_path / "log"
+    body = """
+from ferrometer.sharing import share as share_here
+share_here()
+ship.start([%s], service="s")
+for number in range(int(sys.argv[1]), int(sys.argv[1]) + 100): log(number)
+%s
+"""
+    first = program(body % ('Syslog("127.0.0.1:1", name="s")', "os._exit(0)"), 0, env=environment)
+    assert first.wait(60) == 0
+    assert len(list(tmp_path.glob("*/*/*.ring"))) == 1
+    file = f'File("{log}", name="s")'
+    wait = """
+end = time.monotonic() + 60
+while ship.counts()["sinks"]["s"]["shipped"] < 200: assert time.monotonic() < end; time.sleep(0.01)
+"""
+    assert program(body % (file, wait), 100, env=environment).wait(60) == 0
+    assert sorted(numbers(lines(log))) == list(range(200))

@@ -93,12 +93,23 @@ def private(folder: Path) -> None:
         raise PermissionError(f"others may write into {folder}")
 
 
-def sweep(folder: Path, has_live: Callable[[str], bool]) -> None:
-    """Remove the places of ended supervisors in which no process is left; ``has_live`` tells of a folder."""
+def sweep(folder: Path, has_live: Callable[[str], bool], heir: Place | None = None) -> None:
+    """Remove the places of ended supervisors in which no process is left, as ``has_live`` tells.
+
+    What processes of the same application logged, and nobody has shipped yet, goes to its ``heir``.
+    """
     for place, path in _places(folder):
         with suppress(OSError):
             if place.is_over(time.time() - path.stat().st_mtime) and not has_live(str(path)):
+                if heir is not None and place.application == heir.application:
+                    _bequeath(path, folder / heir.name)
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _bequeath(source: Path, target: Path) -> None:
+    for ring in source.glob("*.ring"):
+        target.mkdir(mode=0o700, exist_ok=True)
+        ring.rename(target / ring.name)
 
 
 def _places(folder: Path) -> Iterator[tuple[Place, Path]]:

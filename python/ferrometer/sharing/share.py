@@ -143,7 +143,7 @@ def _begin_under(pid: int, application: str = "") -> str | None:
         return None
     with _lock:
         if not shared_directory():
-            sweep(folder, _has_live)
+            sweep(folder, _has_live, place)
         return _begin(folder / place.name)
 
 

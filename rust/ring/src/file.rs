@@ -1,57 +1,21 @@
 //! Rings as files: how one is made, which there are, and whether the owner lives.
 
 use crate::layout::{BOOT, CAPACITY, CHECKSUM, HEADER, HEADER_BYTES, MAGIC, NAMESPACE, PID, START, UUID, VERSION};
+use crate::mapping::Mapping;
 use crate::region::Region;
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::Ordering::Relaxed;
 use ferrometer_core::segment::owned_file::{OwnedFile, Owner};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::{null_mut, NonNull};
 use std::sync::Arc;
 
 /// What the names of rings end with.
 pub const SUFFIX: &str = ".ring";
 /// The smallest ring worth having, in bytes.
 pub const LEAST: usize = 64 * 1024;
-
-/// A whole file, mapped.
-pub struct Mapping {
-    base: NonNull<AtomicU64>,
-    words: usize,
-}
-
-// SAFETY: mapped memory, whose words are atomics.
-unsafe impl Send for Mapping {}
-// SAFETY: likewise.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    pub(crate) fn new(file: &File, bytes: usize) -> io::Result<Self> {
-        let (protection, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-        // SAFETY: new addresses.
-        let mapped = unsafe { libc::mmap(null_mut(), bytes, protection, how, file.as_raw_fd(), 0) };
-        if mapped == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Mapping { base: NonNull::new(mapped).expect("not at null").cast(), words: bytes / 8 })
-    }
-
-    #[inline]
-    pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: so many words are mapped as long as this lives.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and not used again.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.words * 8) };
-    }
-}
 
 /// The file of this process's ring; the lock that tells that it lives goes with it.
 pub struct OwnRing {

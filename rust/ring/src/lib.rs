@@ -24,6 +24,8 @@ pub mod fork;
 pub mod head;
 pub mod layout;
 #[cfg(all(target_os = "linux", not(loom)))]
+pub mod mapping;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod metrics;
 #[cfg(all(test, loom))]
 mod model;

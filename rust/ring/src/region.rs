@@ -9,7 +9,7 @@ pub enum Region {
     Private(Box<[AtomicU64]>),
     /// In a file.
     #[cfg(all(target_os = "linux", not(loom)))]
-    Mapped(crate::file::Mapping),
+    Mapped(crate::mapping::Mapping),
 }
 
 impl Region {

@@ -2,10 +2,11 @@
 //! counts of those that are gone. That file is also the lock by which the one shipper of a directory is elected.
 
 use crate::cursors::Cursor;
-use crate::file::{allocate, list, Mapping, Ring};
+use crate::file::{allocate, list, Ring};
 use crate::fork::{close_in_child, keep_in_child};
 use crate::head::{Level, Reason, LEVELS, REASONS};
 use crate::layout::SINKS;
+use crate::mapping::Mapping;
 use crate::reader::Counts;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use ferrometer_core::segment::owned_file::lock;

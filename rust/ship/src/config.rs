@@ -1,6 +1,7 @@
 //! What is configured: one JSON object, which Python makes and checks for people; here it is checked for shape.
 
-use crate::http::{tls, Client};
+use crate::http::{tls, Client, Trust};
+use crate::keys::Keys;
 use crate::loki::Loki;
 use crate::otlp::Otlp;
 use crate::rotate::{Period, Rotating};
@@ -42,45 +43,6 @@ pub struct Config {
 
 fn queue_bytes() -> usize {
     4 << 20
-}
-
-/// The keys of a line, by its format.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Keys {
-    /// When.
-    pub time: String,
-    /// How severe.
-    pub level: String,
-    /// What a warning says there.
-    pub warning: String,
-    /// For people.
-    pub message: String,
-    /// The trace, which records have in binary, too.
-    pub trace_id: String,
-    /// The span, likewise.
-    pub span_id: String,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Keys {
-            time: "timestamp".into(),
-            level: "level".into(),
-            warning: "WARN".into(),
-            message: "message".into(),
-            trace_id: "trace_id".into(),
-            span_id: "span_id".into(),
-        }
-    }
-}
-
-/// Whom a TLS connection trusts.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Trust {
-    /// A PEM file, instead of the public authorities.
-    pub ca: Option<String>,
 }
 
 /// A receiver: its name, which is a label's value, and its kind.

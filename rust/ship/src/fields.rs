@@ -1,6 +1,6 @@
 //! The fields of a line, for receivers that want them one by one.
 
-use crate::config::Keys;
+use crate::keys::Keys;
 use crate::sink::Item;
 use serde_json::{Map, Value};
 
@@ -63,5 +63,46 @@ pub fn marked(item: &Item, out: &mut Vec<u8>) {
             );
         }
         _ => out.extend_from_slice(payload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrometer_ring::reader::Record;
+    use ferrometer_ring::Head;
+
+    fn item(payload: &str, is_repeated: bool) -> Item {
+        let record = Record { head: Head::default(), sequence: 9, end: 0, payload: payload.into() };
+        Item { ring: [1; 16], pid: 1, record, is_repeated }
+    }
+
+    #[test]
+    fn what_may_be_a_double_is_still_json() {
+        for (payload, wanted) in [
+            ("{}", "{\"repeated\":true,\"sequence\":9}"),
+            ("{\"a\":1}", "{\"a\":1,\"repeated\":true,\"sequence\":9}"),
+            ("a line", "a line"),
+            ("", ""),
+            ("[1]", "[1]"),
+        ] {
+            let mut out = Vec::new();
+            marked(&item(payload, true), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+            let mut out = Vec::new();
+            marked(&item(payload, false), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), payload);
+        }
+    }
+
+    #[test]
+    fn fields_are_told_apart_from_what_every_record_has() {
+        let fields = Fields::of(
+            &item(r#"{"message":"m","level":"INFO","timestamp":1,"x":[1],"trace_id":"t"}"#, false),
+            &Keys::default(),
+        );
+        assert_eq!((fields.message.as_str(), Value::Object(fields.rest)), ("m", serde_json::json!({"x": [1]})));
+        assert_eq!(Fields::of(&item("[1]", false), &Keys::default()).message, "[1]");
+        assert_eq!(Fields::of(&item(r#"{"message":7}"#, false), &Keys::default()).message, "7");
     }
 }

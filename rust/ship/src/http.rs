@@ -1,10 +1,10 @@
 //! One HTTP client for all receivers: a connection that is kept, TLS, time limits, and what an answer means.
 
-use crate::config::Trust;
 use crate::sink::{Delivery, Item, Retry};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +13,14 @@ use ureq::Agent;
 
 /// Bytes of an answer that are read.
 const ANSWER: u64 = 64 * 1024;
+
+/// Whom a TLS connection trusts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trust {
+    /// A PEM file, instead of the public authorities.
+    pub ca: Option<String>,
+}
 
 /// A receiver by HTTP.
 pub struct Client {

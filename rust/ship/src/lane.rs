@@ -4,7 +4,7 @@
 //! from a shipper that died in between finds an intent before the cursor, and marks what it sends again.
 
 use crate::backoff::Backoff;
-use crate::config::Keys;
+use crate::keys::Keys;
 use crate::rings::{Known, Rings};
 use crate::sink::{Delivery, Item, Retry, Sink};
 use crate::time::{now_ns, rfc3339};

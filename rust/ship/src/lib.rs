@@ -10,7 +10,7 @@
 //! | stdout, stderr, files | [`stream`], [`rotate`] |
 //! | syslog over TCP and TLS | [`syslog`] |
 //! | Loki, OTLP, and the HTTP client of both | [`loki`], [`otlp`], [`http`] |
-//! | the fields of a line | [`fields`] |
+//! | the fields of a line, and what they are called | [`fields`], [`keys`] |
 //! | the shipper of this process, also after a fork | [`own`] |
 #![cfg(target_os = "linux")]
 
@@ -18,6 +18,7 @@ pub mod backoff;
 pub mod config;
 pub mod fields;
 pub mod http;
+pub mod keys;
 pub mod lane;
 pub mod loki;
 pub mod otlp;

@@ -1,8 +1,8 @@
 //! Lines to Loki's push API, and to what speaks it (`VictoriaLogs`).
 
-use crate::config::Keys;
 use crate::fields::{hex, text, Fields};
 use crate::http::Client;
+use crate::keys::Keys;
 use crate::sink::{Delivery, Item, Sink};
 use serde_json::{json, Map, Value};
 use std::collections::{BTreeMap, HashMap};

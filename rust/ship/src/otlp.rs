@@ -1,8 +1,8 @@
 //! Lines as OTLP log records over HTTP: protobuf, gzip.
 
-use crate::config::Keys;
 use crate::fields::{hex, Fields};
 use crate::http::Client;
+use crate::keys::Keys;
 use crate::sink::{Delivery, Item, Sink};
 use ferrometer_ring::{flags, Level};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};

@@ -85,12 +85,12 @@ impl Rotating {
         self.open.as_ref().map(|open| &open.file).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Begins anew where it is time for that; never within a line.
-    fn rotate(&mut self) -> io::Result<()> {
+    /// Begins anew where it is time for that, or a line of so many bytes does not fit; never within a line.
+    fn rotate(&mut self, next: u64) -> io::Result<()> {
         let length = self.file()?.metadata()?.len();
         let now = self.period_of(now_ns() / 1_000_000_000);
         let is_old = self.open.as_ref().is_some_and(|open| open.period != now);
-        let is_full = self.max_bytes.is_some_and(|most| length >= most);
+        let is_full = self.max_bytes.is_some_and(|most| length + next > most);
         if self.lines.is_partial() || length == 0 || !(is_old || is_full) {
             if length == 0 {
                 if let Some(open) = &mut self.open {
@@ -124,7 +124,7 @@ impl Sink for Rotating {
         let failed = |error: &io::Error, path: &Path| {
             Delivery::again(format!("{}: {}", path.display(), explain(error)), Retry::default())
         };
-        if let Err(error) = self.rotate() {
+        if let Err(error) = self.rotate(items[0].record.payload.len() as u64 + 1) {
             return failed(&error, &self.path);
         }
         // As much as fits before the next rotation.

@@ -250,3 +250,31 @@ pub fn name(text: &str, most: usize) -> String {
         name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrometer_ring::reader::Record;
+    use ferrometer_ring::Head;
+
+    #[test]
+    fn a_message_word_by_word() {
+        let head = Head { level: Level::Error, time_ns: 1_700_000_000_123_456_789, ..Head::default() };
+        let head = Head { trace_id: [0x4b; 16], span_id: [0; 8], ..head };
+        let record = Record { head, sequence: 6, end: 0, payload: "{\"ü\":1}".into() };
+        let item = Item { ring: [0xab; 16], pid: 42, record, is_repeated: true };
+        let header = Header { service: name("my service\n", 48), host: name("", 255), facility: 16 };
+        let mut out = Vec::new();
+        message(&item, &header, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (length, rest) = text.split_once(' ').unwrap();
+        assert_eq!(length.parse(), Ok(rest.len()));
+        let ids = (hex(&[0xab; 16]).unwrap(), hex(&[0x4b; 16]).unwrap());
+        let wanted = format!(
+            "<131>1 2023-11-14T22:13:20.123456Z - my_service_ 42 - [meta sequenceId=\"7\"][ferrometer@32473 \
+             ring=\"{}\" trace=\"{}\" repeated=\"true\"] {{\"ü\":1}}",
+            ids.0, ids.1
+        );
+        assert_eq!(rest, wanted);
+    }
+}

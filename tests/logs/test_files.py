@@ -1,0 +1,140 @@
+"""Lines to files: rotation by size and time, files that others move, half lines of the killed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ferrometer.logs.sinks import File, Loki, Otlp, Sink, Stderr, Stdout, Syslog, parse
+from tests.logs.programs import lines, numbers, run
+
+
+def test_rotation_by_size_keeps_so_many_files_and_whole_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run(
+        """
+ship.start([File(sys.argv[1], max_bytes=20_000, backups=3)], service="s")
+for number in range(2000):
+    log(number)
+    if number % 100 == 0: ship.flush(30)
+assert ship.flush(30)
+""",
+        log,
+    )
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["log", "log.1", "log.2", "log.3"]
+    assert all(file.stat().st_size <= 20_000 for file in files)
+    assert all(file.stat().st_size > 19_000 for file in files[1:])
+    found = [number for file in [*reversed(files[1:]), log] for number in numbers(lines(file))]
+    assert found == list(range(found[0], 2000))
+
+
+def test_rotation_by_time(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('{"number": -1}\n')
+    # It was written to yesterday, and this very hour another one was.
+    os.utime(log, (log.stat().st_mtime - 86_400,) * 2)
+    recent = tmp_path / "recent"
+    recent.write_text('{"number": -1}\n')
+    run(
+        """
+ship.start([File(sys.argv[1], rotate="daily"), File(sys.argv[2], rotate="daily")], service="s")
+log(1)
+assert ship.flush(30)
+log(2)
+""",
+        log,
+        recent,
+    )
+    assert (numbers(lines(tmp_path / "log.1")), numbers(lines(log))) == ([-1], [1, 2])
+    assert numbers(lines(recent)) == [-1, 1, 2]
+
+
+@pytest.mark.parametrize("how", ["os.rename(path, path + '.old')", "os.unlink(path)"])
+def test_a_file_that_somebody_moves_is_made_again(tmp_path: Path, how: str) -> None:
+    log = tmp_path / "log"
+    run(
+        f"""
+path = sys.argv[1]
+ship.start([File(path)], service="s")
+for number in range(100): log(number)
+assert ship.flush(30)
+{how}
+for number in range(100, 200): log(number)
+assert ship.flush(30)
+""",
+        log,
+    )
+    assert numbers(lines(log)) == list(range(100, 200))
+    if "rename" in how:
+        assert numbers(lines(tmp_path / "log.old")) == list(range(100))
+
+
+def test_a_half_line_of_one_who_was_killed_is_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('{"number": 1}\n{"num')
+    run("ship.start([File(sys.argv[1])], service='s')\nlog(2)\nassert ship.flush(30)", log)
+    assert log.read_text().splitlines()[:2] == ['{"number": 1}', '{"num']
+    assert '"number": 2' in log.read_text().splitlines()[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "sink"),
+    [
+        ("stdout", Stdout()),
+        ("stderr", Stderr()),
+        ("syslog://logs:514", Syslog("logs:514")),
+        (
+            "syslog+tls://[::1]:6514?format=rfc5424&facility=daemon",
+            Syslog("[::1]:6514", tls=True, format="rfc5424", facility="daemon"),
+        ),
+        ("loki+http://loki:3100", Loki("http://loki:3100")),
+        ("otlp+https://collector:4318", Otlp("https://collector:4318")),
+    ],
+)
+def test_short_texts_stand_for_sinks(text: str, sink: Sink) -> None:
+    assert parse(text) == sink
+
+
+def test_a_path_stands_for_a_file(tmp_path: Path) -> None:
+    assert parse(str(tmp_path / "x.log")) == File(str(tmp_path / "x.log"))
+    assert parse(f"file://{tmp_path}/x.log") == File(f"{tmp_path}/x.log")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("stdot", "no sink: 'stdot'; there are stdout, stderr"),
+        ("", "no sink"),
+        ("udp://x:1", "no kind of sink: 'udp'"),
+        ("syslog://logs", "an address is HOST:PORT, such as 'logs.internal:514', not 'logs'"),
+        ("syslog://logs:0", "an address is HOST:PORT"),
+        ("syslog://logs:514?format=cef", "format must be one of json_lines, rfc5424, not 'cef'"),
+        ("syslog://logs:514?tls=1", "no option of a syslog sink: 'tls'"),
+        ("loki+http://", "a URL is one like"),
+        ("/no/such/folder/x.log", "there is no directory /no/such/folder"),
+        ("/", "it is a directory"),
+    ],
+)
+def test_what_is_no_sink_is_told(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint.replace("(", r"\(").replace("+", r"\+")):
+        parse(text)
+
+
+def test_what_the_shipper_refuses_is_told() -> None:
+    from ferrometer import _core
+    from ferrometer.logs import ship
+
+    with pytest.raises(ValueError, match="queue_bytes must be at least 65536, not 7"):
+        ship.start([Stdout()], service="s", queue_bytes=7)
+    with pytest.raises(ValueError, match='two sinks are called "stdout"; give one another name'):
+        ship.start([Stdout(), Stdout()], service="s")
+    with pytest.raises(ValueError, match="9 sinks, and there can be 8"):
+        ship.start([Stdout(name=str(number)) for number in range(9)], service="s")
+    with pytest.raises(ValueError, match=r"nothing\.pem"):
+        ship.start([Syslog("x:1", tls=True, ca="/nothing.pem")], service="s")
+    with pytest.raises(ValueError, match="max_bytes must be positive, not 0"):
+        File("x.log", max_bytes=0)
+    assert _core.log_counts() == "null"
