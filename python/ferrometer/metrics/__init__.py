@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ferrometer.metrics import types
 from ferrometer.metrics.base import MAX_SERIES, MetricWrapperBase
 from ferrometer.metrics.types import (
     Counter,
@@ -31,3 +32,10 @@ __all__ = [
 for _metric_type in (Counter, Enum, Gauge, Histogram, Info, Summary):
     _metric_type.__module__ = __name__
 del _metric_type
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Names of prometheus_client.metrics that nobody should need, for those who do."""
+        return getattr(types, name)
