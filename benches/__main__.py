@@ -29,6 +29,7 @@ def rows() -> list[Row]:
         served,
         shared,
         shared_record,
+        shipper,
     )
 
     return [
@@ -44,6 +45,7 @@ def rows() -> list[Row]:
         *own_port.ROWS,
         *shared_record.ROWS,
         *shared.ROWS,
+        *shipper.ROWS,
     ]
 
 

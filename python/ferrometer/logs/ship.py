@@ -11,11 +11,14 @@ import atexit
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferrometer import _core
 from ferrometer.logs.sinks import Sink
 from ferrometer.sharing.share import shared_directory
+
+if TYPE_CHECKING:
+    from ferrometer.metrics.registry import CollectorRegistry
 
 #: Seconds that the end of a process waits for all sinks together.
 DEADLINE = 2.0
@@ -82,6 +85,14 @@ def start(
     if not _registered:
         _registered = True
         atexit.register(stop)
+
+
+def register(registry: CollectorRegistry, namespace: str) -> None:
+    """Show in a registry what was logged and what became of it, in all processes that share.
+
+    Raises ValueError when one of the names is taken.
+    """
+    _core.register_log_metrics(registry._native, namespace)
 
 
 def flush(timeout: float = DEADLINE) -> bool:
