@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferrometer.exposition import formats
+from ferrometer._prometheus_client import lazily
 from ferrometer.exposition.formats import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_OPENMETRICS,
@@ -29,9 +29,5 @@ __all__ = [
     "generate_protobuf",
 ]
 
-TYPE_CHECKING = False
-if not TYPE_CHECKING:
-
-    def __getattr__(name):
-        """The servers, push functions and all else of prometheus_client.exposition."""
-        return getattr(formats, name)
+#: The servers, the push functions and whatever else prometheus_client.exposition has, over what is here.
+__getattr__ = lazily(globals(), "exposition")

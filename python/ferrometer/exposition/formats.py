@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferrometer._prometheus_client import lazily, printer
+from ferrometer._prometheus_client import printer
 from ferrometer.metrics.families import protobuf_of
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry, RestrictedRegistry
 
@@ -143,7 +143,3 @@ def choose_encoder(accept: str | None, *, native_histograms: bool = False) -> tu
                 protobuf = generate_protobuf if native_histograms else _classic_protobuf
                 best = (quality, protobuf, CONTENT_TYPE_PROTOBUF)
     return best[1], best[2]
-
-
-#: The servers, the push functions and whatever else prometheus_client.exposition has, over what is here.
-__getattr__ = lazily(globals(), "exposition")
