@@ -268,6 +268,11 @@ CROSSINGS = {
             _core.log_event(2, "x", Text(), {"value": Text()})
             _core.LogContext(None, {"value": Text()}).as_dict()
     """,
+    "the responder, its Python part": """
+        responder = _core.Responder(registry._native)
+        def part(form, escaping, names): wait(); return [], b"", b""
+        def work(turn): responder.respond("GET", "/metrics", "", [], None, from_python=part)
+    """,
     "logs on their way": """
         import atexit, json, shutil, tempfile
         folder = tempfile.mkdtemp()
@@ -369,6 +374,7 @@ CROSSES = {
     "living": "a damaged file is logged",
     "read_directory": "a damaged file is logged",
     "share": "a damaged file is logged",
+    "Responder.respond": "the responder, its Python part",
     "shared_values": "rows and computed families in flight",
     "write_further_requests": "remote write requests in flight",
     "write_requests": "remote write requests in flight",
@@ -419,6 +425,11 @@ INERT = {
     "MetricsServer.host",
     "MetricsServer.port",
     "MetricsServer.running",
+    "Access.__new__",
+    "Access.admits",
+    "Access.challenge",
+    "Responder.__new__",
+    "choose_format",
     "Registry.__new__",
     "Registry.adopt",
     "Registry.fail",

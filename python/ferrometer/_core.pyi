@@ -12,6 +12,7 @@ from typing import Any, Self, TypeAlias, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "Access",
     "Counter",
     "DirectoryShipper",
     "Enum",
@@ -25,10 +26,13 @@ __all__ = [
     "Metric",
     "MetricsMiddleware",
     "MetricsServer",
+    "NativeRoute",
     "Registry",
+    "Responder",
     "Summary",
     "__version__",
     "append_log_line",
+    "choose_format",
     "configure_logs",
     "export_created",
     "exports_created",
@@ -331,6 +335,76 @@ def write_further_requests(
     """The exemplars and native histograms of a protobuf exposition, likewise."""
 
 @final
+class Access:
+    """Decides who may read: by SHA-256 digests of bearer tokens or of a user and a password, and by networks.
+
+    Raises ValueError for tokens and a user at once, and for a network that is none.
+    """
+
+    def __new__(
+        cls,
+        *,
+        tokens: Sequence[bytes] | None = None,
+        user: tuple[bytes, bytes] | None = None,
+        networks: Sequence[tuple[str, int]] | None = None,
+        unix: bool = False,
+    ) -> Self:
+        """Networks are an address and the length of its prefix; ``unix`` is Unix sockets."""
+
+    def admits(self, host: str | None) -> bool:
+        """Whether a client with this address may ask; None is a Unix socket."""
+
+    def challenge(self, authorization: Sequence[bytes]) -> str | None:
+        """None where the values of all ``Authorization`` headers are one right secret, else the challenge."""
+
+@final
+class NativeRoute:
+    """An answer of another native crate, for a ``Responder`` or a ``MetricsServer``."""
+
+@final
+class Responder:
+    """Answers requests to the application as the own port answers them."""
+
+    def __new__(
+        cls,
+        registry: Registry,
+        *,
+        access: Access | None = None,
+        figures: Registry | None = None,
+        prefix: str = "",
+        native_histograms: bool = False,
+        routes: Sequence[NativeRoute] | None = None,
+    ) -> Self:
+        """``registry`` is what ``/metrics`` shows and where requests are counted; the JSON's other numbers
+        are in ``figures``, their names begin with ``prefix``."""
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        host: str | None,
+        body: bytes | None = None,
+        *,
+        from_python: Callable[[str, str, set[str] | None], object] | None = None,
+        timestamp: str | None = None,
+        health: str = "",
+        requests: Mapping[str, float] | None = None,
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Status, headers, body. The GIL is released while the answer is made.
+
+        ``from_python`` is asked for what only Python can tell of ``/metrics``: with the format, the escaping
+        and the names asked for; it returns the metrics to leave out and what to write before and after, or
+        the whole exposition. ``timestamp`` and ``health`` (members, each with a comma) go into the JSON;
+        ``requests`` are the numbers of ``HttpMetrics.snapshot()``, where something else counts them.
+        Raises ValueError for what is no method, and what ``from_python`` raises.
+        """
+
+def choose_format(accept: str | None) -> tuple[str, str, str]:
+    """The format that an Accept header prefers, the escaping of odd names, and the media type."""
+
+@final
 class MetricsServer:
     """A thread that serves a registry on a port of its own and never takes the GIL.
 
@@ -343,15 +417,13 @@ class MetricsServer:
         host: str,
         port: int,
         *,
-        tokens: Sequence[bytes] | None = None,
-        user: tuple[bytes, bytes] | None = None,
-        networks: Sequence[tuple[str, int]] | None = None,
+        access: Access | None = None,
         figures: Registry | None = None,
         prefix: str = "",
         native: bool = False,
+        routes: Sequence[NativeRoute] | None = None,
     ) -> Self:
-        """Secrets are SHA-256 digests; networks an address and the length of its prefix. The JSON's numbers
-        that are not about requests are in ``figures``, their names begin with ``prefix``."""
+        """The JSON's numbers that are not about requests are in ``figures``; ``prefix`` begins their names."""
 
     @staticmethod
     def of_directory(
@@ -359,11 +431,10 @@ class MetricsServer:
         host: str,
         port: int,
         *,
-        tokens: Sequence[bytes] | None = None,
-        user: tuple[bytes, bytes] | None = None,
-        networks: Sequence[tuple[str, int]] | None = None,
+        access: Access | None = None,
         namespace: str | None = None,
         native: bool = False,
+        routes: Sequence[NativeRoute] | None = None,
     ) -> MetricsServer:
         """Serves what the processes that record into a directory have recorded. Linux only. Raises OSError
         also for a directory that others can write; one that does not exist is empty until it does."""

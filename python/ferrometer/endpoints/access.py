@@ -6,26 +6,23 @@ opens an endpoint by accident. Secrets are kept as digests: no repr, log line or
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import inspect
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import anyio.to_thread
 from starlette.requests import HTTPConnection, Request
 
+from ferrometer import _core
 from ferrometer._process.run import is_ending
 
 _log = logging.getLogger("ferrometer")
 
 AuthCheck: TypeAlias = Callable[[Request], "bool | Awaitable[bool]"]
 Auth: TypeAlias = "str | Sequence[str] | AuthCheck"
-Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 UNIX = "unix"
@@ -37,14 +34,6 @@ class Refusal(NamedTuple):
 
     status: int
     headers: dict[str, str]
-
-
-class Rules(NamedTuple):
-    """What an ``Access`` decides by, for native code: SHA-256 digests and networks."""
-
-    tokens: list[bytes] | None
-    user: tuple[bytes, bytes] | None
-    networks: list[tuple[str, int]] | None
 
 
 class Access:
@@ -62,50 +51,46 @@ class Access:
     ``--forwarded-allow-ips``); forwarding headers are never read here, since anyone can send them.
     """
 
-    __slots__ = ("_allow", "_auth")
+    __slots__ = ("_allow", "_auth", "_native")
 
     def __init__(self, auth: Auth | None = None, allow: str | Iterable[str | Network] | None = None) -> None:
         self._auth = None if auth is None else _scheme(auth)
         self._allow = None if allow is None else _AllowList(allow)
+        self._native = _core.Access(
+            tokens=self._auth.digests if isinstance(self._auth, _Bearer) else None,
+            user=self._auth.digests if isinstance(self._auth, _Basic) else None,
+            networks=None if self._allow is None else self._allow.networks(),
+            unix=self._allow is not None and self._allow.unix,
+        )
 
     def __repr__(self) -> str:
         return f"Access(auth={self._auth!r}, allow={self._allow!r})"
 
-    def rules(self) -> Rules:
-        """The same without Python. Raises TypeError for an auth callable, which is Python code."""
-        auth = self._auth
-        if isinstance(auth, _Custom):
+    def native(self) -> _core.Access:
+        """The same for native code. Raises TypeError for an auth callable, which is Python code."""
+        if isinstance(self._auth, _Custom):
             raise TypeError(
                 "auth: a callable is Python code, and this server runs none; give a token, a list of tokens"
                 " or a (user, password) tuple"
             )
-        return Rules(
-            auth.digests if isinstance(auth, _Bearer) else None,
-            auth.digests if isinstance(auth, _Basic) else None,
-            None if self._allow is None else self._allow.networks(),
-        )
+        return self._native
 
     def refuse_address(self, request: HTTPConnection) -> Refusal | None:
         """403 for a client outside ``allow``, else ``None``."""
-        if self._allow is None or self._allow.admits(request):
-            return None
-        return Refusal(403, {})
+        client = request.client
+        return None if self._native.admits(client.host if client is not None else None) else Refusal(403, {})
 
     async def refuse_credentials(self, request: Request) -> Refusal | None:
         """401 with a challenge for a request without the right secret, else ``None``."""
-        if self._auth is None or await self._auth.admits(request):
-            return None
-        return Refusal(401, {"WWW-Authenticate": self._auth.challenge})
+        if isinstance(self._auth, _Custom):
+            challenge = None if await self._auth.admits(request) else "Bearer"
+        else:
+            presented = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
+            challenge = self._native.challenge(presented)
+        return None if challenge is None else Refusal(401, {"WWW-Authenticate": challenge})
 
 
-class _Scheme(Protocol):
-    @property
-    def challenge(self) -> str: ...
-
-    async def admits(self, request: Request) -> bool: ...
-
-
-def _scheme(auth: object) -> _Scheme:
+def _scheme(auth: object) -> _Bearer | _Basic | _Custom:
     if isinstance(auth, str):
         return _Bearer([auth])
     if isinstance(auth, tuple):
@@ -120,24 +105,12 @@ def _scheme(auth: object) -> _Scheme:
     )
 
 
-def _credentials(request: HTTPConnection, scheme: str) -> bytes | None:
-    values = request.headers.getlist("authorization")
-    if len(values) != 1:  # two headers are ambiguous: a proxy may have judged the other one
-        return None
-    name, _, rest = values[0].partition(" ")
-    if name.lower() != scheme:
-        return None
-    return rest.strip(" ").encode("latin-1")
-
-
 def _digest(secret: bytes) -> bytes:
     # Digests have one length, so a comparison tells nothing about the length of the secret.
     return hashlib.sha256(secret).digest()
 
 
 class _Bearer:
-    challenge = "Bearer"
-
     def __init__(self, tokens: list[object]) -> None:
         if not tokens:
             raise ValueError("auth=[] would refuse everybody; give at least one token, or None for no check")
@@ -145,16 +118,6 @@ class _Bearer:
 
     def __repr__(self) -> str:
         return f"<bearer, {len(self.digests)} token{'s' * (len(self.digests) > 1)}>"
-
-    async def admits(self, request: Request) -> bool:
-        presented = _credentials(request, "bearer")
-        if presented is None:
-            return False
-        digest = _digest(presented)
-        found = False
-        for known in self.digests:  # all of them, so that the time does not tell which one matched
-            found |= hmac.compare_digest(known, digest)
-        return found
 
 
 def _token(token: object, number: int, total: int) -> bytes:
@@ -172,8 +135,6 @@ def _token(token: object, number: int, total: int) -> bytes:
 
 
 class _Basic:
-    challenge = 'Basic realm="metrics", charset="UTF-8"'
-
     def __init__(self, pair: tuple[object, ...]) -> None:
         if len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             raise TypeError(
@@ -193,22 +154,8 @@ class _Basic:
     def __repr__(self) -> str:
         return "<basic>"
 
-    async def admits(self, request: Request) -> bool:
-        presented = _credentials(request, "basic")
-        if presented is None:
-            return False
-        try:
-            user, _, password = base64.b64decode(presented, validate=True).partition(b":")
-        except (binascii.Error, ValueError):
-            return False
-        right_user = hmac.compare_digest(self.digests[0], _digest(user))
-        right_password = hmac.compare_digest(self.digests[1], _digest(password))
-        return right_user & right_password
-
 
 class _Custom:
-    challenge = "Bearer"
-
     def __init__(self, check: Callable[..., object]) -> None:
         self._check = check
         self._name = getattr(check, "__qualname__", type(check).__name__)
@@ -250,27 +197,15 @@ class _AllowList:
         entries = [allow] if isinstance(allow, str) else list(allow)
         if not entries:
             raise ValueError("allow=() would refuse everybody; list networks, or None for everybody")
-        self._unix = UNIX in entries
+        self.unix = UNIX in entries
         self._networks = [_network(entry) for entry in entries if entry != UNIX]
 
     def __repr__(self) -> str:
-        return "[" + ", ".join([*map(str, self._networks), *[UNIX] * self._unix]) + "]"
+        return "[" + ", ".join([*map(str, self._networks), *[UNIX] * self.unix]) + "]"
 
     def networks(self) -> list[tuple[str, int]]:
         """Addresses and the lengths of their prefixes; ``"unix"`` is none."""
         return [(str(network.network_address), network.prefixlen) for network in self._networks]
-
-    def admits(self, request: HTTPConnection) -> bool:
-        client = request.client
-        if client is None or not client.host:
-            return self._unix
-        try:
-            address: Address = ipaddress.ip_address(client.host)
-        except ValueError:  # a name, as test clients report: never a listed network
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._networks)
 
 
 def _network(entry: object) -> Network:

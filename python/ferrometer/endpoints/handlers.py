@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -12,43 +13,20 @@ from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ferrometer._core import Registry, Responder
 from ferrometer._process.deadline import within
-from ferrometer.exposition.formats import choose_encoder
-from ferrometer.health.checks import HealthChecks, HealthReport, timestamp
+from ferrometer.exposition.formats import additions
+from ferrometer.health.checks import HealthChecks, HealthReport
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.stats.service import ServiceStats
 
-if TYPE_CHECKING:
-    from ferrometer.metrics.registry import Collector
-
 _T = TypeVar("_T")
-
-# Expositions shrink to a twentieth already at the first level, and every further one costs several times the
-# encoding itself.
-_GZIP_LEVEL = 1
 
 # Seconds; who waits longer need not be hurried, and threads cannot be waited for that long everywhere.
 _PATIENCE = 1e6
 
 _THREADS = 2
 _limiter: RunVar[CapacityLimiter] = RunVar("ferrometer_endpoints_limiter")
-
-
-def _list(request: Request, name: str) -> str:
-    """A header that is a list: several lines of it are one (RFC 9110, 5.3)."""
-    return ", ".join(request.headers.getlist(name))
-
-
-def _accepts_gzip(header: str) -> bool:
-    for item in header.lower().split(","):
-        coding, *parameters = (part.strip() for part in item.split(";"))
-        if coding == "gzip":
-            given = dict(part.split("=", 1) for part in parameters if "=" in part)
-            try:
-                return float(given.get("q", "1")) > 0
-            except ValueError:
-                return True
-    return False
 
 
 def _scrape_seconds(header: str | None) -> float | None:
@@ -59,6 +37,11 @@ def _scrape_seconds(header: str | None) -> float | None:
         return None
     # A tenth is for everything else: the encoding, the network, the thread that had to be waited for.
     return patience * 0.9 if 0 < patience < _PATIENCE else None
+
+
+def _members(known: dict[str, Any]) -> str:
+    """Members of a JSON object, with a comma behind each."""
+    return json.dumps(known, ensure_ascii=False, allow_nan=False, separators=(",", ":"))[1:-1] + ","
 
 
 async def off_loop(build: Callable[[], _T]) -> _T:
@@ -87,11 +70,37 @@ class Answers:
         *,
         native_histograms: bool = False,
     ) -> None:
-        self._registry = registry
         self._stats = stats
         self._health = health
         self._flat = flat_health
-        self._native_histograms = native_histograms
+        self._from_python = partial(additions, registry)
+        figures, prefix = stats.figures()
+        native = getattr(registry, "_native", None)
+        self._responder = Responder(
+            native if isinstance(native, Registry) else figures._native,
+            figures=figures._native,
+            prefix=prefix,
+            native_histograms=native_histograms,
+        )
+        #: Whether something else than this registry counts the requests.
+        self._foreign = not stats.counts_into(registry)
+
+    def _respond(
+        self, request: Request, page: str, *, timestamp: str | None = None, health: str = ""
+    ) -> Response:
+        """What the own port would answer, and what only Python knows."""
+        status, headers, body = self._responder.respond(
+            "GET",  # Endpoint takes the body of a HEAD away
+            page,
+            request.url.query,
+            request.scope["headers"],
+            None,
+            from_python=self._from_python,
+            timestamp=timestamp,
+            health=health,
+            requests=self._stats.requests() if self._foreign else None,
+        )
+        return Response(body, status, headers=dict(headers))
 
     async def metrics(self, request: Request) -> Response:
         """Text, OpenMetrics or protobuf, as the scraper prefers; ``name[]`` chooses samples.
@@ -99,39 +108,29 @@ class Answers:
         Collectors and callbacks that would outlast the scraper's timeout are left out.
         """
         self._stats.system.watch()
-        names = request.query_params.getlist("name[]")
-        registry: Collector = self._registry.restricted_registry(names) if names else self._registry
-        encode, media_type = choose_encoder(
-            _list(request, "accept"), native_histograms=self._native_histograms
-        )
         seconds = _scrape_seconds(request.headers.get("x-prometheus-scrape-timeout-seconds"))
-        zipped = _accepts_gzip(_list(request, "accept-encoding"))
 
-        def build() -> bytes:
+        def build() -> Response:
             self._stats.system.read()
             with within(seconds):
-                body = encode(registry)
-            return gzip.compress(body, _GZIP_LEVEL) if zipped else body
+                return self._respond(request, "/metrics")
 
-        headers = {"Content-Type": media_type, "Vary": "Accept, Accept-Encoding"}
-        if zipped:
-            headers["Content-Encoding"] = "gzip"
-        return Response(await off_loop(build), headers=headers)
+        return await off_loop(build)
 
     async def stats(self, request: Request) -> Response:
         """Every number, once."""
         self._stats.system.watch()
-        return JSONResponse(await off_loop(self._stats_body))
 
-    def _stats_body(self) -> dict[str, Any]:
-        self._stats.system.read()
-        return self._stats.stats()
+        def build() -> Response:
+            self._stats.system.read()
+            return self._respond(request, "/stats")
+
+        return await off_loop(build)
 
     async def polling(self, request: Request) -> Response:
-        """Four numbers and the health as last known: no check runs, no thread, no percentile."""
-        return JSONResponse(
-            {"timestamp": timestamp(), "status": self._health.last_status(), "metrics": self._stats.polling()}
-        )
+        """Four numbers and the health as last known: no check runs."""
+        health = _members({"status": self._health.last_status()})
+        return await off_loop(lambda: self._respond(request, "/polling", health=health))
 
     async def health(self, request: Request) -> Response:
         """The components; 503 when a critical one is unhealthy. ``?format=flat`` or ``nested``."""
@@ -144,19 +143,14 @@ class Answers:
     async def monitor(self, request: Request) -> Response:
         """Health and numbers in one answer; always 200, the status is in the body."""
         report = await self._health.run()
-        metrics = await off_loop(self._stats.monitor)
-        return JSONResponse(
-            {
-                "timestamp": report.timestamp,
-                "status": report.status,
-                "health": report.as_dict()["checks"],
-                "metrics": metrics,
-            }
+        health = _members({"status": report.status, "health": report.as_dict()["checks"]})
+        return await off_loop(
+            lambda: self._respond(request, "/monitor", timestamp=report.timestamp, health=health)
         )
 
     async def live(self, request: Request) -> Response:
         """Liveness: the event loop turns. Broken dependencies are no reason to restart."""
-        return JSONResponse({"status": "alive"})
+        return self._respond(request, "/live")
 
     async def ready(self, request: Request) -> Response:
         """Readiness: the checks, in one word."""

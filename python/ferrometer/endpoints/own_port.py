@@ -89,16 +89,14 @@ def serve_metrics(
     if refresh is not None and not refresh > 0:
         raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
     chosen = protection(auth=auth, allow=allow)
-    rules = Access(chosen.auth_token, chosen.allow).rules()
+    access = Access(chosen.auth_token, chosen.allow).native()
     figures, prefix = stats.figures() if stats is not None else (registry, "")
     start = partial(
         _core.MetricsServer,
         native,
         addr,
         port,
-        tokens=rules.tokens,
-        user=rules.user,
-        networks=rules.networks,
+        access=access,
         figures=figures._native,
         prefix=prefix,
         native=chosen.native_histograms,
@@ -131,15 +129,13 @@ def serve_directory(
         raise OSError(errno.ENOSYS, "metrics are shared between processes on Linux only")
     if namespace and not is_plain_name(namespace):
         raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
-    rules = Access(auth, allow).rules()
+    access = Access(auth, allow).native()
     start = partial(
         _core.MetricsServer.of_directory,
         directory,
         addr,
         port,
-        tokens=rules.tokens,
-        user=rules.user,
-        networks=rules.networks,
+        access=access,
         namespace=namespace,
         native=native_histograms,
     )

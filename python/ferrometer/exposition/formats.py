@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ferrometer._core import choose_format
 from ferrometer._prometheus_client import printer
 from ferrometer.metrics.families import protobuf_of
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry, RestrictedRegistry
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from ferrometer.metrics.base import MetricWrapperBase
     from ferrometer.metrics.registry import Collector
 
     Encoder: TypeAlias = Callable[[Collector], bytes]
@@ -32,7 +34,6 @@ NATIVE_BUCKETS = 160
 
 
 _ESCAPING = "underscores"
-_ESCAPINGS = frozenset({"allow-utf-8", "underscores", "dots", "values"})
 
 
 def _is_ours(registry: Collector) -> bool:
@@ -91,8 +92,17 @@ def generate_protobuf(registry: Collector = REGISTRY, *, native_buckets: int = N
     return b"".join(protobuf_of(family) for family in registry.collect())
 
 
-def _with(encoder: Callable[..., bytes], how: dict[str, str]) -> Encoder:
-    return lambda registry: encoder(registry, **how)
+def _encoder(form: str, escaping: str, native_histograms: bool) -> Encoder:
+    """The encoder of a format."""
+    match form:
+        case "text":
+            return lambda registry: generate_latest(registry, escaping)
+        case "openmetrics":
+            return lambda registry: generate_openmetrics(registry, escaping)
+        case _ if native_histograms or form == "native protobuf":
+            return generate_protobuf
+        case _:
+            return _classic_protobuf
 
 
 def _classic_protobuf(registry: Collector) -> bytes:
@@ -111,35 +121,17 @@ def choose_encoder(accept: str | None, *, native_histograms: bool = False) -> tu
     Quality values count, and among equals the order of the header, as Prometheus sends it. What makes no
     sense is passed over.
     """
-    best: tuple[float, Encoder, str] = (0.0, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-    for item in (accept or "").split(","):
-        media, *parameters = (part.strip() for part in item.split(";"))
-        given = dict(part.lower().split("=", 1) for part in parameters if "=" in part)
-        try:
-            quality = float(given.get("q", "1"))
-        except ValueError:
-            continue
-        if not best[0] < quality <= 1:  # NaN is neither
-            continue
-        version = given.get("version", "")
-        escaping = given.get("escaping", "")
-        escaping = escaping if escaping in _ESCAPINGS else _ESCAPING
-        how = {"escaping": escaping}
-        match media.lower():
-            case "text/plain" if version == "1.0.0":
-                media = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping={escaping}"
-                best = (quality, _with(generate_latest, how), media)
-            case "text/plain" | "text/*" | "*/*":
-                best = (quality, generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-            case "application/openmetrics-text" if version == "1.0.0":
-                media = f"{CONTENT_TYPE_OPENMETRICS}; escaping={escaping}"
-                best = (quality, _with(generate_openmetrics, how), media)
-            case "application/openmetrics-text" if version in ("", "0.0.1"):
-                best = (quality, generate_openmetrics, CONTENT_TYPE_OPENMETRICS)
-            case "application/vnd.google.protobuf" if (
-                given.get("proto", "") == "io.prometheus.client.metricfamily"
-                and given.get("encoding", "") == "delimited"
-            ):
-                protobuf = generate_protobuf if native_histograms else _classic_protobuf
-                best = (quality, protobuf, CONTENT_TYPE_PROTOBUF)
-    return best[1], best[2]
+    form, escaping, media_type = choose_format(accept)
+    return _encoder(form, escaping, native_histograms), media_type
+
+
+def additions(
+    registry: Collector, form: str, escaping: str, names: set[str] | None
+) -> tuple[list[MetricWrapperBase], bytes, bytes] | bytes:
+    """What the native responder asks Python for: the metrics that it leaves out, what is written before and
+    after all others; or the whole exposition, where the registry is not ours or every name is escaped."""
+    if escaping == "dots" or not _is_ours(registry):
+        restricted: Collector = registry.restricted_registry(names) if names else registry  # type: ignore[attr-defined]  # all registries have it
+        return _encoder(form, escaping, False)(restricted)
+    modules = {"text": "exposition", "openmetrics": "openmetrics.exposition"}
+    return registry._additions(modules.get(form), _how(escaping), names)  # type: ignore[attr-defined,no-any-return]  # checked by _is_ours

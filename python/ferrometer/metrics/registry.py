@@ -315,29 +315,31 @@ class CollectorRegistry:
 
     def _text(self, **how: str) -> bytes:
         """The text exposition. Only callbacks, foreign collectors and odd names run Python."""
-        from_python, leave_out = self._from_python()
-        parts = (
-            self._printed(families, "exposition", how) for families in (self._target_families(), from_python)
-        )
-        return self._native.text(leave_out, *parts)
+        return self._native.text(*self._additions("exposition", how))
 
     def _openmetrics(self, **how: str) -> bytes:
         """The OpenMetrics exposition, likewise."""
-        from_python, leave_out = self._from_python()
-        before, after = (
-            self._printed(families, "openmetrics.exposition", how)
-            for families in (self._target_families(), from_python)
-        )
+        leave_out, before, after = self._additions("openmetrics.exposition", how)
         return self._native.openmetrics(leave_out, before, after + b"# EOF\n")
 
     def _protobuf(self, native_buckets: int, names: set[str] | None = None) -> bytes:
         """The protobuf exposition, likewise; where names are given, the families with such samples."""
+        leave_out, before, after = self._additions(None, {}, names)
+        return self._native.protobuf(leave_out, names, native_buckets, before, after)
+
+    def _additions(
+        self, module: str | None, how: dict[str, str], names: set[str] | None = None
+    ) -> tuple[list[MetricWrapperBase], bytes, bytes]:
+        """The metrics that native code leaves out, and what Python writes before and after all others: as
+        that module of prometheus_client prints it, or in protobuf; where names are given, only these samples."""
         from_python, leave_out = self._from_python(names)
         before, after = (
             b"".join(self._each(families, protobuf_of))
+            if module is None
+            else self._printed(families, module, how)
             for families in (self._target_families(names), from_python)
         )
-        return self._native.protobuf(leave_out, names, native_buckets, before, after)
+        return leave_out, before, after
 
     def _target_families(self, names: set[str] | None = None) -> list[Metric]:
         wanted = self._target_info and (names is None or "target_info" in names)

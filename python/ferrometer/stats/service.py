@@ -87,6 +87,14 @@ class ServiceStats:
         """Where the families are, and what their names begin with; for readers that ask no Python."""
         return self._figures
 
+    def counts_into(self, registry: CollectorRegistry) -> bool:
+        """Whether the requests are those of a middleware that records into this registry."""
+        return isinstance(self._requests, HttpMetrics) and self._requests.registry is registry
+
+    def requests(self) -> Mapping[str, float]:
+        """The requests' numbers, as ``HttpMetrics.snapshot()`` has them."""
+        return self._snapshot()
+
     def stats(self) -> dict[str, Any]:
         """The body of ``/stats``."""
         seen = self._snapshot()

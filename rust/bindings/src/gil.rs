@@ -12,6 +12,12 @@ pub fn detached<T: Send>(py: Python<'_>, work: impl Send + FnOnce() -> T) -> T {
     py.detach(|| fork::beside(work))
 }
 
+/// Gives up the GIL for work that keeps away from forks by itself, where it must.
+pub fn released<T: Send>(py: Python<'_>, work: impl Send + FnOnce() -> T) -> T {
+    protect();
+    py.detach(work)
+}
+
 /// A value that only the thread attached to the interpreter touches.
 ///
 /// The module declares that it needs the GIL (`gil_used = true`), so a free-threaded interpreter turns

@@ -8,6 +8,7 @@
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
 //! | the shipper of logs, and a reader of them | `logs/` |
+//! | `Responder`, `Access`: what the application's endpoints answer, and whom | `responder.rs` |
 //! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
@@ -35,6 +36,7 @@ mod middleware;
 mod raw;
 mod registry;
 mod remote_write;
+mod responder;
 mod samples;
 mod server;
 mod sharing;
@@ -83,6 +85,8 @@ mod _core {
 
     #[pymodule_export]
     use super::remote_write::{write_further_requests, write_requests};
+    #[pymodule_export]
+    use super::responder::{choose_format, Access, NativeRoute, Responder};
     #[pymodule_export]
     use super::server::MetricsServer;
     #[pymodule_export]

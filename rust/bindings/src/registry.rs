@@ -162,7 +162,7 @@ impl Registry {
 
 /// One line for each file of a shared directory that cannot be read. It says nothing of the scrape, so a logger
 /// that fails does not fail that.
-fn log_damage(py: Python<'_>) {
+pub fn log_damage(py: Python<'_>) {
     for text in take_damage() {
         let logger = py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("ferrometer",)));
         let _ = logger.and_then(|logger| logger.call_method1("warning", ("%s", text)));

@@ -1,16 +1,16 @@
 //! `MetricsServer`: a thread that serves a registry on a port of its own and never takes the GIL.
 
 use crate::registry::Registry;
+use crate::responder::{access_of, Access, NativeRoute};
 use crate::thread_exit::protect;
 use ferrometer_core::registry::Registry as Core;
-use ferrometer_server::access::Digest;
 #[cfg(target_os = "linux")]
 use ferrometer_server::Directory;
-use ferrometer_server::{Access, Exposition, Local, Network, Options, Secrets, Server};
-use pyo3::exceptions::{PyOSError, PyValueError};
+use ferrometer_server::{Exposition, Local, Options, Route, Server};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 #[cfg(target_os = "linux")]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,48 +32,47 @@ pub struct MetricsServer {
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 impl MetricsServer {
     #[new]
-    #[pyo3(signature = (registry, host, port, *, tokens=None, user=None, networks=None, figures=None, prefix="", native=false))]
+    #[pyo3(signature = (registry, host, port, *, access=None, figures=None, prefix="", native=false,
+                        routes=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn new(
         py: Python<'_>,
         registry: &Bound<'_, Registry>,
         host: String,
         port: u16,
-        tokens: Option<Vec<Digest>>,
-        user: Option<(Digest, Digest)>,
-        networks: Option<Vec<(String, u32)>>,
+        access: Option<&Bound<'_, Access>>,
         figures: Option<&Bound<'_, Registry>>,
         prefix: &str,
         native: bool,
+        routes: Option<Vec<Bound<'_, NativeRoute>>>,
     ) -> PyResult<Self> {
-        let access = access(tokens, user, networks)?;
+        let (access, routes) = (access_of(access), routes_of(routes));
         let figures = figures.unwrap_or(registry).get().core.clone();
         let registry = registry.get().core.clone();
         let kept = [registry.clone(), figures.clone()];
         let source = Local { registry, figures: (figures, prefix.to_owned()) };
-        Self::start(py, Options { host, port, access, native }, Arc::new(source), Some(kept))
+        Self::start(py, Options { host, port, access, native, routes }, Arc::new(source), Some(kept))
     }
 
     /// Serves what the processes that record into a directory have recorded; `namespace` is what the names of
     /// the service's own families begin with.
     #[cfg(target_os = "linux")]
     #[staticmethod]
-    #[pyo3(signature = (directory, host, port, *, tokens=None, user=None, networks=None, namespace=None, native=false))]
+    #[pyo3(signature = (directory, host, port, *, access=None, namespace=None, native=false, routes=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.endpoints.own_port gives all")]
     fn of_directory(
         py: Python<'_>,
         directory: PathBuf,
         host: String,
         port: u16,
-        tokens: Option<Vec<Digest>>,
-        user: Option<(Digest, Digest)>,
-        networks: Option<Vec<(String, u32)>>,
+        access: Option<&Bound<'_, Access>>,
         namespace: Option<&str>,
         native: bool,
+        routes: Option<Vec<Bound<'_, NativeRoute>>>,
     ) -> PyResult<Self> {
-        let access = access(tokens, user, networks)?;
+        let (access, routes) = (access_of(access), routes_of(routes));
         let source = Directory::new(&directory, namespace)?;
-        Self::start(py, Options { host, port, access, native }, Arc::new(source), None)
+        Self::start(py, Options { host, port, access, native, routes }, Arc::new(source), None)
     }
 
     /// The port it listens on.
@@ -112,23 +111,8 @@ impl MetricsServer {
     }
 }
 
-fn access(
-    tokens: Option<Vec<Digest>>,
-    user: Option<(Digest, Digest)>,
-    networks: Option<Vec<(String, u32)>>,
-) -> PyResult<Access> {
-    let network = |(address, prefix): (String, u32)| {
-        let network = address.parse::<IpAddr>().ok().and_then(|address| Network::new(address, prefix));
-        network.ok_or_else(|| PyValueError::new_err(format!("no network: {address}/{prefix}")))
-    };
-    let networks = networks.map(|all| all.into_iter().map(network).collect::<PyResult<_>>()).transpose()?;
-    let secrets = match (tokens, user) {
-        (None, None) => Secrets::Open,
-        (Some(tokens), None) => Secrets::Bearer(tokens),
-        (None, Some((user, password))) => Secrets::Basic(user, password),
-        (Some(_), Some(_)) => return Err(PyValueError::new_err("tokens or a user, not both")),
-    };
-    Ok(Access { secrets, networks })
+fn routes_of(routes: Option<Vec<Bound<'_, NativeRoute>>>) -> Vec<Arc<dyn Route>> {
+    routes.unwrap_or_default().iter().map(|route| route.get().route.clone()).collect()
 }
 
 /// What Python raises when it cannot listen: an `OSError` of the error's own kind.

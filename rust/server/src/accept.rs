@@ -1,4 +1,4 @@
-//! Which format a scraper prefers, decided as `ferrometer.exposition.choose_encoder` decides it.
+//! Which format a scraper prefers.
 
 use crate::exposition::Format;
 
@@ -12,16 +12,20 @@ const PROTOBUF: &str = "application/vnd.google.protobuf; proto=io.prometheus.cli
 pub struct Choice {
     /// The format.
     pub format: Format,
+    /// How names are written that are not letters, digits, `_` and `:`.
+    pub escaping: &'static str,
     /// The value of `Content-Type`.
     pub media_type: String,
 }
 
 /// What of our formats an `Accept` header prefers; text when it names none of them.
 ///
+/// `dots` says whether names can be escaped by that scheme, which changes all names and is Python's.
+///
 /// Quality values count, and among equals the order of the header, as Prometheus sends it. What makes no
 /// sense is passed over.
-pub fn choose(accept: Option<&str>) -> Choice {
-    let mut best = (0.0, Choice { format: Format::Text, media_type: TEXT.into() });
+pub fn choose(accept: Option<&str>, dots: bool) -> Choice {
+    let mut best = (0.0, Choice { format: Format::Text, escaping: "underscores", media_type: TEXT.into() });
     for item in accept.unwrap_or_default().split(',') {
         let mut parts = item.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_lowercase();
@@ -33,28 +37,34 @@ pub fn choose(accept: Option<&str>) -> Choice {
         let given = parameters.iter().any(|pair| pair.starts_with("q="));
         let quality = if given { parameter("q").trim().parse().unwrap_or(f64::NAN) } else { 1.0 };
         let sensible = best.0 < quality && quality <= 1.0; // NaN is neither
-        if let (true, Some(choice)) = (sensible, offer(&media, &parameter)) {
+        if let (true, Some(choice)) = (sensible, offer(&media, &parameter, dots)) {
             best = (quality, choice);
         }
     }
     best.1
 }
 
-fn offer<'a>(media: &str, parameter: &impl Fn(&str) -> &'a str) -> Option<Choice> {
+fn offer<'a>(media: &str, parameter: &impl Fn(&str) -> &'a str, dots: bool) -> Option<Choice> {
     let version = parameter("version");
-    // Whose name holds nothing odd is called the same in all schemes but "dots", which nothing here speaks:
-    // the answer says so.
-    let escaping = match parameter("escaping") {
-        known @ ("allow-utf-8" | "values") => known,
-        _ => "underscores",
+    let mut escaping = match parameter("escaping") {
+        "allow-utf-8" => "allow-utf-8",
+        "values" => "values",
+        "dots" if dots => "dots",
+        _ => "underscores", // where the scraper asks for another scheme, the answer says so
     };
     let (format, media_type) = match media {
         "text/plain" if version == "1.0.0" => (Format::Text, format!("{TEXT_1}; escaping={escaping}")),
-        "text/plain" | "text/*" | "*/*" => (Format::Text, TEXT.into()),
+        "text/plain" | "text/*" | "*/*" => {
+            escaping = "underscores";
+            (Format::Text, TEXT.into())
+        }
         "application/openmetrics-text" if version == "1.0.0" => {
             (Format::OpenMetrics, format!("{OPEN_METRICS}; escaping={escaping}"))
         }
-        "application/openmetrics-text" if matches!(version, "" | "0.0.1") => (Format::OpenMetrics, OPEN_METRICS.into()),
+        "application/openmetrics-text" if matches!(version, "" | "0.0.1") => {
+            escaping = "underscores";
+            (Format::OpenMetrics, OPEN_METRICS.into())
+        }
         "application/vnd.google.protobuf"
             if parameter("proto") == "io.prometheus.client.metricfamily" && parameter("encoding") == "delimited" =>
         {
@@ -62,7 +72,7 @@ fn offer<'a>(media: &str, parameter: &impl Fn(&str) -> &'a str) -> Option<Choice
         }
         _ => return None,
     };
-    Some(Choice { format, media_type })
+    Some(Choice { format, escaping, media_type })
 }
 
 /// Whether an `Accept-Encoding` header allows gzip.
@@ -136,9 +146,9 @@ mod tests {
             ("\u{0}\u{ff}", TEXT),
         ];
         for &(accept, media_type) in table {
-            assert_eq!(choose(Some(accept)).media_type, media_type, "{accept}");
+            assert_eq!(choose(Some(accept), false).media_type, media_type, "{accept}");
         }
-        assert_eq!(choose(None).media_type, TEXT);
+        assert_eq!(choose(None, false).media_type, TEXT);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who may read: what `ferrometer.endpoints.access` decides, here without Python.
+//! Who may read, at the own port and at the application's endpoints.
 //!
 //! Secrets come and stay as SHA-256 digests, so nothing here can log or show one, and a comparison tells
 //! nothing about a secret's length.
@@ -6,7 +6,7 @@
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{HeaderValue, AUTHORIZATION};
 use hyper::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
@@ -52,42 +52,78 @@ impl Network {
     }
 }
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// An address.
+    Address(IpAddr),
+    /// A Unix socket, which has none.
+    Unix,
+    /// Something that is no address, as test clients report.
+    Unknown,
+}
+
+impl Peer {
+    /// Who a server says it is: an address, with or without a zone; nothing for a Unix socket.
+    pub fn of(host: Option<&str>) -> Self {
+        let Some(host) = host.filter(|host| !host.is_empty()) else { return Peer::Unix };
+        let address = host.split_once('%').map_or(host, |(address, _)| address);
+        address.parse().map_or(Peer::Unknown, Peer::Address)
+    }
+}
+
 /// Decides whether a request is answered.
 pub struct Access {
     /// What a request must know.
     pub secrets: Secrets,
     /// Where it must come from; `None` is everywhere.
     pub networks: Option<Vec<Network>>,
+    /// Whether `networks` hold Unix sockets, too.
+    pub unix: bool,
 }
 
 impl Access {
-    /// Whether `networks` hold the address; an IPv4 address within IPv6 counts as IPv4.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| network.holds(address)))
+    /// Whether `networks` hold who asks; an IPv4 address within IPv6 counts as IPv4.
+    pub fn admits(&self, peer: Peer) -> bool {
+        let Some(networks) = &self.networks else { return true };
+        match peer {
+            Peer::Address(address) => {
+                let address = address.to_canonical();
+                networks.iter().any(|network| network.holds(address))
+            }
+            Peer::Unix => self.unix,
+            Peer::Unknown => false,
+        }
     }
 
     /// `None` for a request with the right secret, else the challenge to answer with.
     pub fn challenge(&self, headers: &HeaderMap) -> Option<&'static str> {
+        self.challenge_to(&mut headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// The same by the values of all `Authorization` headers.
+    pub fn challenge_to(&self, authorization: &mut dyn Iterator<Item = &[u8]>) -> Option<&'static str> {
         match &self.secrets {
             Secrets::Open => None,
-            Secrets::Bearer(known) => (!bearer(known, headers)).then_some("Bearer"),
+            Secrets::Bearer(known) => (!bearer(known, authorization)).then_some("Bearer"),
             Secrets::Basic(user, password) => {
-                (!basic(user, password, headers)).then_some("Basic realm=\"metrics\", charset=\"UTF-8\"")
+                (!basic(user, password, authorization)).then_some("Basic realm=\"metrics\", charset=\"UTF-8\"")
             }
         }
     }
 }
 
-fn bearer(known: &[Digest], headers: &HeaderMap) -> bool {
-    let Some(presented) = credentials(headers, "bearer") else { return false };
+type Values<'a, 'b> = &'b mut dyn Iterator<Item = &'a [u8]>;
+
+fn bearer(known: &[Digest], authorization: Values<'_, '_>) -> bool {
+    let Some(presented) = credentials(authorization, "bearer") else { return false };
     let presented = digest(presented);
     // All of them, so that the time does not tell which one matched.
     known.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&presented)).into()
 }
 
-fn basic(user: &Digest, password: &Digest, headers: &HeaderMap) -> bool {
-    let decoded = credentials(headers, "basic").and_then(|presented| BASE64.decode(presented).ok());
+fn basic(user: &Digest, password: &Digest, authorization: Values<'_, '_>) -> bool {
+    let decoded = credentials(authorization, "basic").and_then(|presented| BASE64.decode(presented).ok());
     let Some(pair) = decoded else { return false };
     let colon = pair.iter().position(|&byte| byte == b':').unwrap_or(pair.len());
     let given = pair.get(colon + 1..).unwrap_or_default();
@@ -98,10 +134,9 @@ fn digest(secret: &[u8]) -> Digest {
     Sha256::digest(secret).into()
 }
 
-fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next()?.as_bytes();
-    if values.next().is_some() {
+fn credentials<'a>(authorization: Values<'a, '_>, scheme: &str) -> Option<&'a [u8]> {
+    let value = authorization.next()?;
+    if authorization.next().is_some() {
         return None; // two headers are ambiguous: a proxy may have judged the other one
     }
     let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
@@ -114,7 +149,7 @@ mod tests {
     use super::*;
 
     fn access(secrets: Secrets) -> Access {
-        Access { secrets, networks: None }
+        Access { secrets, networks: None, unix: false }
     }
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -148,8 +183,8 @@ mod tests {
     fn networks_admit_their_addresses() {
         let networks = [("10.0.0.0", 8), ("127.0.0.1", 32), ("fd00::", 8), ("192.0.2.0", 25)];
         let networks = networks.map(|(address, prefix)| Network::new(address.parse().unwrap(), prefix).unwrap());
-        let access = Access { secrets: Secrets::Open, networks: Some(networks.to_vec()) };
-        let admits = |address: &str| access.admits(address.parse().unwrap());
+        let access = Access { secrets: Secrets::Open, networks: Some(networks.to_vec()), unix: false };
+        let admits = |address: &str| access.admits(Peer::of(Some(address)));
         for inside in ["10.255.0.1", "127.0.0.1", "::ffff:127.0.0.1", "fdff::1", "192.0.2.127"] {
             assert!(admits(inside), "{inside}");
         }

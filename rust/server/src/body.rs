@@ -40,13 +40,11 @@ impl Drop for Counted {
 pub struct Whole(Option<Bytes>);
 
 impl Whole {
-    /// No body.
-    pub fn empty() -> Self {
-        Whole(None)
-    }
-
-    /// These bytes.
+    /// These bytes; no body when there are none.
     pub fn new(bytes: Vec<u8>, unsent: &Unsent) -> Self {
+        if bytes.is_empty() {
+            return Whole(None);
+        }
         unsent.0.fetch_add(bytes.len(), Relaxed);
         Whole(Some(Bytes::from_owner(Counted { bytes, unsent: unsent.clone() })))
     }

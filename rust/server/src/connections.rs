@@ -11,6 +11,7 @@ pub const MOST: usize = 256;
 /// How long a connection may be in each phase.
 const IDLE: Duration = Duration::from_secs(120);
 const ASKING: Duration = Duration::from_secs(10);
+const WORKING: Duration = Duration::from_secs(600); // routes have deadlines of their own
 const ANSWERED: Duration = Duration::from_secs(30);
 
 /// What a connection is at.
@@ -20,15 +21,23 @@ pub enum Phase {
     Idle,
     /// A part of a request is there.
     Asking,
+    /// An answer is made that takes its time.
+    Working,
     /// The client is to take the answer.
     Answered,
 }
 
 impl Phase {
+    /// Whether the server is at work, or its answer on the way.
+    fn is_busy(self) -> bool {
+        matches!(self, Phase::Working | Phase::Answered)
+    }
+
     fn patience(self) -> Duration {
         match self {
             Phase::Idle => IDLE,
             Phase::Asking => ASKING,
+            Phase::Working => WORKING,
             Phase::Answered => ANSWERED,
         }
     }
@@ -70,7 +79,7 @@ impl Connections {
         if all.len() < MOST {
             return true;
         }
-        let waiting = all.iter().enumerate().filter(|(_, (_, state))| state.phase() != Phase::Answered);
+        let waiting = all.iter().enumerate().filter(|(_, (_, state))| !state.phase().is_busy());
         match waiting.min_by_key(|(_, (_, state))| state.0.get().1).map(|(index, _)| index) {
             Some(index) => all.swap_remove(index).0.abort(),
             None => return false,
@@ -103,6 +112,6 @@ impl Connections {
     /// Whether one is being answered.
     pub fn are_busy(&self) -> bool {
         let all = self.0.borrow();
-        all.iter().any(|(task, state)| !task.is_finished() && state.phase() == Phase::Answered)
+        all.iter().any(|(task, state)| !task.is_finished() && state.phase().is_busy())
     }
 }

@@ -1,6 +1,6 @@
 //! A directory of segments as a source: what all processes of an application recorded, told by another one.
 
-use crate::exposition::{write, Exposition, Format};
+use crate::exposition::{write, Additions, Exposition, Format};
 use crate::health::Status;
 use crate::requests::{uptime, Requests};
 use crate::sample_filter::is_plain;
@@ -93,14 +93,14 @@ impl Directory {
 }
 
 impl Exposition for Directory {
-    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>) {
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, additions: &Additions<'_>, out: &mut Vec<u8>) {
         let view = self.look();
         let visit = |each: &mut dyn FnMut(Visited)| {
             if let Some(view) = &*view {
                 self.visit(view, names, each);
             }
         };
-        write(format, names, visit, out);
+        write(format, names, additions, visit, out);
     }
 
     fn numbers(&self) -> Numbers {

@@ -3,6 +3,7 @@
 use crate::sample_filter::restrict;
 use crate::stats_json::Numbers;
 use ferrometer_core::encode::{protobuf, text};
+use ferrometer_core::family::Family;
 use ferrometer_core::registry::Visited;
 use std::collections::BTreeSet;
 
@@ -19,6 +20,26 @@ pub enum Format {
     NativeProtobuf,
 }
 
+/// What an exposition has besides the source's own families: those that only Python code can tell.
+#[derive(Default, Clone, Copy)]
+pub struct Additions<'a> {
+    /// What comes before the source's families, in the same format.
+    pub before: &'a [u8],
+    /// What comes after them, without an end mark.
+    pub after: &'a [u8],
+    /// The families of the source that are told there, and not by it.
+    pub leave_out: Option<&'a (dyn Fn(&Family) -> bool + Sync)>,
+    /// The whole exposition, where the source is not asked at all.
+    pub whole: Option<&'a [u8]>,
+}
+
+impl Additions<'_> {
+    /// Whether the source leaves a family out.
+    pub fn leave_out(&self, family: &Family) -> bool {
+        self.leave_out.is_some_and(|leave_out| leave_out(family))
+    }
+}
+
 /// A source of metrics: a process's registry, or the merged segments of many processes.
 ///
 /// All methods run in the server's thread, inside `fork::beside`: they neither wait for the GIL nor call
@@ -26,7 +47,7 @@ pub enum Format {
 pub trait Exposition: Send + Sync {
     /// Appends the exposition; where `names` are given, of only the samples that are called so (in
     /// protobuf: of the families that have such samples).
-    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>);
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, additions: &Additions<'_>, out: &mut Vec<u8>);
 
     /// The numbers of the JSON endpoints.
     fn numbers(&self) -> Numbers;
@@ -36,17 +57,20 @@ pub trait Exposition: Send + Sync {
 pub(crate) fn write(
     format: Format,
     names: Option<&BTreeSet<String>>,
+    additions: &Additions<'_>,
     visit: impl FnOnce(&mut dyn FnMut(Visited)),
     out: &mut Vec<u8>,
 ) {
-    let format = match format {
-        Format::Protobuf => return protobuf::encode_each(visit, names, 0, out),
-        Format::NativeProtobuf => return protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
-        Format::Text => text::Format::Prometheus,
-        Format::OpenMetrics => text::Format::OpenMetrics,
-    };
-    restrict(names, out, |out| text::encode_each(format, visit, out));
-    if format == text::Format::OpenMetrics {
+    let in_text = |format, out: &mut Vec<u8>, visit| restrict(names, out, |out| text::encode_each(format, visit, out));
+    out.extend_from_slice(additions.before);
+    match format {
+        Format::Protobuf => protobuf::encode_each(visit, names, 0, out),
+        Format::NativeProtobuf => protobuf::encode_each(visit, names, protobuf::NATIVE_BUCKETS, out),
+        Format::Text => in_text(text::Format::Prometheus, out, visit),
+        Format::OpenMetrics => in_text(text::Format::OpenMetrics, out, visit),
+    }
+    out.extend_from_slice(additions.after);
+    if format == Format::OpenMetrics {
         out.extend_from_slice(text::END);
     }
 }

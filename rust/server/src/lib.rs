@@ -3,7 +3,8 @@
 //! | want to see | read |
 //! |---|---|
 //! | what is served | [`exposition`]; of a process's own registry: [`local`]; of many processes: `directory` |
-//! | which path answers what | [`responder`] |
+//! | which path answers what, at the own port and at the application's endpoints | [`responder`] |
+//! | answers that other crates bring along | [`route`] |
 //! | who may read | [`access`] |
 //! | which format, and of which samples | [`accept`], [`sample_filter`] |
 //! | the health as last known | [`health`] |
@@ -32,15 +33,18 @@ pub mod local;
 pub mod lookup;
 pub mod requests;
 pub mod responder;
+pub mod route;
 pub mod sample_filter;
 pub mod server;
 pub mod stats_json;
 pub mod views;
 
-pub use access::{Access, Network, Secrets};
+pub use access::{Access, Network, Peer, Secrets};
 #[cfg(target_os = "linux")]
 pub use directory::Directory;
-pub use exposition::{Exposition, Format};
+pub use exposition::{Additions, Exposition, Format};
 pub use local::Local;
+pub use responder::Responder;
+pub use route::{Asked, Route};
 pub use server::{Options, Server};
 pub use stats_json::Numbers;

@@ -1,6 +1,6 @@
 //! The registry of this very process as a source.
 
-use crate::exposition::{write, Exposition, Format};
+use crate::exposition::{write, Additions, Exposition, Format};
 use crate::health::Status;
 use crate::lookup::Lookup;
 use crate::requests::{uptime, Requests};
@@ -24,14 +24,14 @@ pub struct Local {
 }
 
 impl Exposition for Local {
-    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, out: &mut Vec<u8>) {
+    fn write(&self, format: Format, names: Option<&BTreeSet<String>>, additions: &Additions<'_>, out: &mut Vec<u8>) {
         Clock::get().calibrate();
         let unasked = |family: &Family| {
             names.is_some_and(|names| !names_of(family.definition()).iter().any(|name| names.contains(name)))
         };
-        let leave_out = |family: &Family| unasked(family) || !is_plain(family);
+        let leave_out = |family: &Family| unasked(family) || !is_plain(family) || additions.leave_out(family);
         let visit = |each: &mut dyn FnMut(Visited)| self.registry.visit(&Scrape::begin(), &leave_out, each);
-        write(format, names, visit, out);
+        write(format, names, additions, visit, out);
     }
 
     fn numbers(&self) -> Numbers {
@@ -76,7 +76,8 @@ mod tests {
     fn told(local: &Local, format: Format, names: &[&str]) -> String {
         let names: BTreeSet<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut out = Vec::new();
-        local.write(format, Some(&names).filter(|names| !names.is_empty()), &mut out);
+        let names = Some(&names).filter(|names| !names.is_empty());
+        local.write(format, names, &Additions::default(), &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 

@@ -1,15 +1,23 @@
 //! `name[]`: an exposition of only the samples that a scraper asked for; and names that are none.
 
 use ferrometer_core::family::Kind;
-use ferrometer_core::labels::pairs;
+use ferrometer_core::labels;
 use ferrometer_core::reading::Reading;
 use std::collections::BTreeSet;
 
 /// The names in a query string, of which `None` means all samples.
 pub fn asked(query: Option<&str>) -> Option<BTreeSet<String>> {
-    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let names: BTreeSet<String> = pairs.filter(|(key, _)| decoded(key) == "name[]").map(|(_, v)| decoded(v)).collect();
+    let names: BTreeSet<String> = pairs(query?).filter(|(key, _)| key == "name[]").map(|(_, name)| name).collect();
     (!names.is_empty()).then_some(names)
+}
+
+/// The keys and values of a query string or of a form, decoded.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(key), decoded(value))
+    })
 }
 
 fn decoded(text: &str) -> String {
@@ -63,7 +71,7 @@ pub fn is_plain(family: &dyn Reading) -> bool {
             let mut all = true;
             family.for_each(&mut |series| {
                 let own = series.info().unwrap_or_default();
-                all &= pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
+                all &= labels::pairs(own.as_bytes()).iter().all(|(name, _)| is_label(name));
             });
             all
         }

@@ -1,13 +1,19 @@
 //! The thread: it accepts, answers, and ends when it is told to.
 
-use crate::access::Access;
+use crate::access::{Access, Peer};
+use crate::body::{Unsent, Whole};
 use crate::connections::{Connections, Phase, State};
 use crate::exposition::Exposition;
 use crate::fork_closed::ForkClosed;
 use crate::io::Io;
-use crate::responder::Answers;
+use crate::responder::{answer_of, finished, refusal, with, Responder, Target};
+use crate::route::{Asked, Route};
+use hyper::body::{Body, Incoming};
+use hyper::header::{HOST, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Version};
 use std::convert::Infallible;
 use std::future::{poll_fn, Future};
 use std::io;
@@ -23,7 +29,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
-use tokio::task::{spawn_local, LocalSet};
+use tokio::task::{spawn_blocking, spawn_local, LocalSet};
 use tokio::time::{interval, sleep, timeout, Interval, MissedTickBehavior};
 
 /// How often slow clients are looked for, while there are clients.
@@ -36,6 +42,12 @@ const FAREWELL: Duration = Duration::from_millis(500);
 const MOST_HEAD: usize = 16 << 10;
 const MOST_HEADERS: usize = 64;
 
+/// As long as clients have not taken so many bytes of answers, there are no further ones.
+const MOST_UNSENT: usize = 128 << 20;
+
+/// How many answers of [`Route`]s are made at once; the others wait.
+const MOST_AT_WORK: usize = 4;
+
 /// Where to listen, and whom to answer.
 pub struct Options {
     /// An address, or a name of one.
@@ -43,9 +55,17 @@ pub struct Options {
     /// 0 takes any free one.
     pub port: u16,
     /// Who may read.
-    pub access: Access,
+    pub access: Arc<Access>,
     /// Whether protobuf has native histograms.
     pub native: bool,
+    /// What is answered besides the built-in paths.
+    pub routes: Vec<Arc<dyn Route>>,
+}
+
+/// Who answers, and how much of that is still to be sent.
+struct Answers {
+    responder: Arc<Responder>,
+    unsent: Unsent,
 }
 
 /// A server that runs, until it is stopped or dropped.
@@ -64,9 +84,12 @@ impl Server {
     /// When the address is no address of this machine, or the port is taken; and when the system has no
     /// thread or descriptor left.
     pub fn start(options: Options, source: Arc<dyn Exposition>) -> io::Result<Self> {
-        let Options { host, port, access, native } = options;
+        let Options { host, port, access, native, routes } = options;
+        let responder = routes.into_iter().fold(Responder::new(source, access, native), Responder::with);
+        let answers = Answers { responder: Arc::new(responder), unsent: Unsent::default() };
         let addresses: Vec<SocketAddr> = (host.as_str(), port).to_socket_addrs()?.collect();
-        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let mut builder = runtime::Builder::new_current_thread();
+        let runtime = builder.enable_io().enable_time().max_blocking_threads(MOST_AT_WORK).build()?;
         let entered = runtime.enter();
         let listener = ForkClosed::open(|| {
             let listener = std::net::TcpListener::bind(&*addresses)?;
@@ -76,7 +99,7 @@ impl Server {
         drop(entered);
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let body = move || run(&runtime, listener, Answers::new(source, access, native), stopped);
+        let body = move || run(runtime, listener, answers, stopped);
         let thread = without_signals(|| Builder::new().name("ferrometer-http".into()).spawn(body))?;
         Ok(Server { address, process: process::id(), thread: ManuallyDrop::new(Some((thread, stop))) })
     }
@@ -141,10 +164,12 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn run(runtime: &Runtime, listener: ForkClosed<TcpListener>, answers: Answers, stopped: oneshot::Receiver<()>) {
+fn run(runtime: Runtime, listener: ForkClosed<TcpListener>, answers: Answers, stopped: oneshot::Receiver<()>) {
     give_way();
     let tasks = LocalSet::new();
-    tasks.block_on(runtime, serve(listener, Rc::new(answers), stopped));
+    tasks.block_on(&runtime, serve(listener, Rc::new(answers), stopped));
+    drop(tasks);
+    runtime.shutdown_timeout(FAREWELL); // an answer that is still made then is nobody's any more
 }
 
 enum Event {
@@ -216,10 +241,57 @@ async fn next(
 /// Serves one connection to its end. Its faults are the client's, which learns of them.
 async fn talk(io: Io, address: IpAddr, answers: Rc<Answers>) {
     let state = io.state.clone();
-    let service = service_fn(|request| {
-        state.enter(Phase::Answered);
-        let response = answers.answer(&request, address);
-        async { Ok::<_, Infallible>(response) }
+    let service = service_fn(|request: Request<Incoming>| {
+        let (state, answers) = (state.clone(), answers.clone());
+        async move {
+            let method = request.method().clone();
+            let response = finished(answer(request, Peer::Address(address), &answers, &state).await, &method);
+            state.enter(Phase::Answered);
+            Ok::<_, Infallible>(response.map(|body| Whole::new(body, &answers.unsent)))
+        }
     });
     let _ = http1::Builder::new().max_buf_size(MOST_HEAD).max_headers(MOST_HEADERS).serve_connection(io, service).await;
+}
+
+async fn answer(request: Request<Incoming>, peer: Peer, answers: &Answers, state: &State) -> Response<Vec<u8>> {
+    let (head, body) = request.into_parts();
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return refusal(StatusCode::BAD_REQUEST); // RFC 9112, 3.2
+    }
+    let Some(target) = answers.responder.target(head.uri.path()) else { return refusal(StatusCode::NOT_FOUND) };
+    if let Some(refused) = answers.responder.refuse(&target, &asked(&head, peer, &[])) {
+        return refused;
+    }
+    if target.is_protected() && answers.unsent.bytes() > MOST_UNSENT {
+        return with(refusal(StatusCode::SERVICE_UNAVAILABLE), RETRY_AFTER, "1");
+    }
+    let Target::Route(route) = target else {
+        state.enter(Phase::Answered);
+        return answers.responder.answer(&target, &asked(&head, peer, &[]));
+    };
+    let Ok(body) = whole(body, route.most_body()).await else { return refusal(StatusCode::BAD_REQUEST) };
+    state.enter(Phase::Working);
+    // It may compute for long: scrapes are answered meanwhile. It has only the route: families end elsewhere.
+    let work = move || answer_of(&*route, &asked(&head, peer, &body));
+    spawn_blocking(work).await.unwrap_or_else(|_| refusal(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn asked<'a>(head: &'a Parts, peer: Peer, body: &'a [u8]) -> Asked<'a> {
+    let (path, query) = (head.uri.path(), head.uri.query());
+    Asked { method: &head.method, path, query, headers: &head.headers, peer, body }
+}
+
+/// The body of a request; of one that is longer than `most` one byte more than that, by which it is refused.
+async fn whole(mut body: Incoming, most: usize) -> hyper::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame?.into_data() {
+            let room = (most + 1).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if bytes.len() > most {
+            break;
+        }
+    }
+    Ok(bytes)
 }

@@ -83,12 +83,12 @@ impl Numbers {
         json
     }
 
-    /// The body of `/polling`, with the health as last known.
-    pub fn polling(&self, timestamp: &str) -> String {
+    /// The body of `/polling`. `health` are members of the object with a comma behind each: [`Numbers::status`], or
+    /// what the application knows.
+    pub fn polling(&self, timestamp: &str, health: &str) -> String {
         format!(
-            "{{\"timestamp\":\"{timestamp}\",\"status\":\"{}\",\"metrics\":{{\"requests_in_flight\":{},\"active_gpu_instances\":{},\
+            "{{\"timestamp\":\"{timestamp}\",{health}\"metrics\":{{\"requests_in_flight\":{},\"active_gpu_instances\":{},\
              \"db_connections_active\":{},\"cache_hit_rate\":{}}}}}",
-            self.status.name(),
             self.requests.in_flight,
             whole(self.gpu_instances_active),
             whole(self.db_connections_active),
@@ -97,9 +97,8 @@ impl Numbers {
     }
 
     /// The body of `/monitor`, likewise.
-    pub fn monitor(&self, timestamp: &str) -> String {
-        let status = self.status.name();
-        let mut json = format!("{{\"timestamp\":\"{timestamp}\",\"status\":\"{status}\",\"metrics\":{{");
+    pub fn monitor(&self, timestamp: &str, health: &str) -> String {
+        let mut json = format!("{{\"timestamp\":\"{timestamp}\",{health}\"metrics\":{{");
         self.requests_and_gpu(&mut json);
         let [active, idle, queries, errors] =
             [self.db_connections_active, self.db_connections_idle, self.db_queries, self.db_errors].map(whole);
@@ -198,7 +197,7 @@ mod tests {
         let polling =
             "{\"timestamp\":\"t\",\"status\":\"ok\",\"metrics\":{\"requests_in_flight\":0,\"active_gpu_instances\":0,\
             \"db_connections_active\":0,\"cache_hit_rate\":75.0}}";
-        assert_eq!(numbers.polling("t"), polling);
+        assert_eq!(numbers.polling("t", "\"status\":\"ok\","), polling);
         let stats = numbers.stats();
         assert!(stats.contains("\"goroutines\":0,\"heap_alloc_mb\":0,"), "{stats}");
         assert!(stats.contains("\"connections_idle\":-2,"), "{stats}");

@@ -1,0 +1,72 @@
+//! Answers that other crates bring along: a path, its methods, and what it says.
+
+use crate::access::Peer;
+use crate::sample_filter::pairs;
+use hyper::header::CONTENT_TYPE;
+use hyper::{HeaderMap, Method, Response};
+
+/// One request, as the own port and the application's endpoints both hand it over.
+pub struct Asked<'a> {
+    /// GET, POST, …
+    pub method: &'a Method,
+    /// The path as sent, without the query; below an application, without what the endpoints are mounted at.
+    pub path: &'a str,
+    /// The query as sent, percent-encoded.
+    pub query: Option<&'a str>,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub peer: Peer,
+    /// The body; empty for GET and HEAD.
+    pub body: &'a [u8],
+}
+
+impl Asked<'_> {
+    /// The parameters of the query, then those of a form in the body (`application/x-www-form-urlencoded`), decoded
+    /// and in their order.
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self.query.map(pairs).into_iter().flatten().collect();
+        let media = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        if media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            if let Ok(form) = std::str::from_utf8(self.body) {
+                all.extend(pairs(form.trim_ascii_end()));
+            }
+        }
+        all
+    }
+}
+
+/// An answer that is not built in. It may take its time: it runs in a worker thread, without the GIL, and never on an
+/// event loop. Access, methods, the size of the body, HEAD and the common headers are the
+/// [`Responder`](crate::Responder)'s.
+pub trait Route: Send + Sync {
+    /// The path; where it ends with `/`, every path that begins with it.
+    fn path(&self) -> &str;
+
+    /// The methods it answers. HEAD comes with GET; all others are answered 405 with `Allow`.
+    fn methods(&self) -> &[Method];
+
+    /// Whether the address and the secret of whoever asks are checked.
+    fn is_protected(&self) -> bool {
+        true
+    }
+
+    /// How many bytes the body of a request may have. A longer one is answered 413.
+    fn most_body(&self) -> usize {
+        64 << 10
+    }
+
+    /// The status, `Content-Type` and the body.
+    fn respond(&self, asked: &Asked<'_>) -> Response<Vec<u8>>;
+}
+
+/// Whether a route answers this path.
+pub(crate) fn answers(route: &dyn Route, path: &str) -> bool {
+    let own = route.path();
+    if own.ends_with('/') {
+        path.starts_with(own)
+    } else {
+        path == own
+    }
+}
