@@ -423,7 +423,7 @@ class MetricsServer:
         native: bool = False,
         routes: Sequence[NativeRoute] | None = None,
     ) -> Self:
-        """The JSON's numbers that are not about requests are in ``figures``; ``prefix`` begins their names."""
+        """The JSON's numbers besides the requests are in ``figures``; ``prefix`` begins their names."""
 
     @staticmethod
     def of_directory(

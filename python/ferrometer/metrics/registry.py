@@ -330,8 +330,11 @@ class CollectorRegistry:
     def _additions(
         self, module: str | None, how: dict[str, str], names: set[str] | None = None
     ) -> tuple[list[MetricWrapperBase], bytes, bytes]:
-        """The metrics that native code leaves out, and what Python writes before and after all others: as
-        that module of prometheus_client prints it, or in protobuf; where names are given, only these samples."""
+        """The metrics that native code leaves out, and what Python writes before and after the others.
+
+        It is written as that module of prometheus_client prints it, or in protobuf; where names are given, it
+        holds only these samples.
+        """
         from_python, leave_out = self._from_python(names)
         before, after = (
             b"".join(self._each(families, protobuf_of))
