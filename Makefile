@@ -71,6 +71,7 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_KILLS=$(or $(KILLS),1000) cargo test --locked --package ferrometer-ring --test killed -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
+	FERROMETER_CHAOS=$(or $(KILLS),1000) $(PY) -m pytest -s tests/logs/test_chaos.py
 
 real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
 	@tools/victoria-logs

@@ -602,7 +602,12 @@ class Logger:
 class LogReader:
     """What the processes of a directory logged since the last look, without moving anything."""
 
-    def __new__(cls, directory: str | os.PathLike[str]) -> Self: ...
+    def __new__(cls, directory: str | os.PathLike[str] | None = None, *, after: int = 0) -> Self:
+        """Of a directory; without one, of this process.
+
+        Only lines after a time in nanoseconds since 1970.
+        """
+
     def read(self) -> tuple[list[tuple[int, str, int, int, str | None, bytes]], int, bool]:
         """Lines in the order of time: nanoseconds since 1970, level, pid, sequence number, trace id, payload.
 

@@ -115,3 +115,45 @@ def test_the_sidecar_ships_when_nobody_else_does(tmp_path: Path) -> None:
         sidecar.terminate()
         sidecar.communicate(timeout=30)
     assert sidecar.returncode == 0
+
+
+def test_an_applications_url(tmp_path: Path) -> None:
+    from tests.real.prometheus import free_port
+
+    port = free_port()
+    server = program(
+        """
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+from ferrometer.logs import recent
+ship.start([File(sys.argv[2])], service="s")
+for number in range(3000): log(number, level=number % 5)
+assert ship.flush(30)
+uvicorn.run(Starlette(routes=[Route("/logs", recent.answer)]), port=int(sys.argv[1]), log_level="error")
+""",
+        port,
+        tmp_path / "log",
+    )
+    try:
+
+        def answers() -> bool:
+            import urllib.request
+
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/logs?after=0", timeout=5) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        wait_for(answers, "an answer")
+        rows = logs(f"http://127.0.0.1:{port}")
+        assert [row["number"] for row in rows] == list(range(1000, 3000))
+        errors = logs(f"http://127.0.0.1:{port}/logs", "--level", "error", "-n", 3)
+        assert [row["number"] for row in errors] == [2994, 2998, 2999]
+        command = [sys.executable, "-m", "ferrometer", "logs", f"http://127.0.0.1:{port}/nothing"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, "404" in done.stderr) == (2, True)
+    finally:
+        server.terminate()
+        server.wait(30)

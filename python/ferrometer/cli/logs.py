@@ -20,8 +20,8 @@ from ferrometer import _core
 
 _ORDER = {"debug": 0, "info": 1, "warn": 2, "error": 3, "fatal": 4}
 _COLOURS = {"debug": "2", "info": "32", "warn": "33", "error": "31", "fatal": "1;31"}
-#: Seconds between two looks.
-_PERIOD = 0.1
+#: Seconds between two looks at a directory, and at a URL.
+_PERIOD, _REMOTE_PERIOD = 0.1, 1.0
 #: Keys that a readable line shows first, or by other means.
 _SHOWN = frozenset(
     {
@@ -70,16 +70,46 @@ class Filter:
         return all(_text(_at(values, key)) == value for key, value in wanted)
 
 
+class Remote:
+    """Reads the lines of an application from its endpoint ``/logs``."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        """The URL is that of the application, or of the endpoint itself."""
+        self._url = url if url.rstrip("/").endswith("/logs") else url.rstrip("/") + "/logs"
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._after = 0
+        #: Lines of that very moment that were seen already.
+        self._seen: set[tuple[int, int]] = set()
+
+    def read(self) -> tuple[list[tuple[int, str, int, int, str | None, bytes]], int, bool]:
+        """As the reader of a directory does."""
+        from urllib.request import Request, urlopen
+
+        # From that moment on, for others may have logged in it, too.
+        request = Request(f"{self._url}?after={max(0, self._after - 1)}", headers=self._headers)
+        with urlopen(request, timeout=30) as answer:
+            rows = [json.loads(line) for line in answer.read().splitlines()]
+        fresh = [row for row in rows if row[0] > self._after or (row[2], row[3]) not in self._seen]
+        if rows:
+            self._after = rows[-1][0]
+            self._seen = {(row[2], row[3]) for row in rows if row[0] == self._after}
+        return [(*row[:5], row[5].encode()) for row in fresh], 0, False
+
+
 def tail(
-    directory: Path,
+    source: Path | str,
     wanted: Filter,
     *,
     follow: bool = False,
     last: int | None = None,
     as_json: bool | None = None,
+    token: str | None = None,
 ) -> int:
-    """Prints lines; with ``follow`` until it is interrupted. 2 when the directory cannot be read."""
-    reader = _core.LogReader(directory)
+    """Prints the lines of a directory, or of an application at a URL; with ``follow`` for ever.
+
+    2 when they cannot be read.
+    """
+    reader = _core.LogReader(source) if isinstance(source, Path) else Remote(source, token)
     readable = sys.stdout.isatty() and not as_json
     try:
         waiting: deque[tuple[Line, dict[str, Any]]] = deque(maxlen=last)
@@ -90,7 +120,7 @@ def tail(
         # A process with many lines is read in several goes, and another one in between.
         _print(sorted(waiting, key=lambda pair: pair[0].time_ns), readable)
         while follow:
-            time.sleep(_PERIOD)
+            time.sleep(_PERIOD if isinstance(source, Path) else _REMOTE_PERIOD)
             lines, lost, _ = reader.read()
             _print(_wanted(lines, wanted), readable)
             if lost:
@@ -98,11 +128,16 @@ def tail(
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        print(f"ferrometer logs: {directory}: {error.strerror or error}", file=sys.stderr)
+        print(f"ferrometer logs: {source}: {_words(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _words(error: OSError) -> str:
+    # urllib's errors say more as a whole, and have the real one as their reason.
+    return str(error.strerror or error)
 
 
 def _wanted(lines: Iterable[tuple[Any, ...]], wanted: Filter) -> Iterable[tuple[Line, dict[str, Any]]]:

@@ -71,7 +71,14 @@ def parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect)
 
     logs = commands.add_parser("logs", help="what the workers of a directory log, in order")
-    logs.add_argument("directory", nargs="?", help="what the workers share ($FERROMETER_DIR)", **_directory())
+    logs.add_argument(
+        "source",
+        nargs="?",
+        metavar="DIR|URL",
+        default=os.environ.get("FERROMETER_DIR"),
+        help="what the workers share ($FERROMETER_DIR), or the application's address",
+    )
+    logs.add_argument("--auth-env", metavar="NAME", help="the variable that holds the URL's bearer token")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     logs.add_argument("-n", "--lines", type=_positive, help="only the last so many of those that there are")
     logs.add_argument("--level", choices=LEVELS, default="debug", help="this level and above (%(default)s)")
@@ -158,13 +165,19 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
-    if options.directory is None:
+    if options.source is None:
         return _no_directory("logs DIR")
     from ferrometer.cli.logs import Filter, tail
 
     wanted = Filter(options.level, options.request_id, options.trace_id, tuple(options.field))
+    is_url = options.source.startswith(("http://", "https://"))
     return tail(
-        options.directory, wanted, follow=options.follow, last=options.lines, as_json=options.json or None
+        options.source if is_url else Path(options.source),
+        wanted,
+        follow=options.follow,
+        last=options.lines,
+        as_json=options.json or None,
+        token=os.environ.get(options.auth_env) if options.auth_env else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 use crate::thread_exit::protect;
 use ferrometer_ring::file::{list, Ring};
+use ferrometer_ring::own;
 use ferrometer_ring::reader::{Place, Record};
 use ferrometer_ship::fields::hex;
 use pyo3::exceptions::PyOSError;
@@ -17,7 +18,10 @@ type Line<'py> = (u64, &'static str, u64, u64, Option<String>, Bound<'py, PyByte
 /// What was logged since the last look.
 #[pyclass(frozen, module = "ferrometer._core")]
 pub struct LogReader {
-    directory: PathBuf,
+    directory: Option<PathBuf>,
+    after: u64,
+    /// Of this process's own memory, where it shares no directory.
+    own: Mutex<Place>,
     places: Mutex<HashMap<PathBuf, (Option<Ring>, Place)>>,
 }
 
@@ -26,9 +30,11 @@ type Look = (Vec<(u64, Record)>, u64, bool);
 
 #[pymethods]
 impl LogReader {
+    /// Of a directory; without one, of this process. Only lines after a time in nanoseconds since 1970.
     #[new]
-    fn new(directory: PathBuf) -> Self {
-        LogReader { directory, places: Mutex::default() }
+    #[pyo3(signature = (directory=None, *, after=0))]
+    fn new(directory: Option<PathBuf>, after: u64) -> Self {
+        LogReader { directory, after, own: Mutex::default(), places: Mutex::default() }
     }
 
     /// Lines in the order of time, a few thousand at most; how many were overwritten before they could be read; and
@@ -49,8 +55,21 @@ impl LogReader {
 }
 
 impl LogReader {
+    fn look_here(&self) -> Look {
+        let Some((region, _)) = own::shown() else { return (Vec::new(), 0, false) };
+        let mut place = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = region.recall(*place, 1 << 20);
+        let lost = if *place == Place::default() { 0 } else { batch.overwritten };
+        let more = !batch.records.is_empty() && batch.end.position < region.head();
+        *place = batch.end;
+        let wanted = batch.records.into_iter().filter(|record| record.head.time_ns > self.after);
+        let pid = u64::from(std::process::id());
+        (wanted.map(|record| (pid, record)).collect(), lost, more)
+    }
+
     fn look(&self) -> std::io::Result<Look> {
-        let paths = list(&self.directory)?;
+        let Some(directory) = &self.directory else { return Ok(self.look_here()) };
+        let paths = list(directory)?;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths {
             // What is no ring is remembered, too: it will be none at the next look.
@@ -66,7 +85,8 @@ impl LogReader {
                 lost += batch.overwritten;
             }
             *place = batch.end;
-            records.extend(batch.records.into_iter().map(|record| (ring.owner.pid, record)));
+            let wanted = batch.records.into_iter().filter(|record| record.head.time_ns > self.after);
+            records.extend(wanted.map(|record| (ring.owner.pid, record)));
         }
         places.retain(|path, (_, _)| path.exists());
         records.sort_by_key(|(_, record)| record.head.time_ns);
