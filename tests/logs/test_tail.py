@@ -76,6 +76,25 @@ sys.stdin.readline()
         worker.kill()
 
 
+def test_without_sinks_the_latest_lines_stay_to_be_seen(tmp_path: Path) -> None:
+    process = program(
+        """
+share(sys.argv[1])
+ship.start([], service="s", queue_bytes=1 << 20)
+for number in range(20_000):
+    log(number, text="x" * 100)
+    if number % 100 == 0: time.sleep(0.01)
+assert sum(ship.counts()["dropped"].values()) == 0
+os._exit(0)
+""",
+        tmp_path / "d",
+    )
+    assert process.wait(120) == 0
+    found = [row["number"] for row in logs(tmp_path / "d")]
+    assert len(found) > 1000
+    assert found == list(range(found[0], 20_000))  # type: ignore[call-overload]
+
+
 def test_a_directory_that_is_none_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ferrometer", "logs", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -73,6 +73,10 @@ impl Region {
                 batch.end.position = tail;
                 is_behind = true;
             }
+            if head.saturating_sub(batch.end.position) > self.capacity() {
+                // No writer leaves it so.
+                batch.end.position = head;
+            }
             if batch.end.position >= head {
                 if is_behind {
                     // How many are missing, the next record tells; till then this reader is where it was.
@@ -91,7 +95,8 @@ impl Region {
                 Step::Record(record, length) => {
                     batch.miss(record.sequence, is_behind);
                     is_behind = false;
-                    batch.end = Place { position: batch.end.position + length, records: record.sequence + 1 };
+                    let records = record.sequence.saturating_add(1);
+                    batch.end = Place { position: batch.end.position + length, records };
                     read += record.payload.len() + RECORD * 8;
                     batch.records.push(record);
                 }
@@ -109,7 +114,10 @@ impl Region {
         let capacity = self.capacity();
         // The writer may be in the middle of a record, behind a filler as long as that.
         let margin = capacity.min(2 * size(MAX_PAYLOAD));
-        let oldest = |head: u64| (head + margin).saturating_sub(capacity).min(self.tail());
+        let oldest = |head: u64| {
+            let left = head.saturating_sub(capacity - margin).min(self.tail());
+            left.max(head.saturating_sub(capacity))
+        };
         let mut batch = Batch { end: from, ..Batch::default() };
         let (mut read, mut is_behind) = (0, false);
         while read < bytes {
@@ -130,7 +138,7 @@ impl Region {
                 Step::Record(record, length) => {
                     batch.miss(record.sequence, is_behind);
                     is_behind = false;
-                    batch.end = Place { position: position + length, records: record.sequence + 1 };
+                    batch.end = Place { position: position + length, records: record.sequence.saturating_add(1) };
                     read += record.payload.len() + RECORD * 8;
                     batch.records.push(record);
                 }
@@ -151,10 +159,14 @@ impl Region {
         let mut place = from;
         let head = self.head();
         place.position = place.position.max(self.tail());
+        if head.saturating_sub(place.position) > self.capacity() {
+            place.position = head;
+        }
         while place.position < position.min(head) {
             match self.record_at(place.position, head) {
                 Step::Record(record, length) => {
-                    place = Place { position: place.position + length, records: record.sequence + 1 };
+                    let records = record.sequence.saturating_add(1);
+                    place = Place { position: place.position + length, records };
                 }
                 Step::Skip(length) => place.position += length,
                 Step::Lost => place.position = head,
@@ -180,10 +192,10 @@ impl Region {
         let (length, checksum) = (first as u32, (first >> 32) as u32);
         let filler = capacity - place;
         if length == FILLER {
-            return if position + filler <= head { Step::Skip(filler) } else { Step::Lost };
+            return if filler <= head - position { Step::Skip(filler) } else { Step::Lost };
         }
         let (payload, need) = (length as usize, size(length as usize));
-        if payload > MAX_PAYLOAD || need > filler || position + need > head {
+        if payload > MAX_PAYLOAD || need > filler || need > head - position {
             return Step::Lost;
         }
         let mut bytes = Vec::with_capacity(need as usize - 8);
@@ -228,8 +240,9 @@ impl Region {
                 std::array::from_fn(|level| self.header(REFUSED + reason * LEVELS + level).load(Relaxed))
             });
             // The writer is between the head and the count, or died there.
-            if pending & !7 == head && accepted.iter().sum::<u64>() + 1 == records {
-                accepted[(pending & 7).min(LEVELS as u64 - 1) as usize] += 1;
+            if pending & !7 == head && sum(&accepted).saturating_add(1) == records {
+                let level = &mut accepted[(pending & 7).min(LEVELS as u64 - 1) as usize];
+                *level = level.saturating_add(1);
             }
             return Counts { accepted, refused };
         }
@@ -247,6 +260,11 @@ impl Batch {
         }
         self.end.records = self.end.records.max(sequence);
     }
+}
+
+/// A damaged file may say anything.
+fn sum(counts: &[u64]) -> u64 {
+    counts.iter().copied().fold(0, u64::saturating_add)
 }
 
 enum Step {
@@ -267,16 +285,74 @@ pub struct Counts {
 impl Counts {
     /// Records that are or were in the ring.
     pub fn records(&self) -> u64 {
-        self.accepted.iter().sum()
+        sum(&self.accepted)
     }
 
     /// Records that were refused for a reason.
     pub fn refused(&self, reason: Reason) -> u64 {
-        self.refused[reason as usize].iter().sum()
+        sum(&self.refused[reason as usize])
     }
 
     /// Records of a level, whatever became of them.
     pub fn lines(&self, level: Level) -> u64 {
-        self.accepted[level as usize] + self.refused.iter().map(|by_level| by_level[level as usize]).sum::<u64>()
+        let refused = self.refused.iter().map(|by_level| by_level[level as usize]);
+        refused.fold(self.accepted[level as usize], u64::saturating_add)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::cursors::Cursor;
+    use crate::layout::{CURSORS, HEADER};
+    use crate::writer::Writer;
+    use crate::Outcome;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn word() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), Just(u64::MAX), Just(u64::from(FILLER)), 0..5000u64, any::<u64>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 4 } else { 500 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Whatever lies in a ring: no panic, no endless loop, nothing beyond the ring.
+        #[test]
+        fn a_damaged_ring_harms_nobody(
+            damage in prop::collection::vec((prop_oneof![HEAD..=TAIL, CURSORS..CURSORS + 64, HEADER..HEADER + 512], word()), 1..40),
+            from in (word(), word()),
+        ) {
+            let region = Arc::new(Region::private(4096));
+            let mut writer = Writer::new(region.clone());
+            for number in 0..30u8 {
+                let _: Outcome = writer.append(&Head::default(), &[&vec![number; usize::from(number)]]);
+            }
+            let slot = region.slot(7).unwrap();
+            region.set_cursor(slot, &Cursor::default());
+            for (index, value) in damage {
+                if index < HEADER {
+                    region.header(index).store(value, Relaxed);
+                } else {
+                    region.area()[index - HEADER].store(value, Relaxed);
+                }
+            }
+            let from = Place { position: from.0 & !7, records: from.1 };
+            for place in [Place::default(), from, region.cursor(slot).place] {
+                let place = Place { position: place.position & !7, records: place.records };
+                let batch = region.read(place, usize::MAX);
+                prop_assert!(batch.records.len() <= 4096 / 56);
+                prop_assert!(region.recall(place, usize::MAX).records.len() <= 2 * 4096 / 56);
+                region.place_from(place, place.position.saturating_add(100));
+                region.missing_at_end(place);
+            }
+            let counts = region.counts();
+            counts.records();
+            Level::ALL.map(|level| counts.lines(level));
+        }
     }
 }

@@ -199,6 +199,10 @@ impl Work {
         while !self.signal.is_over() {
             self.signal.wait(LOOK);
             self.look();
+            if self.receivers.is_empty() {
+                // Only who looks wants the lines, and sees what is released, too.
+                self.rings.all().iter().for_each(|known| known.region.release(known.region.head()));
+            }
             self.bury();
         }
         for thread in threads {
