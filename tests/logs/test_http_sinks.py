@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 
 from tests.logs.programs import finish, numbers, program, run, settled, wait_for
-from tests.real.log_receivers import Post, Receiver, Reply, victoria_logs
+from tests.real.log_receivers import Post, Receiver, Reply, rotel, victoria_logs
 
 KINDS = ("Loki", "Otlp")
 
@@ -282,3 +282,23 @@ assert ship.flush(30), ship.counts()
             assert {row["_msg"] for row in found} == {f"line {number}" for number in range(1000)}
             assert {row["text"] for row in found} == {"größe 値"}
             assert {row["request_id"] for row in found} == {f"r{number}" for number in range(1000)}
+
+
+def test_a_real_collector_passes_on_what_it_understood(tmp_path: Path) -> None:
+    with Receiver() as receiver, rotel(tmp_path, receiver) as url:
+        counts = ship_to("Otlp", url, count=1000)
+        assert counts["flushed"]
+        assert counts["sinks"]["sink"]["shipped"] == 1000
+        wait_for(lambda: len(arrived("Otlp", receiver.posts)) == 1000, "all records")
+        rows = list(otlp_rows(receiver.posts))
+        assert sorted(arrived("Otlp", receiver.posts)) == list(range(1000))
+        severities = {
+            int(values["number"]["intValue"]) % 5: record.severity_number for values, record in rows
+        }
+        assert severities == {0: 5, 1: 9, 2: 13, 3: 17, 4: 21}
+        assert all(record.body.string_value == f"line {v['number']['intValue']}" for v, record in rows)
+        (request, *_) = otlp_requests(receiver.posts)
+        resource = {
+            pair.key: pair.value.string_value for pair in request.resource_logs[0].resource.attributes
+        }
+        assert (resource["service.name"], resource["deployment.environment.name"]) == ("gw", "test")

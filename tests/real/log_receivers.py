@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.real.component import CACHE, LEDGER, RSYSLOG, RSYSLOG_TLS, VICTORIA_LOGS
 from tests.real.process import Process
 from tests.real.prometheus import free_port
@@ -157,6 +159,23 @@ def victoria_logs(folder: Path) -> Iterator[VictoriaLogs]:
         process.wait_until(lambda: _answers(f"http://{address}/health"))
         LEDGER.exercised["victoria-logs"] = str(binary)
         yield VictoriaLogs(f"http://{address}", syslog)
+
+
+@contextmanager
+def rotel(folder: Path, receiver: Receiver) -> Iterator[str]:
+    """Yields the URL of an OpenTelemetry collector that passes logs on, parsed and written anew."""
+    package = pytest.importorskip("rotel", reason="needs a real rotel: pip install --pre rotel")
+    address = f"127.0.0.1:{free_port()}"
+    command: list[str | Path] = [
+        *(Path(package.__file__).parent / "rotel-agent", "start", "--exporter", "otlp"),
+        *("--otlp-exporter-endpoint", receiver.url, "--otlp-exporter-protocol", "http"),
+        *("--otlp-http-endpoint", address, "--otlp-grpc-endpoint", f"127.0.0.1:{free_port()}"),
+        *("--logs-batch-timeout", "100ms"),
+    ]
+    with Process(command, folder=folder, name="rotel") as process:
+        process.wait_until(lambda: _listens(int(address.rpartition(":")[2])))
+        LEDGER.exercised["rotel"] = package.__file__
+        yield f"http://{address}"
 
 
 def _answers(url: str) -> bool:
