@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from ferrometer.endpoints import observability_app
     from ferrometer.endpoints.own_port import MetricsServer, serve_metrics
     from ferrometer.health.checks import HealthChecks
+    from ferrometer.history import History
+    from ferrometer.history.values import query
     from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
     from ferrometer.http.request_id import get_request_id, request_id_var
     from ferrometer.instrumentation import Observability, instrument
@@ -82,6 +84,8 @@ _LAZY: dict[str, str] = {
     "serve_metrics": "endpoints.own_port",
     "share": "sharing",
     "HealthChecks": "health",
+    "History": "history",
+    "query": "history",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
     # Not a module called `instrument`: importing it would put itself where the function belongs.
@@ -124,6 +128,7 @@ __all__ = [
     "Gauge",
     "HealthChecks",
     "Histogram",
+    "History",
     "HttpMetrics",
     "Info",
     "Metric",
@@ -151,6 +156,7 @@ __all__ = [
     "publish",
     "push_to_gateway",
     "pushadd_to_gateway",
+    "query",
     "request_id_var",
     "serve_metrics",
     "share",

@@ -710,6 +710,44 @@ def show_call(function: Callable[..., Any]) -> None:
 def own_methods(class_: type[Metric], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
 
+@final
+class History:
+    """What is remembered of a registry, or of the processes that share a directory."""
+
+    def __new__(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        keep: Sequence[float] | None = None,
+        budget: int | None = None,
+        marks: list[str] | None = None,
+        seconds: float | None = None,
+        samples: int | None = None,
+        result_bytes: int | None = None,
+        per_client: int | None = None,
+        at_once: int | None = None,
+        job: str = "",
+    ) -> Self:
+        """Nothing is recorded before ``start``. ``keep`` are the seconds that the four levels reach back."""
+
+    def start(self, registry: Registry) -> None:
+        """Begins to record this registry, as soon as no other process of the directory does."""
+
+    def stop(self) -> None:
+        """Ends the thread and waits for it; another process goes on. Nothing when it was not started."""
+
+    def after_fork(self) -> None:
+        """In the child of a fork: the parent's thread and files are not here."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process records."""
+
+    def respond(
+        self, method: str, path: str, parameters: list[tuple[str, str]], client: str = ""
+    ) -> tuple[int, str, bytes]:
+        """Answers a request to the API: status, media type and body. ``path`` follows ``/api/v1/``."""
+
 def export_created(on: bool) -> None:
     """Whether the text formats and ``collect()`` tell when counting began, in ``_created`` series."""
 

@@ -40,6 +40,8 @@ class RouteRequest(NamedTuple):
     answer: Answer
     #: Whether the endpoints' credentials and addresses are asked for.
     protected: bool
+    #: HEAD comes with GET.
+    methods: tuple[str, ...] = ("GET",)
 
 
 class CheckRequest(NamedTuple):
@@ -115,14 +117,18 @@ class Runtime:
         self.deliveries.append(made)
         return made
 
-    def route(self, path: str, answer: Answer, *, protected: bool = True) -> None:
+    def route(
+        self, path: str, answer: Answer, *, protected: bool = True, methods: Sequence[str] = ("GET",)
+    ) -> None:
         """An endpoint below the endpoints' path, behind their credentials unless ``protected`` is False.
+
+        ``{rest:path}`` at its end stands for anything, as in Starlette's routes.
 
         A plain function runs in a worker thread, a coroutine function on the event loop.
         """
         if not path.startswith("/"):
             raise ValueError(f"path must start with '/', not {path!r}")
-        self.routes.append(RouteRequest(path, answer, protected))
+        self.routes.append(RouteRequest(path, answer, protected, tuple(methods)))
 
     def check(self, name: str, call: Check, *, critical: bool = False) -> None:
         """A health check; a service whose check is not ``critical`` is degraded and not unhealthy."""

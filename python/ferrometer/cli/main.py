@@ -95,6 +95,16 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--json", action="store_true", help="the lines as they are, also on a terminal")
     logs.set_defaults(run=_logs)
 
+    query = commands.add_parser("query", help="a PromQL expression, asked of a URL or of a shared directory")
+    query.add_argument("where", metavar="URL|DIR", help="the endpoints, a Prometheus, or what workers share")
+    query.add_argument("expression", help="such as 'sum by (endpoint) (rate(http_requests_total[5m]))'")
+    query.add_argument("--time", metavar="SECONDS", help="seconds since 1970 (now)")
+    query.add_argument("--since", metavar="DURATION", help="a line of so long until then: 15m, 1h30m")
+    query.add_argument("--step", type=float, metavar="SECONDS", help="from one point of it to the next")
+    query.add_argument("--json", action="store_true", help="the value as Prometheus writes it")
+    query.add_argument("--token-env", metavar="NAME", help="the variable that holds the bearer token")
+    query.set_defaults(run=_query)
+
     about = commands.add_parser("version", help="the versions of Ferrometer and Python")
     about.set_defaults(run=_version)
     return root
@@ -178,6 +188,26 @@ def _logs(options: argparse.Namespace) -> int:
         last=options.lines,
         as_json=options.json or None,
         token=os.environ.get(options.auth_env) if options.auth_env else None,
+    )
+
+
+def _query(options: argparse.Namespace) -> int:
+    from ferrometer.cli.query import run
+
+    token = None
+    if options.token_env is not None:
+        token = os.environ.get(options.token_env)
+        if not token:
+            print(f"ferrometer query: {options.token_env} is not set", file=sys.stderr)
+            return 2
+    return run(
+        options.where,
+        options.expression,
+        at=options.time,
+        since=options.since,
+        step=options.step,
+        as_json=options.json,
+        token=token,
     )
 
 

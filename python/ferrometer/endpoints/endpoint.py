@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -28,11 +28,13 @@ class Endpoint:
     the endpoint learns nothing from it.
     """
 
-    def __init__(self, answer: Answer, access: Access, cors: Cors) -> None:
+    def __init__(self, answer: Answer, access: Access, cors: Cors, methods: Sequence[str] = ("GET",)) -> None:
         self._answer = answer
         self._access = access
         self._cors = cors
-        self._methods = "GET, HEAD, OPTIONS" if cors.enabled else "GET, HEAD"
+        self._served = {*methods, "HEAD"} if "GET" in methods else {*methods}
+        shown = [method for method in ("GET", "HEAD", "POST") if method in self._served]
+        self._methods = ", ".join([*shown, "OPTIONS"] if cors.enabled else shown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -54,7 +56,7 @@ class Endpoint:
             preflight = self._cors.preflight(request, self._methods)
             if preflight is not None:
                 return Response(status_code=204, headers=preflight)
-            if request.method not in ("GET", "HEAD"):
+            if request.method not in self._served:
                 return Response(status_code=405, headers={"Allow": self._methods})
             refusal = await self._access.refuse_credentials(request)
         if refusal is not None:

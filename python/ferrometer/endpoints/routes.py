@@ -89,7 +89,8 @@ def routes_of(
         endpoint = Endpoint(getattr(answers, word), everybody if name in _PROBES else guarded, cors)
         routes.append(Route(full, endpoint, name=f"ferrometer_{word}", include_in_schema=False))
     for request in more:
-        endpoint = Endpoint(_answer(request.answer), guarded if request.protected else everybody, cors)
+        access = guarded if request.protected else everybody
+        endpoint = Endpoint(_answer(request.answer), access, cors, request.methods)
         routes.append(Route(path + request.path, endpoint, include_in_schema=False))
     return routes
 

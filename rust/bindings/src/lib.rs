@@ -10,6 +10,7 @@
 //! | the shipper of logs, and a reader of them | `logs/` |
 //! | `Responder`, `Access`: what the application's endpoints answer, and whom | `responder.rs` |
 //! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
+//! | `History`: what is remembered, and the API over it | `history.rs` |
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
@@ -25,6 +26,8 @@
 
 mod gil;
 mod handover;
+#[cfg(target_os = "linux")]
+mod history;
 mod http_metrics;
 #[cfg(target_os = "linux")]
 mod inspect;
@@ -51,6 +54,9 @@ use pyo3::prelude::*;
 mod _core {
     use super::{main_interpreter_only, Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::history::History;
     #[pymodule_export]
     use super::http_metrics::HttpMetrics;
     #[cfg(target_os = "linux")]

@@ -36,6 +36,8 @@ pub struct History {
     writes: Arc<AtomicU64>,
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Mutex<Option<(u32, JoinHandle<()>)>>,
+    /// In which process it was made.
+    process: u32,
 }
 
 impl History {
@@ -48,6 +50,7 @@ impl History {
             writes: Arc::default(),
             stop: Arc::default(),
             thread: Mutex::new(None),
+            process: std::process::id(),
         }
     }
 
@@ -115,8 +118,11 @@ impl History {
         &self.store
     }
 
-    /// What it has to say about itself.
+    /// What it has to say about itself; nothing in the child of a fork, where its locks may be held for ever.
     pub fn about(&self) -> Vec<Computed> {
+        if self.process != std::process::id() {
+            return Vec::new();
+        }
         let memory = self.store().lock();
         let row = |labels: String, value: Value, suffix: &str| Sample { suffix: suffix.into(), labels, value };
         let family = |name: &str, help: &str, kind: &str, samples: Vec<Sample>| Computed {

@@ -11,8 +11,10 @@
 //! | what of a registry is recorded, under which names | [`scan`] |
 //! | the one process that writes, the others that follow, and the thread of both | [`writer`], [`follower`], [`history`] |
 //! | the files | [`files`] |
+//! | the HTTP API | [`api`] |
 //! | what is kept together and dropped together | [`block`], [`tick`] |
 
+pub mod api;
 pub mod bins;
 pub mod bits;
 pub mod block;

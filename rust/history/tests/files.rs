@@ -1,5 +1,7 @@
 //! The files of a history: what one process wrote, read by others and by its successor, and what happens to them.
 
+#![expect(clippy::cast_sign_loss, reason = "random numbers from 0 on")]
+
 use ferrometer_core::family::{Definition, Kind};
 use ferrometer_core::histogram::Layout;
 use ferrometer_core::mode::Mode;
