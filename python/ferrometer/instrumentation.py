@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -234,7 +235,8 @@ def _wrap(
         _native_telemetry(app, keep=fastapi_metrics)
         app.router.lifespan_context = _with_runtime(app.router.lifespan_context, made.runtime)
         made.runtime.start()  # a server without lifespan, or a parent application, runs no other hook
-        served = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
+        paths = [route.path for route in made.routes if any(route is other for other in app.router.routes)]
+        served = [re.sub(r"\{\w+:path\}$", "*", path) for path in paths]
         return http.around(build(), skip_paths=(*served, *http.skip_paths))
 
     app.build_middleware_stack = build_measured  # type: ignore[method-assign]  # Starlette offers no hook

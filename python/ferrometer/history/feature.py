@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import anyio
 import anyio.to_thread
@@ -181,7 +181,9 @@ class History(Feature):
             if media == "application/x-www-form-urlencoded":
                 pairs = [*pairs, *parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)]
         parameters, client = list(pairs), request.client.host if request.client else ""
-        path = request.path_params["rest"]
+        # As sent: a label's name in it may be percent-encoded, and only once.
+        raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+        path = raw.partition(b"?")[0].decode("latin-1").rpartition("/api/v1/")[2]
         if self._limiter is None:
             # Threads of its own: queries that take long keep no scrape waiting.
             self._limiter = anyio.CapacityLimiter(2 * self._chosen.queries + 2)
