@@ -80,7 +80,8 @@ def test_every_result_type(client: TestClient) -> None:
     assert ask(client, "query", query="1+1")["result"][1] == "2"
     assert ask(client, "query", query='"text"')["resultType"] == "string"
     matrix = ask(client, "query", query="http_requests_total[1m]")
-    assert matrix["resultType"] == "matrix" and len(matrix["result"][0]["values"]) >= 3
+    assert matrix["resultType"] == "matrix"
+    assert len(matrix["result"][0]["values"]) >= 3
 
 
 def test_quantiles_by_bins_and_by_buckets(client: TestClient) -> None:
@@ -109,7 +110,8 @@ def test_a_range(client: TestClient) -> None:
     now = time.time()
     found = ask(client, "query_range", query="sum(http_requests_total)", start=now - 60, end=now, step="1s")
     values = [float(value) for _, value in found["result"][0]["values"]]
-    assert values == sorted(values) and values[-1] >= 20
+    assert values == sorted(values)
+    assert values[-1] >= 20
 
 
 def test_forms(client: TestClient) -> None:
@@ -125,15 +127,15 @@ def test_what_there_is(client: TestClient) -> None:
     assert "endpoint" in ask(client, "labels")
     assert ask(client, "label/endpoint/values") == ["/hello"]  # the endpoints are not measured
     names = ask(client, "label/__name__/values")
-    assert {"http_requests_total", "http_request_duration_seconds_bucket"} <= set(names) and names == sorted(
-        names
-    )
+    assert {"http_requests_total", "http_request_duration_seconds_bucket"} <= set(names)
+    assert names == sorted(names)
     (series,) = ask(client, "series", **{"match[]": 'http_requests_total{status="200"}'})
     assert series["endpoint"] == "/hello"
     assert len(ask(client, "series")) > 15  # no match[]: all, as prometheus_api_client asks
     assert ask(client, "series", **{"match[]": "http_requests_total", "end": 1000}) == []
     told = ask(client, "metadata", metric="http_requests_total")["http_requests_total"][0]
-    assert told["type"] == "counter" and told["help"]
+    assert told["type"] == "counter"
+    assert told["help"]
     (target,) = ask(client, "targets")["activeTargets"]
     assert (target["labels"], target["health"]) == ({"job": "shop"}, "up")
     assert ask(client, "status/buildinfo")["version"].startswith("3.")
@@ -195,7 +197,8 @@ def test_what_is_refused(
         response = client.get(f"/obs/api/v1/{path}", params=parameters)
     answer = response.json()
     assert response.status_code == 400
-    assert answer["errorType"] == kind and words in answer["error"], answer["error"][:200]
+    assert answer["errorType"] == kind
+    assert words in answer["error"], answer["error"][:200]
 
 
 def test_times_before_1970_and_far_ahead(client: TestClient) -> None:
@@ -218,15 +221,18 @@ def test_gzip(client: TestClient) -> None:
 
 def test_from_python(client: TestClient) -> None:
     (sample,) = ferrometer.query('http_requests_total{endpoint="/hello"}')
-    assert isinstance(sample, ferrometer.history.Sample) and sample.labels["status"] == "200"
-    assert isinstance(sample.value, float) and sample.value >= 20
+    assert isinstance(sample, ferrometer.history.Sample)
+    assert sample.labels["status"] == "200"
+    assert isinstance(sample.value, float)
+    assert sample.value >= 20
     assert ferrometer.query("vector(2) * scalar(vector(3))") != []
     assert ferrometer.query("6 * 7") == 42.0
     (series,) = ferrometer.query("sum(http_requests_total)", start=time.time() - 30)
     assert len(series.points) >= 2
     (histogram,) = ferrometer.query("http_request_duration_seconds")
     assert isinstance(histogram, ferrometer.history.Sample)
-    assert isinstance(histogram.value, ferrometer.history.NativeHistogram) and histogram.value.count >= 20
+    assert isinstance(histogram.value, ferrometer.history.NativeHistogram)
+    assert histogram.value.count >= 20
     with pytest.raises(ferrometer.history.QueryError, match="parse error") as refusal:
         ferrometer.query("1 +")
     assert refusal.value.kind == "bad_data"

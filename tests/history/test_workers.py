@@ -1,4 +1,4 @@
-"""Several processes of one directory: one writes, all answer, a killed writer is followed, the dead are asked."""
+"""Several processes of one directory: one writes, all answer, a killed writer is followed."""
 
 from __future__ import annotations
 
@@ -103,11 +103,15 @@ def test_a_killed_writer_is_followed_and_the_dead_are_asked(directory: Path) -> 
     line = subprocess.run(
         [*command, "jobs_total", "--since", "1m", "--step", "1"], capture_output=True, text=True, check=True
     )
-    assert "jobs_total" in line.stdout and "▁" in line.stdout and "█" in line.stdout
+    assert "jobs_total" in line.stdout
+    assert "▁" in line.stdout
+    assert "█" in line.stdout
     wrong = subprocess.run([*command, "jobs_total +"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 1 and "parse error" in wrong.stderr
+    assert wrong.returncode == 1
+    assert "parse error" in wrong.stderr
     (fine,) = ferrometer.query("histogram_quantile(0.5, last_over_time(took_seconds[5m]))", where=directory)
-    assert isinstance(fine, ferrometer.history.Sample) and isinstance(fine.value, float)
+    assert isinstance(fine, ferrometer.history.Sample)
+    assert isinstance(fine.value, float)
     assert 0.01 < fine.value < 0.11
 
 
