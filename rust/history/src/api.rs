@@ -10,11 +10,13 @@ mod about;
 mod gate;
 mod parameters;
 mod query;
+mod reply;
 mod series;
 
+pub use gate::ApiLimits;
+pub use reply::Reply;
+
 use crate::history::History;
-use ferrometer_promql::json::text;
-use ferrometer_promql::QueryError;
 use gate::Gate;
 use parameters::Parameters;
 
@@ -32,38 +34,6 @@ pub struct Asked<'a> {
     pub now_ms: i64,
 }
 
-/// What to answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The value of `Content-Type`.
-    pub media_type: &'static str,
-    /// The body.
-    pub body: String,
-}
-
-/// What one query, and what one client, may take.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiLimits {
-    /// Seconds of one query.
-    pub seconds: f64,
-    /// Samples that one query reads and makes.
-    pub samples: u64,
-    /// Bytes of one query's results.
-    pub bytes: usize,
-    /// Queries of one client at a time.
-    pub per_client: usize,
-    /// Queries of all clients at a time; further ones wait.
-    pub at_once: usize,
-}
-
-impl Default for ApiLimits {
-    fn default() -> Self {
-        ApiLimits { seconds: 10.0, samples: 20_000_000, bytes: 128 << 20, per_client: 4, at_once: 4 }
-    }
-}
-
 /// The API of one history.
 pub struct Api {
     limits: ApiLimits,
@@ -71,27 +41,6 @@ pub struct Api {
     /// The job's name among the targets.
     job: String,
 }
-
-const JSON: &str = "application/json";
-
-impl Reply {
-    fn data(write: impl FnOnce(&mut String)) -> Self {
-        let mut body = String::from("{\"status\":\"success\",\"data\":");
-        write(&mut body);
-        body.push('}');
-        Reply { status: 200, media_type: JSON, body }
-    }
-
-    fn error(error: &QueryError) -> Self {
-        Reply { status: error.kind.status(), media_type: JSON, body: error.to_json() }
-    }
-
-    fn unknown() -> Self {
-        Reply { status: 404, media_type: "text/plain; charset=utf-8", body: "404 page not found\n".into() }
-    }
-}
-
-type Answered = Result<Reply, QueryError>;
 
 impl Api {
     /// The API with these limits; `job` is what the application is called.
@@ -110,8 +59,8 @@ impl Api {
             return Reply { status: 405, media_type: "text/plain; charset=utf-8", body: text };
         }
         let answered = match path {
-            "query" => self.query(history, &parameters, asked.client),
-            "query_range" => self.query_range(history, &parameters, asked.client),
+            "query" => query::at_one_time(history, &self.limits, &self.gate, &parameters, asked.client),
+            "query_range" => query::over_a_range(history, &self.limits, &self.gate, &parameters, asked.client),
             "series" => series::series(history, &parameters),
             "labels" => series::labels(history, &parameters),
             "metadata" => about::metadata(history, &parameters),
@@ -126,16 +75,4 @@ impl Api {
         };
         answered.unwrap_or_else(|error| Reply::error(&error))
     }
-}
-
-/// A JSON list of strings.
-fn list<'a>(body: &mut String, items: impl IntoIterator<Item = &'a str>) {
-    body.push('[');
-    for (at, item) in items.into_iter().enumerate() {
-        if at > 0 {
-            body.push(',');
-        }
-        text(body, item);
-    }
-    body.push(']');
 }

@@ -115,33 +115,51 @@ impl Access {
 
 type Values<'a, 'b> = &'b mut dyn Iterator<Item = &'a [u8]>;
 
+/// A token as it should be sent, or as the password of any user: promtool and many a data source send no other.
 fn bearer(known: &[Digest], authorization: Values<'_, '_>) -> bool {
-    let Some(presented) = credentials(authorization, "bearer") else { return false };
-    let presented = digest(presented);
+    let Some((scheme, presented)) = credentials(authorization) else { return false };
+    let presented = if scheme.eq_ignore_ascii_case(b"bearer") {
+        digest(presented)
+    } else if let Some((_, password)) = user_and_password(scheme, presented) {
+        digest(&password)
+    } else {
+        return false;
+    };
     // All of them, so that the time does not tell which one matched.
     known.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&presented)).into()
 }
 
 fn basic(user: &Digest, password: &Digest, authorization: Values<'_, '_>) -> bool {
-    let decoded = credentials(authorization, "basic").and_then(|presented| BASE64.decode(presented).ok());
-    let Some(pair) = decoded else { return false };
-    let colon = pair.iter().position(|&byte| byte == b':').unwrap_or(pair.len());
-    let given = pair.get(colon + 1..).unwrap_or_default();
-    (user.ct_eq(&digest(&pair[..colon])) & password.ct_eq(&digest(given))).into()
+    let pair = credentials(authorization).and_then(|(scheme, presented)| user_and_password(scheme, presented));
+    let Some((given_user, given)) = pair else { return false };
+    (user.ct_eq(&digest(&given_user)) & password.ct_eq(&digest(&given))).into()
+}
+
+/// What Basic credentials say; without a colon all of it is the user.
+fn user_and_password(scheme: &[u8], presented: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let mut user = BASE64.decode(presented).ok()?;
+    let colon = user.iter().position(|&byte| byte == b':').unwrap_or(user.len());
+    let password = user.get(colon + 1..).unwrap_or_default().to_vec();
+    user.truncate(colon);
+    Some((user, password))
 }
 
 fn digest(secret: &[u8]) -> Digest {
     Sha256::digest(secret).into()
 }
 
-fn credentials<'a>(authorization: Values<'a, '_>, scheme: &str) -> Option<&'a [u8]> {
+/// The scheme and the rest of the one `Authorization` header.
+fn credentials<'a>(authorization: Values<'a, '_>) -> Option<(&'a [u8], &'a [u8])> {
     let value = authorization.next()?;
     if authorization.next().is_some() {
         return None; // two headers are ambiguous: a proxy may have judged the other one
     }
     let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
-    let (name, rest) = value.split_at(space);
-    name.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.trim_ascii())
+    let (scheme, rest) = value.split_at(space);
+    Some((scheme, rest.trim_ascii()))
 }
 
 #[cfg(test)]
@@ -161,6 +179,14 @@ mod tests {
         let access = access(Secrets::Bearer(vec![digest(b"old"), digest(b"new")]));
         for right in ["Bearer new", "bearer old", "BEARER   new "] {
             assert_eq!(access.challenge(&headers(&[right])), None, "{right}");
+        }
+        // As the password of any user, or of none: x:new, :old.
+        for right in ["Basic eDpuZXc=", "basic Om9sZA=="] {
+            assert_eq!(access.challenge(&headers(&[right])), None, "{right}");
+        }
+        // new:, new, x:new2.
+        for wrong in ["Basic bmV3Og==", "Basic bmV3", "Basic eDpuZXcy"] {
+            assert_eq!(access.challenge(&headers(&[wrong])), Some("Bearer"), "{wrong}");
         }
         for wrong in ["Bearer", "Bearer ", "Bearer ne", "Bearer new2", "Basic new", "new", "Bearer new, Bearer new"] {
             assert_eq!(access.challenge(&headers(&[wrong])), Some("Bearer"), "{wrong}");

@@ -1,7 +1,7 @@
 //! What clients ask before they ask anything else.
 
 use super::parameters::Parameters;
-use super::{Answered, Reply};
+use super::reply::{Answered, Reply};
 use crate::history::History;
 use ferrometer_promql::json::text;
 use std::fmt::Write;

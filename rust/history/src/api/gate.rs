@@ -5,6 +5,27 @@ use hashbrown::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// What one query, and what one client, may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiLimits {
+    /// Seconds of one query.
+    pub seconds: f64,
+    /// Samples that one query reads and makes.
+    pub samples: u64,
+    /// Bytes of one query's results.
+    pub bytes: usize,
+    /// Queries of one client at a time.
+    pub per_client: usize,
+    /// Queries of all clients at a time; further ones wait.
+    pub at_once: usize,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        ApiLimits { seconds: 10.0, samples: 20_000_000, bytes: 128 << 20, per_client: 4, at_once: 4 }
+    }
+}
+
 /// The gate.
 pub struct Gate {
     at_once: usize,

@@ -1,59 +1,67 @@
 //! `query` and `query_range`.
 
+use super::gate::{ApiLimits, Gate};
 use super::parameters::{invalid, Parameters};
-use super::{Answered, Api, Reply};
+use super::reply::{Answered, Reply, JSON};
 use crate::history::History;
 use ferrometer_promql::{instant, range, Answer, ErrorKind, Limits, QueryError, SampleValue, Value};
 use std::sync::Arc;
 
-impl Api {
-    pub(super) fn query(&self, history: &History, parameters: &Parameters<'_>, client: &str) -> Answered {
-        let time_ms = parameters.time_or_now("time")?;
-        let limits = self.limits(parameters)?;
-        let query = parameters.get("query").unwrap_or_default();
-        let _pass = self.gate.enter(client, limits.seconds)?;
-        let answer = instant(&**history.store(), query, time_ms, &limits).map_err(named)?;
-        finished(answer, parameters)
-    }
+/// `query`
+pub fn at_one_time(
+    history: &History,
+    most: &ApiLimits,
+    gate: &Gate,
+    parameters: &Parameters<'_>,
+    client: &str,
+) -> Answered {
+    let time_ms = parameters.time_or_now("time")?;
+    let limits = limits_of(most, parameters)?;
+    let query = parameters.get("query").unwrap_or_default();
+    let _pass = gate.enter(client, limits.seconds)?;
+    let answer = instant(&**history.store(), query, time_ms, &limits).map_err(named)?;
+    finished(answer, parameters)
+}
 
-    pub(super) fn query_range(&self, history: &History, parameters: &Parameters<'_>, client: &str) -> Answered {
-        let (start_ms, end_ms) = (parameters.needed_time("start")?, parameters.needed_time("end")?);
-        if end_ms < start_ms {
-            return Err(invalid("end", "end timestamp must not be before start time"));
-        }
-        let step = parameters.duration("step")?;
-        let step_ms = step.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
-        if step_ms <= 0 {
-            let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-            return Err(invalid("step", why));
-        }
-        let limits = self.limits(parameters)?;
-        if usize::try_from((end_ms - start_ms) / step_ms).is_ok_and(|points| points > limits.points) {
-            let message = "exceeded maximum resolution of 11,000 points per timeseries. \
+/// `query_range`
+pub fn over_a_range(
+    history: &History,
+    most: &ApiLimits,
+    gate: &Gate,
+    parameters: &Parameters<'_>,
+    client: &str,
+) -> Answered {
+    let (start_ms, end_ms) = (parameters.needed_time("start")?, parameters.needed_time("end")?);
+    if end_ms < start_ms {
+        return Err(invalid("end", "end timestamp must not be before start time"));
+    }
+    let step = parameters.duration("step")?;
+    let step_ms = step.ok_or_else(|| invalid("step", "cannot parse \"\" to a valid duration"))?;
+    if step_ms <= 0 {
+        let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(invalid("step", why));
+    }
+    let limits = limits_of(most, parameters)?;
+    if usize::try_from((end_ms - start_ms) / step_ms).is_ok_and(|points| points > limits.points) {
+        let message = "exceeded maximum resolution of 11,000 points per timeseries. \
                            Try decreasing the query resolution (?step=XX)";
-            return Err(QueryError::bad_data(message));
-        }
-        let query = parameters.get("query").unwrap_or_default();
-        let _pass = self.gate.enter(client, limits.seconds)?;
-        let answer = range(&**history.store(), query, start_ms, end_ms, step_ms, &limits).map_err(named)?;
-        finished(answer, parameters)
+        return Err(QueryError::bad_data(message));
     }
+    let query = parameters.get("query").unwrap_or_default();
+    let _pass = gate.enter(client, limits.seconds)?;
+    let answer = range(&**history.store(), query, start_ms, end_ms, step_ms, &limits).map_err(named)?;
+    finished(answer, parameters)
+}
 
-    fn limits(&self, parameters: &Parameters<'_>) -> Result<Limits, QueryError> {
-        let mut limits = Limits {
-            seconds: self.limits.seconds,
-            samples: self.limits.samples,
-            bytes: self.limits.bytes,
-            ..Limits::default()
-        };
-        if let Some(ms) = parameters.duration("timeout")? {
-            limits.seconds = limits.seconds.min((ms.max(0)) as f64 / 1000.0);
-        }
-        if let Some(ms) = parameters.duration("lookback_delta")?.filter(|&ms| ms > 0) {
-            limits.lookback_ms = ms;
-        }
-        Ok(limits)
+fn limits_of(most: &ApiLimits, parameters: &Parameters<'_>) -> Result<Limits, QueryError> {
+    let mut limits = Limits { seconds: most.seconds, samples: most.samples, bytes: most.bytes, ..Limits::default() };
+    if let Some(ms) = parameters.duration("timeout")? {
+        limits.seconds = limits.seconds.min((ms.max(0)) as f64 / 1000.0);
     }
+    if let Some(ms) = parameters.duration("lookback_delta")?.filter(|&ms| ms > 0) {
+        limits.lookback_ms = ms;
+    }
+    Ok(limits)
 }
 
 /// Prometheus says which parameter it could not read.
@@ -99,5 +107,5 @@ fn finished(mut answer: Answer, parameters: &Parameters<'_>) -> Answered {
             answer.warnings.push("results truncated due to limit".into());
         }
     }
-    Ok(Reply { status: 200, media_type: super::JSON, body: answer.to_json() })
+    Ok(Reply { status: 200, media_type: JSON, body: answer.to_json() })
 }

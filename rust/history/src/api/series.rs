@@ -1,7 +1,7 @@
 //! Which series, label names and label values there are.
 
 use super::parameters::{invalid, Parameters};
-use super::{list, Answered, Reply};
+use super::reply::{list, Answered, Reply};
 use crate::history::History;
 use ferrometer_promql::json::metric;
 use ferrometer_promql::{Labels, Matcher, QueryError, Storage};
