@@ -23,7 +23,7 @@ from ferrometer.testing import lint, samples, value
 from tests.collectors.support import own_threads, until
 from tests.real.uvicorn import uvicorn
 
-DEFAULTS = {"process", "runtime", "caches", "queues", "cgroup", "system"}
+DEFAULTS = {"process", "runtime", "caches", "queues", "pools", "cgroup", "system", "health"}
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def test_the_defaults_can_be_left_out() -> None:
     app = FastAPI()
     own = FunctionCollector("own", lambda: None)
     watched = instrument(app, namespace="x", registry=registry, collectors=[own], default_collectors=False)
-    assert set(watched.collectors.status()) == {"own", "system"}
+    assert set(watched.collectors.status()) == {"own", "system", "health"}
     with TestClient(app):
         until(lambda: watched.collectors.status()["own"].state == "ok")
         until(lambda: value(registry, "x_memory_heap_alloc_mb") > 0)
@@ -177,7 +177,11 @@ def test_under_real_workers_one_flies_and_kill_9_moves_it(
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
             assert b"process_resident_memory_bytes" in answer.read()
         (home,) = (short_folder / f"ferrometer-{os.getuid()}").iterdir()
-        assert {path.name for path in (home / "leases").iterdir()} == {"gpu.lock", "cgroup.lock"}
+        assert {path.name for path in (home / "leases").iterdir()} == {
+            "gpu.lock",
+            "cgroup.lock",
+            "health.lock",
+        }
     until(lambda: not (home / "leases").exists(), what="tidying up")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from ferrometer.background.collector import Collector
 from ferrometer.collectors.app.caches import CacheCollector, Lookups
+from ferrometer.collectors.app.pools import PoolsCollector
 from ferrometer.collectors.app.queues import QueueCollector
 from ferrometer.collectors.host.cgroup import CgroupCollector
 from ferrometer.collectors.host.process import ProcessCollector
@@ -31,6 +32,7 @@ def default_collectors(
         "runtime": lambda: RuntimeCollector(registry=registry),
         "caches": lambda: CacheCollector(registry=registry, stats=lookups),
         "queues": lambda: QueueCollector(registry=registry),
+        "pools": PoolsCollector,
     }
     if sys.platform == "linux":
         makers["cgroup"] = lambda: CgroupCollector(registry=registry)

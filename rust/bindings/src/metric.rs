@@ -3,7 +3,7 @@
 //! One object is a family without labels, a labelled family, or one child of it. Definition and
 //! everything cold is here; the hot calls are in `raw.rs`.
 
-use crate::gil::GilCell;
+use crate::gil::{detached, GilCell};
 use crate::http_metrics::series_removed;
 use crate::label_cache::LabelCache;
 use crate::registry::Registry;
@@ -577,11 +577,12 @@ impl Metric {
         Ok(())
     }
 
-    /// The values at these fractions, NaN while nothing is recorded.
-    fn _quantiles(&self, fractions: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
-        let histogram = self.histogram()?;
+    /// The values at these fractions of what all processes have recorded, NaN while nothing is.
+    fn _quantiles(&self, py: Python<'_>, fractions: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
+        self.histogram()?;
         let fractions = fractions.extract::<Vec<f64>>()?;
-        let snapshot = histogram.snapshot();
+        let (family, series) = (self.parent()?.family.clone(), self.series()?.clone());
+        let snapshot = detached(py, || samples::snapshot(&family, &series));
         Ok(fractions.into_iter().map(|q| snapshot.quantile(q)).collect())
     }
 

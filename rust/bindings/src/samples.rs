@@ -5,7 +5,7 @@ use ferrometer_core::encode::exports_created;
 use ferrometer_core::encode::number::write_float;
 use ferrometer_core::exemplar::Exemplar;
 use ferrometer_core::family::{Family, Kind};
-use ferrometer_core::histogram::Buckets;
+use ferrometer_core::histogram::{Buckets, Snapshot};
 use ferrometer_core::labels::pairs;
 use ferrometer_core::reading::{Here, Reading, Series};
 use ferrometer_core::registry::{Computed, Value};
@@ -74,6 +74,20 @@ pub fn rows<'py>(py: Python<'py>, family: &Family, only: Option<&SeriesRef>, her
         }
     }
     Ok(rows)
+}
+
+/// What all processes have recorded into a histogram's or summary's series; of a handle whose series was removed, what
+/// it holds.
+pub fn snapshot(family: &Family, series: &SeriesRef) -> Snapshot {
+    let mut found = None;
+    if !series.is_removed() {
+        Scrape::begin().reading(family).for_each(&mut |other| {
+            if other.text() == series.text() {
+                found = Some(other.snapshot());
+            }
+        });
+    }
+    found.unwrap_or_else(|| series.histogram().snapshot())
 }
 
 /// Reads a family, or one of its series.

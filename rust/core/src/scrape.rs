@@ -41,9 +41,9 @@ impl Scrape {
     /// The family as all processes recorded it.
     pub fn reading<'a>(&'a self, family: &'a Family) -> Read<'a> {
         let view = self.view();
-        let found = view.and_then(|view| view.find(family.scope(), family.definition(), family.ordinal()));
+        let found = view.and_then(|view| view.reading(family));
         // A family that found no place in the file is at least seen by its own process.
-        found.map_or(Read::Here(family), |merged| Read::Everywhere(Box::new(merged)))
+        found.map_or(Read::Here(family), Read::Everywhere)
     }
 
     /// Visits the families of a scope that other processes have and this one does not know.

@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from ferrometer.background.collector import Collector, Scope, UnavailableError, set_total
+from ferrometer.background.collector import Collector, Scope, UnavailableError, drop, set_total
 from ferrometer.collectors.host.cgroup_files import (
     UNLIMITED,
     Cpu,
@@ -92,8 +92,12 @@ class CgroupCollector(Collector):
             raise UnavailableError("there are no control groups here", reason="no cgroup")
         if groups.memory is not None:
             self._memory(memory_of(groups.memory))
+        else:  # what no group tells is not zero
+            drop((self.memory_limit, self.memory_used, self.memory_working_set, self.memory_ratio))
         if groups.cpu is not None:
             self._cpu(cpu_of(groups.cpu, groups.cpu_account))
+        else:
+            drop((self.cpu_limit, self.cpu_ratio))
         if groups.pressure is not None:
             for resource, seconds in waited_of(groups.pressure).items():
                 set_total(self.waited.labels(resource), seconds)

@@ -54,7 +54,9 @@ class _Listener:
     """The one callback of a registry: two applications in a process must not count a pause twice."""
 
     def __init__(self, pauses: Histogram) -> None:
-        self.callback = _recorder([pauses.labels(generation).observe for generation in GENERATIONS])
+        for generation in GENERATIONS:
+            pauses.labels(generation)  # shown from now on
+        self.callback = _recorder(pauses)
         self._users = 0
 
     def join(self) -> None:
@@ -78,7 +80,8 @@ def _listener(registry: CollectorRegistry, pauses: Histogram) -> _Listener:
 _LISTENERS: weakref.WeakKeyDictionary[CollectorRegistry, _Listener] = weakref.WeakKeyDictionary()
 
 
-def _recorder(observe: list[Callable[[float], None]]) -> Callable[[str, dict[str, int]], None]:
+def _recorder(pauses: Histogram) -> Callable[[str, dict[str, int]], None]:
+    labels = pauses.labels  # asked each time: somebody may have removed the series meanwhile
     began = 0.0  # one is enough: collections never nest
 
     def callback(phase: str, info: dict[str, int]) -> None:
@@ -86,7 +89,7 @@ def _recorder(observe: list[Callable[[float], None]]) -> Callable[[str, dict[str
         if phase == "start":
             began = perf_counter()
         elif began:
-            observe[info["generation"]](perf_counter() - began)
+            labels(GENERATIONS[info["generation"]]).observe(perf_counter() - began)
             began = 0.0
 
     return callback

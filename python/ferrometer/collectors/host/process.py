@@ -65,9 +65,9 @@ class ProcessCollector(Collector):
         self.max_fds = gauge("process_max_fds", "Maximum number of open file descriptors.")
         self.threads = gauge("process_threads", "Threads of the process, native ones included.")
         switches = counter("process_context_switches", "Context switches of all threads.", "type")
-        self._voluntary, self._involuntary = switches.labels("voluntary"), switches.labels("involuntary")
+        self._switches = switches
         faults = counter("process_page_faults", "Page faults; a major one waits for the disk.", "type")
-        self._minor, self._major = faults.labels("minor"), faults.labels("major")
+        self._faults = faults
 
     def collect(self) -> None:
         """Read this process."""
@@ -79,10 +79,10 @@ class ProcessCollector(Collector):
         self.open_fds.set(seen.open_fds)
         self.max_fds.set(seen.max_fds)
         self.threads.set(seen.threads)
-        set_total(self._voluntary, seen.voluntary_switches)
-        set_total(self._involuntary, seen.involuntary_switches)
-        set_total(self._minor, seen.minor_faults)
-        set_total(self._major, seen.major_faults)
+        set_total(self._switches.labels("voluntary"), seen.voluntary_switches)
+        set_total(self._switches.labels("involuntary"), seen.involuntary_switches)
+        set_total(self._faults.labels("minor"), seen.minor_faults)
+        set_total(self._faults.labels("major"), seen.major_faults)
 
 
 def read_process() -> ProcessReading:

@@ -148,7 +148,16 @@ class _Commands:
     def learn(self, command: object) -> Recorders:
         """The recorders of a command that is seen for the first time."""
         name = operation(command)
-        found = (self.total.labels(name, "success").inc, self.duration.labels(name).observe)
+        total, duration = self.total.labels, self.duration.labels
+
+        # The series are looked up each time: somebody may have removed them meanwhile.
+        def count() -> None:
+            total(name, "success").inc()
+
+        def observe(seconds: float) -> None:
+            duration(name).observe(seconds)
+
+        found = count, observe
         text = command.decode("ascii", "replace") if isinstance(command, bytes) else command
         # Only a name by itself is remembered: so the table is bounded and holds no argument.
         if isinstance(text, str) and text in (name, name.upper()):

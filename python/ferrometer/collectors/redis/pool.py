@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
+from ferrometer.collectors.app.pools import POOLS
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram
 from ferrometer.sharing.local_only import OwnSeries
@@ -58,9 +59,9 @@ class RedisPool:
             ["pool", "error"],
             registry=registry,
         )
-        self._active = self._connections.labels(name, "active")
-        self._idle = self._connections.labels(name, "idle")
-        self._active.set_function(self._read)
+        self._undone = False
+        self._connections.labels(name, "active").set_function(self._read)
+        POOLS.add(self)
         self._watched = getattr(client, "connection_pool", None)
         if self._watched is not None and "get_connection" not in vars(self._watched):
             self._watched.get_connection = self._observed(self._watched.get_connection)
@@ -69,10 +70,13 @@ class RedisPool:
 
     def refresh(self) -> None:
         """Read the pool now."""
-        self._active.set(self._read())
+        if not self._undone:
+            self._connections.labels(self._name, "active").set(self._read())
 
     def forget(self) -> None:
         """Give the pool its method back and drop the gauges."""
+        self._undone = True
+        POOLS.discard(self)
         if self._watched is not None:
             del self._watched.get_connection
         with OwnSeries():  # other workers have a pool of this name, too
@@ -83,15 +87,26 @@ class RedisPool:
 
     def _read(self) -> float:
         active, idle, maximum = read_pools(self._client)
-        self._idle.set(idle)
+        self._connections.labels(self._name, "idle").set(idle)
         if maximum is not None:
             self._maximum.labels(self._name).set(maximum)
         return float(active)
 
     def _observed(self, get: Any) -> Any:
-        waiting = self._waiting.labels(self._name)
-        enter, leave = waiting.inc, waiting.dec
-        acquired = self._duration.labels(self._name).observe
+        waiting, duration, name = self._waiting.labels, self._duration.labels, self._name
+        now = Gauge("waiting", "Callers that wait now", registry=None)
+
+        # The series are looked up each time: somebody may have removed them meanwhile.
+        def enter() -> None:
+            now.inc()
+            waiting(name).set(now._get())
+
+        def leave() -> None:
+            now.dec()
+            waiting(name).set(now._get())
+
+        def acquired(seconds: float) -> None:
+            duration(name).observe(seconds)
 
         if inspect.iscoroutinefunction(get):
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from ferrometer.background.collector import Collector, Stale
+from ferrometer.collectors.app.pools import POOLS
 from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram, Summary
@@ -57,7 +59,10 @@ class _Namespaced:
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """Connections of a pool at one moment. ``maximum`` is None where there is no limit."""
+    """Connections of a pool at one moment.
+
+    ``maximum`` is None where there is no limit; a pool that keeps no count has no state at all.
+    """
 
     active: int
     idle: int
@@ -69,12 +74,13 @@ class _View:
 
     def __init__(self, database: ServiceDatabase) -> None:
         self.database = database
-        self.readers: list[Callable[[], PoolState]] = []
+        self.readers: list[Callable[[], PoolState | None]] = []
         database.connections_active.set_function(lambda: self._sum("active"))
         database.connections_idle.set_function(lambda: self._sum("idle"))
 
     def _sum(self, what: str) -> float:
-        return float(sum(getattr(read(), what) for read in self.readers))
+        states = [state for read in self.readers if (state := read()) is not None]
+        return float(sum(getattr(state, what) for state in states))
 
     def refresh(self) -> None:
         self.database.connections_active.set(self._sum("active"))
@@ -96,14 +102,23 @@ def _view(
 
 
 class _Operation:
-    """The series of one operation, bound once."""
+    """One operation. Its series are looked up each time: somebody may have removed them meanwhile."""
 
-    __slots__ = ("count", "name", "observe")
+    __slots__ = ("_duration", "_pool", "_queries", "name")
 
     def __init__(self, pool: str, name: str, metrics: ClientMetrics) -> None:
         self.name = name
-        self.count = metrics.queries.labels(pool, name).inc
-        self.observe = metrics.duration.labels(pool, name).observe
+        self._pool = pool
+        self._queries = metrics.queries
+        self._duration = metrics.duration
+
+    def count(self) -> None:
+        """One more statement."""
+        self._queries.labels(self._pool, self.name).inc()
+
+    def observe(self, seconds: float) -> None:
+        """It took so long."""
+        self._duration.labels(self._pool, self.name).observe(seconds)
 
 
 class ClientMetrics:
@@ -211,7 +226,7 @@ class PoolMetrics:
     """
 
     def __init__(
-        self, pool: str, read: Callable[[], PoolState], view: _View | None, registry: CollectorRegistry
+        self, pool: str, read: Callable[[], PoolState | None], view: _View | None, registry: CollectorRegistry
     ) -> None:
         self._pool = pool
         self._read_pool = read
@@ -250,15 +265,30 @@ class PoolMetrics:
             ["pool", "error"],
             registry=registry,
         )
-        self._active = self._connections.labels(pool, "active")
-        self._idle = self._connections.labels(pool, "idle")
-        waiting = self._waiting.labels(pool)
-        self.enter = waiting.inc
-        self.leave = waiting.dec
-        self.acquired = self._duration.labels(pool).observe
-        self._active.set_function(self._read)
+        self._now_waiting = Gauge("waiting", "Callers that wait now", registry=None)
+        self._waiting.labels(pool)  # shown from now on
+        self._undone = False
+        if read() is not None:  # else nobody counts, and no gauge says that there are none
+            self._connections.labels(pool, "active").set_function(self._read)
+            POOLS.add(self)
         if view is not None:
             view.readers.append(read)
+
+    # Each call looks its series up: somebody may have removed it meanwhile.
+
+    def enter(self) -> None:
+        """Somebody waits for a connection."""
+        self._now_waiting.inc()
+        self._waiting.labels(self._pool).set(self._now_waiting._get())
+
+    def leave(self) -> None:
+        """Somebody waits no longer."""
+        self._now_waiting.dec()
+        self._waiting.labels(self._pool).set(self._now_waiting._get())
+
+    def acquired(self, seconds: float) -> None:
+        """Somebody has got a connection after so many seconds."""
+        self._duration.labels(self._pool).observe(seconds)
 
     def failed(self, error: BaseException) -> None:
         """Count a connection that was not acquired."""
@@ -266,12 +296,17 @@ class PoolMetrics:
 
     def refresh(self) -> None:
         """Read the pool now."""
-        self._active.set(self._read())
+        if self._undone:
+            return
+        if self in POOLS:
+            self._connections.labels(self._pool, "active").set(self._read())
         if self._view is not None:
             self._view.refresh()
 
     def forget(self) -> None:
         """Drop the gauges: the pool is watched no longer. What was counted stays."""
+        self._undone = True
+        POOLS.discard(self)
         with OwnSeries():  # other workers have a pool of this name, too
             self._connections.remove(self._pool, "active")
             self._connections.remove(self._pool, "idle")
@@ -283,7 +318,9 @@ class PoolMetrics:
     def _read(self) -> float:
         # One reading sets all, so that active and idle of a scrape are of the same moment.
         state = self._read_pool()
-        self._idle.set(state.idle)
+        if state is None:
+            return math.nan
+        self._connections.labels(self._pool, "idle").set(state.idle)
         if state.maximum is not None:
             self._maximum.labels(self._pool).set(state.maximum)
         return float(state.active)

@@ -50,7 +50,8 @@ def instrument_psycopg(
     metrics = ClientMetrics(name, registry=registry, namespace=namespace, database=database)
     factories = _Factories(metrics)
     if is_pool:
-        gauges = PoolMetrics(name, functools.partial(_state, pool), metrics.view, registry)
+        state = functools.partial(_state, pool, factories.connections)
+        gauges = PoolMetrics(name, state, metrics.view, registry)
         pool.getconn = _observed_getconn(pool.getconn, gauges, factories.observe)
 
         def undo() -> None:
@@ -70,10 +71,11 @@ def instrument_psycopg(
     return made
 
 
-def _state(pool: Any) -> PoolState:
+def _state(pool: Any, seen: weakref.WeakSet[Any]) -> PoolState:
+    """A connection that is lent knows its pool. The pool's size counts those too that it tries to make."""
     stats = pool.get_stats()
-    size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
-    return PoolState(max(size - idle, 0), idle, stats.get("pool_max") or None)
+    lent = sum(getattr(connection, "_pool", None) is pool for connection in list(seen))
+    return PoolState(lent, stats.get("pool_available", 0), stats.get("pool_max") or None)
 
 
 def _observed_getconn(getconn: Any, gauges: PoolMetrics, observe: Callable[[Any], None]) -> Any:
@@ -121,7 +123,7 @@ class _Factories:
         self._metrics = metrics
         self._observed: dict[type[Any], type[Any]] = {}
         self._plain: dict[type[Any], type[Any]] = {}
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.connections: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def observe(self, connection: Any) -> None:
         if connection.cursor_factory in self._plain:
@@ -134,10 +136,10 @@ class _Factories:
                     observed = self._observed[factory] = _observed_cursor(factory, self._metrics)
                     self._plain[observed] = factory
                 setattr(connection, attribute, self._observed[factory])
-        self._connections.add(connection)
+        self.connections.add(connection)
 
     def undo(self) -> None:
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             for attribute in _FACTORIES:
                 factory = getattr(connection, attribute)
                 setattr(connection, attribute, self._plain.get(factory, factory))

@@ -105,10 +105,10 @@ def _watch(pool: Any, gauges: PoolMetrics) -> None:
     pool.connect = timed_connect
 
 
-def _state(pool: Any) -> PoolState:
+def _state(pool: Any) -> PoolState | None:
     """Of a QueuePool all is known; others (NullPool, StaticPool) keep no count."""
     if not callable(getattr(pool, "checkedout", None)):
-        return PoolState(0, 0, None)
+        return None
     overflow = getattr(pool, "_max_overflow", 0)
     unlimited = overflow < 0 or pool.size() == 0
     return PoolState(pool.checkedout(), pool.checkedin(), None if unlimited else pool.size() + overflow)

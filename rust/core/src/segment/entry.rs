@@ -244,6 +244,15 @@ impl Entry {
         by_text.insert_unique(hash, at, |&at| hasher.hash_one(&*slots[at as usize].text));
     }
 
+    /// The text of a series, in which its own has this one, of a process.
+    pub(super) fn text_of(&self, text: &[u8], pid: &str) -> Vec<u8> {
+        if self.is_per_process() {
+            self.with_pid(text, pid)
+        } else {
+            text.to_vec()
+        }
+    }
+
     fn with_pid(&self, text: &[u8], pid: &str) -> Vec<u8> {
         let (before, after) = self.declared.split(text, PID);
         let label = format!("{PID}=\"{pid}\"");

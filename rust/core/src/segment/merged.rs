@@ -101,6 +101,11 @@ impl<'a> MergedFamily<'a> {
         }
     }
 
+    /// The text that a series of this very process has here: with `pid` where every process has its own.
+    pub(super) fn text_of_own(&self, text: &[u8]) -> Vec<u8> {
+        self.entry.text_of(text, &std::process::id().to_string())
+    }
+
     pub(super) fn entry(&self) -> &'a Entry {
         self.entry
     }

@@ -74,7 +74,11 @@ mod tombstones;
 #[cfg(any(not(target_os = "linux"), loom))]
 mod unsupported;
 #[cfg(all(target_os = "linux", not(loom)))]
+mod unwritten;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod view;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod with_own;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod writer;
 #[cfg(any(not(target_os = "linux"), loom))]

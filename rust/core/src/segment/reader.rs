@@ -196,6 +196,10 @@ impl Segment {
 
     /// What the log says that was not read before; of series, only with `series`.
     pub(super) fn news(&mut self, series: bool) -> News {
+        if self.map.word::<AtomicU64>(header::LOG).is_none() {
+            // Somebody has cut it off. Its log is not empty: it is not there, and what is wrong was noted.
+            return News { anew: false, records: Vec::new() };
+        }
         for _ in 0..TRIES {
             let log = self.word(header::LOG);
             let is_other = log != self.log;

@@ -37,8 +37,8 @@ pub mod mirror {
 /// All segments of a directory.
 pub mod view {
     use crate::computed::Computed;
-    use crate::definition::Definition;
     use crate::family::Family;
+    use crate::reading::Reading;
     use std::io;
     use std::path::Path;
 
@@ -46,8 +46,8 @@ pub mod view {
     pub enum View {}
 
     impl View {
-        /// The family that a process means.
-        pub fn find(&self, _: &str, _: &Definition, _: u32) -> Option<&Family> {
+        /// The family as all processes recorded it.
+        pub fn reading<'a>(&'a self, _: &'a Family) -> Option<Box<dyn Reading + 'a>> {
             match *self {}
         }
 

@@ -9,6 +9,7 @@ use super::own_file::OwnFile;
 use super::record::{Detail, FamilyRecord, Record, SeriesRecord, Tombstone};
 use super::removal_epoch;
 use super::share_error::ShareError;
+use super::unwritten;
 use super::view::View;
 use crate::definition::Kind;
 use crate::family::{self, Family};
@@ -44,17 +45,27 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    fn append(&mut self, record: &Record) {
-        if !self.log.append(record, &self.own) {
+    /// Whether there was room for the record.
+    fn append(&mut self, record: &Record) -> bool {
+        let written = self.log.append(record, &self.own);
+        if !written {
             self.own.count_fault();
         }
+        written
     }
 
     /// Tells of a family, by a new number.
     pub(super) fn family(&mut self, family: &Family) {
         self.families += 1;
         family.id.store(self.families, Relaxed);
-        self.append(&Record::Family(record_of(family)));
+        self.family_again(family);
+    }
+
+    /// Tells of a family that has a number already.
+    fn family_again(&mut self, family: &Family) {
+        if !self.append(&Record::Family(record_of(family))) {
+            unwritten::note_family(family.id.load(Relaxed));
+        }
     }
 
     /// Tells of a series that is made now.
@@ -68,17 +79,20 @@ impl Writer {
         family.exemplars().show(series);
         let (block, buckets) = series.places();
         let histogram = matches!(family.definition().kind, Kind::Histogram(_) | Kind::Summary(..));
+        let id = family.id.load(Relaxed);
         if block == 0 || (histogram && buckets == 0) {
+            unwritten::note_series(id, series, false);
             return self.own.count_fault();
         }
-        self.append(&Record::Series(SeriesRecord {
-            family: family.id.load(Relaxed),
+        let written = self.append(&Record::Series(SeriesRecord {
+            family: id,
             generation: series.head().generation(),
             block,
             buckets,
             stamp,
             text: series.text().to_vec(),
         }));
+        unwritten::note_series(id, series, written);
     }
 
     /// Removes series in all processes that have them.
@@ -126,6 +140,7 @@ impl Writer {
         });
         let fresh = self.log.anew();
         let old = std::mem::replace(&mut self.log, fresh);
+        let before = unwritten::take();
         // As old as they were: what others removed meanwhile stays removed.
         self.everything(&stamps);
         for tombstone in self.tombstones.clone() {
@@ -134,6 +149,7 @@ impl Writer {
         if self.log.is_cut() {
             // The file is full, and the old one has everything.
             self.log = old;
+            unwritten::put_back(before);
             return false;
         }
         // Until here the old one was in use.
@@ -149,7 +165,7 @@ impl Writer {
                 if family.id.load(Relaxed) == 0 {
                     self.family(&family);
                 } else {
-                    self.append(&Record::Family(record_of(&family)));
+                    self.family_again(&family);
                 }
                 family.for_each(|series| {
                     let known = stamps.get(&series.head().generation()).copied();
@@ -194,6 +210,7 @@ pub(super) fn begin(directory: &Path, families: u32) -> Result<Writer, ShareErro
     let epoch = control.epoch();
     own.set_acted(epoch);
     slab::move_into(own.file()?, own.path(), super::format::CHUNKS as u64).map_err(|error| own.refuse(&error))?;
+    drop(unwritten::take());
     let mut writer = Writer { own, control, log: Chain::default(), families, tombstones: Vec::new() };
     writer.everything(&HashMap::new());
     if let Err(error) = writer.own.publish() {
