@@ -4,11 +4,13 @@
 //! - [`corpus`] has the real writer make files;
 //! - [`anatomy`] says what lies where in one of them;
 //! - [`mutation`] breaks it;
+//! - [`queries`] does the same to expressions of `PromQL`;
 //! - [`trial`] reads it as a scrape does, beside a file that is whole.
 #![cfg(target_os = "linux")]
 
 pub mod anatomy;
 pub mod corpus;
 pub mod mutation;
+pub mod queries;
 pub mod random;
 pub mod trial;

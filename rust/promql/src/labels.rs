@@ -124,6 +124,28 @@ impl Labels {
         Self { name, pairs: Arc::clone(&self.pairs), mask }
     }
 
+    /// The same pairs under another mask; see [`Layout`].
+    fn masked(&self, mask: u64, keep_name: bool) -> Self {
+        let name = if keep_name { self.name.clone() } else { None };
+        Self { name, pairs: Arc::clone(&self.pairs), mask: self.mask & mask }
+    }
+
+    /// The same labels without the metric name, which is given up.
+    #[must_use]
+    pub fn into_unnamed(mut self) -> Self {
+        self.name = None;
+        self
+    }
+
+    /// Whether both have the same metric name, or none.
+    pub fn has_name_of(&self, other: &Self) -> bool {
+        match (&self.name, &other.name) {
+            (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left == right,
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// All labels with `__name__` at its place in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         // Upper-case letters come before the underscore.
@@ -141,10 +163,47 @@ impl Labels {
     }
 }
 
+/// Which labels a predicate on their names keeps, remembered from one series to the next: series of one metric
+/// mostly share their names, and a store that holds each name once makes that cheap to see.
+#[derive(Default)]
+pub(crate) struct Layout {
+    names: Vec<Arc<str>>,
+    mask: u64,
+    keep_name: bool,
+    known: bool,
+}
+
+impl Layout {
+    /// `labels.retain(keep)`.
+    pub(crate) fn retain(&mut self, labels: &Labels, mut keep: impl FnMut(&str) -> bool) -> Labels {
+        let pairs = &labels.pairs;
+        if pairs.len() > 63 {
+            return labels.retain(keep);
+        }
+        let same = |(name, pair): (&Arc<str>, &Label)| Arc::ptr_eq(name, &pair.name);
+        if !(self.known && self.names.len() == pairs.len() && self.names.iter().zip(pairs.iter()).all(same)) {
+            self.names.clear();
+            self.names.extend(pairs.iter().map(|pair| Arc::clone(&pair.name)));
+            self.mask = 0;
+            for (at, pair) in pairs.iter().enumerate() {
+                self.mask |= u64::from(keep(&pair.name)) << at;
+            }
+            self.keep_name = keep(NAME);
+            self.known = true;
+        }
+        labels.masked(self.mask, self.keep_name)
+    }
+}
+
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-            && (Arc::ptr_eq(&self.pairs, &other.pairs) && self.mask == other.mask || self.pairs().eq(other.pairs()))
+        let same = |(left, right): (&Label, &Label)| {
+            (Arc::ptr_eq(&left.name, &right.name) || left.name == right.name)
+                && (Arc::ptr_eq(&left.value, &right.value) || left.value == right.value)
+        };
+        self.has_name_of(other)
+            && (Arc::ptr_eq(&self.pairs, &other.pairs) && self.mask == other.mask
+                || self.pairs().count() == other.pairs().count() && self.pairs().zip(other.pairs()).all(same))
     }
 }
 
@@ -153,7 +212,10 @@ impl Eq for Labels {}
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
-        self.pairs().for_each(|pair| pair.hash(state));
+        for pair in self.pairs() {
+            // Values are what tells series of one metric apart.
+            pair.value.hash(state);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::table::{Grid, Row, Table, Value};
 use crate::ast::{Aggregate, Aggregator};
 use crate::histogram::{Histogram, Incompatible, Sum};
 use crate::kahan::Kahan;
+use crate::labels::Layout;
 use crate::sample::is_stale;
 
 impl Context<'_> {
@@ -22,11 +23,12 @@ impl Context<'_> {
             (None, _) => Vec::new(),
         };
         let table = self.vector(&aggregate.expr, grid)?;
+        let mut layout = Layout::default();
         let key = if aggregate.without { Key::Without(&aggregate.labels) } else { Key::By(&aggregate.labels) };
         let mut groups = Groups::with_capacity(if aggregate.without { table.len() } else { 64 });
         let mut group_of = Vec::with_capacity(table.len());
         for row in &table.rows {
-            group_of.push(groups.add(key.of(&row.labels)));
+            group_of.push(groups.add(key.of(&mut layout, &row.labels)));
         }
         let members = Members::new(&group_of, groups.labels.len());
         if matches!(operator, Aggregator::Top | Aggregator::Bottom) {

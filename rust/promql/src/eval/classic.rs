@@ -1,10 +1,13 @@
 //! Classic histograms: `histogram_quantile` and `histogram_fraction` of series with the label `le`.
 
+use std::sync::Arc;
+
 use super::context::{Context, Evaluated, Resets};
 use super::group::{Groups, Members};
 use super::table::{Grid, Row, Table, Value};
 use crate::ast::Expr;
 use crate::histogram::NanObservations;
+use crate::labels::Layout;
 use crate::number;
 
 /// The count of observations up to a bound.
@@ -12,6 +15,32 @@ use crate::number;
 struct Bucket {
     bound: f64,
     count: f64,
+}
+
+/// Bounds by the text they are written in, of which a store has one for many series.
+#[derive(Default)]
+struct Bounds {
+    known: Vec<(Arc<str>, Option<f64>)>,
+    next: usize,
+}
+
+impl Bounds {
+    fn of(&mut self, text: &Arc<str>) -> Option<f64> {
+        // They come in the same order, histogram after histogram.
+        for turn in 0..self.known.len().min(2) {
+            let at = (self.next + turn) % self.known.len();
+            if Arc::ptr_eq(&self.known[at].0, text) {
+                self.next = at + 1;
+                return self.known[at].1;
+            }
+        }
+        let bound = number::parse(text);
+        if self.known.len() < 64 {
+            self.known.push((Arc::clone(text), bound));
+            self.next = 0;
+        }
+        bound
+    }
 }
 
 /// The largest relative difference that is rounding.
@@ -43,6 +72,8 @@ impl Context<'_> {
         let natives = self.natives(table, grid, question, &mut answer)?;
         // Each row of a classic histogram is a bucket; the rows without `le` alike are one histogram.
         let mut groups = Groups::with_capacity(table.len() / 8);
+        let mut layout = Layout::default();
+        let mut parsed = Bounds::default();
         let (mut group_of, mut members, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
         for (index, row) in table.rows.iter().enumerate() {
             let value = row.labels.value("le");
@@ -50,13 +81,13 @@ impl Context<'_> {
             if !floats {
                 continue;
             }
-            let Some(bound) = value.and_then(|value| number::parse(value)) else {
+            let Some(bound) = value.and_then(|value| parsed.of(value)) else {
                 let label = value.map_or("", |value| value);
                 let name = self.late_name(&row.labels);
                 self.warn(|| format!("bucket label \"le\" is missing or has a malformed value of {label:?}{name}"));
                 continue;
             };
-            group_of.push(groups.add(row.labels.retain(|name| name != "le")));
+            group_of.push(groups.add(layout.retain(&row.labels, |name| name != "le")));
             members.push(index);
             bounds.push(bound);
         }
@@ -68,10 +99,11 @@ impl Context<'_> {
             }
         }
         let rows = Members::new(&group_of, groups.labels.len());
-        let mut buckets = Vec::new();
+        let (mut order, mut buckets): (Vec<usize>, Vec<Bucket>) = (Vec::new(), Vec::new());
         for (group, clash) in clash.iter().enumerate() {
             self.check()?;
-            let mut order: Vec<usize> = rows.of(group).collect();
+            order.clear();
+            order.extend(rows.of(group));
             order.sort_by(|left, right| bounds[*left].total_cmp(&bounds[*right]));
             let first = &table.rows[members[order[0]]];
             let labels = Row { labels: groups.labels[group].clone(), drop_name: first.drop_name };

@@ -172,6 +172,14 @@ impl<'q> Context<'q> {
         self.notes.into_inner()
     }
 
+    /// As `unnamed`, of a row that is given up.
+    pub(crate) fn unname(&self, row: Row) -> Row {
+        if self.limits.delayed_name_removal {
+            return Row { drop_name: true, ..row };
+        }
+        Row { labels: row.labels.into_unnamed(), drop_name: true }
+    }
+
     /// The labels of a result that is no longer the metric.
     pub(crate) fn unnamed(&self, row: &Row) -> Row {
         if self.limits.delayed_name_removal {

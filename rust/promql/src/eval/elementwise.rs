@@ -8,7 +8,8 @@ impl Context<'_> {
     /// Drops all names of a table in place.
     pub(super) fn drop_names(&self, table: &mut Table) {
         for row in &mut table.rows {
-            *row = self.unnamed(row);
+            let named = Row { labels: std::mem::take(&mut row.labels), drop_name: row.drop_name };
+            *row = self.unname(named);
         }
     }
 
@@ -67,7 +68,7 @@ impl Context<'_> {
 
 /// Whether all rows have the same metric name: then dropping it leaves no two alike.
 pub(super) fn one_name(rows: &[Row]) -> bool {
-    rows.windows(2).all(|two| two[0].labels.name() == two[1].labels.name())
+    rows.windows(2).all(|two| two[0].labels.has_name_of(&two[1].labels))
 }
 
 /// The function of one number by its name.

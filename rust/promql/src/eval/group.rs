@@ -4,8 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use crate::labels::Labels;
-use crate::labels::NAME;
+use crate::labels::{Labels, Layout, NAME};
 
 /// Which labels make a group.
 #[derive(Clone, Copy)]
@@ -25,8 +24,8 @@ impl Key<'_> {
     }
 
     /// The labels of the group of a series.
-    pub(super) fn of(&self, labels: &Labels) -> Labels {
-        labels.retain(|name| self.keeps(name))
+    pub(super) fn of(&self, layout: &mut Layout, labels: &Labels) -> Labels {
+        layout.retain(labels, |name| self.keeps(name))
     }
 }
 

@@ -6,7 +6,7 @@ use super::group::{Groups, Key, Members};
 use super::table::{Row, Table};
 use crate::ast::{Binary, Cardinality, Matching};
 use crate::error::QueryError;
-use crate::labels::{Labels, NAME};
+use crate::labels::{Labels, Layout, NAME};
 
 impl Context<'_> {
     pub(super) fn matched(&self, binary: &Binary, left: &Table, right: &Table) -> Evaluated<Table> {
@@ -14,9 +14,10 @@ impl Context<'_> {
         // The one side is called `one`; in a match of one to one it is the right one.
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let mut layout = Layout::default();
         let key = if matching.on { Key::By(&matching.labels) } else { Key::Without(&matching.labels) };
         let mut groups = Groups::with_capacity(one.len());
-        let of_one: Vec<usize> = one.rows.iter().map(|row| groups.add(key.of(&row.labels))).collect();
+        let of_one: Vec<usize> = one.rows.iter().map(|row| groups.add(key.of(&mut layout, &row.labels))).collect();
         let members = Members::new(&of_one, groups.labels.len());
         // Per group and step, the only row of the one side.
         let steps = one.steps();
@@ -48,7 +49,7 @@ impl Context<'_> {
         let mut pairs = Pairs::new(binary);
         for (row, many_row) in many.rows.iter().enumerate() {
             self.check()?;
-            let Some(group) = groups.find(&key.of(&many_row.labels)) else { continue };
+            let Some(group) = groups.find(&key.of(&mut layout, &many_row.labels)) else { continue };
             for step in 0..steps {
                 let partner = only[group * steps + step];
                 if partner == u32::MAX || many.is_nothing(row, step) {

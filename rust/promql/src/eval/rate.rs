@@ -5,7 +5,8 @@ use super::table::{Grid, Table};
 use super::windows::{Made, Name, Source, Window};
 use crate::ast::Expr;
 use crate::histogram::{CounterReset, Histogram, Incompatible, Notes};
-use crate::sample::{HistogramPoint, Point, Samples};
+use crate::labels::Labels;
+use crate::sample::{is_stale, HistogramPoint, Point, Samples, STALE};
 use crate::storage::{CounterWindow, Windows};
 
 /// Which of `rate`, `increase` and `delta`.
@@ -27,9 +28,13 @@ impl Context<'_> {
         let (source, windows) = self.source(expr, grid)?;
         let mut table = self.table(grid, source.count());
         let (mut samples, mut counters) = (Samples::default(), Vec::new());
+        let (mut one_name, mut first): (bool, Option<Labels>) = (true, None);
         for series in 0..source.count() {
             self.check()?;
             let row = source.row(series);
+            let known_name = first.as_ref().is_some_and(|first| first.has_name_of(&row.labels));
+            one_name &= known_name || first.is_none();
+            let rows = table.len();
             counters.clear();
             let pushed = match &source {
                 Source::Stored(selection) if slope.is_counter() => {
@@ -37,37 +42,46 @@ impl Context<'_> {
                 }
                 _ => false,
             };
-            let rows = table.len();
             if pushed {
                 self.count(2 * counters.len() as u64)?;
-                let to = table.push(self.named(&row, Name::Drop));
-                for step in 0..grid.count {
-                    let window = step.min(windows.count - 1);
-                    let Some(counter) = &counters[window] else { continue };
-                    if let Some(value) = extrapolated(counter, &windows, window, slope) {
-                        table.set(to, step, value);
-                    }
+                let to = table.push(row);
+                let cells = table.row_mut(to);
+                for (window, counter) in counters.iter().enumerate() {
+                    let value = counter.as_ref().and_then(|counter| extrapolated(counter, &windows, window, slope));
+                    cells[window] = value.map_or(STALE, |value| if is_stale(value) { f64::NAN } else { value });
                 }
-                table.pop_empty();
+                if windows.count < grid.count {
+                    // `@` pins the only window for all steps.
+                    cells.fill(cells[0]);
+                }
             } else {
                 self.read_series(&source, series, &windows, &mut samples)?;
                 if samples.floats.is_empty() && samples.histograms.is_empty() {
                     continue;
                 }
                 let function = |window: &Window<'_>| Ok(self.slope_of(window, slope));
-                self.windows_of_series(&row, &samples, &windows, grid, Name::Drop, &mut table, &function)?;
+                self.windows_of_series(&row, &samples, &windows, grid, Name::Keep, &mut table, &function)?;
             }
-            if slope.is_counter() && table.len() > rows {
-                if let Some(name) = row.labels.name().filter(|name| !is_counter_name(name)) {
-                    let has_float = table.row(rows).iter().any(|value| !crate::sample::is_stale(*value));
-                    if has_float {
-                        let words = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket";
-                        self.inform(|| format!("{words}: {:?}", &**name));
-                    }
+            table.pop_empty();
+            if table.len() == rows {
+                continue;
+            }
+            if !known_name && slope.is_counter() {
+                let name = table.rows[rows].labels.name().filter(|name| !is_counter_name(name));
+                if let Some(name) = name.filter(|_| table.row(rows).iter().any(|value| !is_stale(*value))) {
+                    let words = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket";
+                    self.inform(|| format!("{words}: {:?}", &**name));
                 }
             }
+            if first.is_none() {
+                first = Some(table.rows[rows].labels.clone());
+            }
         }
-        self.check_names(table, &source, Name::Drop)
+        self.drop_names(&mut table);
+        if one_name || self.limits.delayed_name_removal {
+            return Ok(table);
+        }
+        self.merge_now(table, true)
     }
 
     fn slope_of(&self, window: &Window<'_>, slope: Slope) -> Made {

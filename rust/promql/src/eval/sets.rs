@@ -4,14 +4,16 @@ use super::context::{Context, Evaluated};
 use super::group::{Groups, Key};
 use super::table::Table;
 use crate::ast::{Binary, Operator};
+use crate::labels::Layout;
 
 impl Context<'_> {
     pub(super) fn set_operation(&self, binary: &Binary, mut left: Table, right: Table) -> Evaluated<Table> {
         let matching = &binary.matching;
+        let mut layout = Layout::default();
         let key = if matching.on { Key::By(&matching.labels) } else { Key::Without(&matching.labels) };
         let mut groups = Groups::with_capacity(left.len() + right.len());
-        let of_left: Vec<usize> = left.rows.iter().map(|row| groups.add(key.of(&row.labels))).collect();
-        let of_right: Vec<usize> = right.rows.iter().map(|row| groups.add(key.of(&row.labels))).collect();
+        let of_left: Vec<usize> = left.rows.iter().map(|row| groups.add(key.of(&mut layout, &row.labels))).collect();
+        let of_right: Vec<usize> = right.rows.iter().map(|row| groups.add(key.of(&mut layout, &row.labels))).collect();
         let steps = left.steps();
         let presence = |table: &Table, group_of: &[usize]| -> Evaluated<Vec<bool>> {
             let cells = groups.labels.len() * steps;

@@ -6,7 +6,7 @@ use super::sort::by_value;
 use super::table::{Grid, Row, Table, Value};
 use crate::ast::{Aggregate, Expr};
 use crate::error::QueryError;
-use crate::labels::Labels;
+use crate::labels::{Labels, Layout};
 use crate::number;
 
 impl Context<'_> {
@@ -78,11 +78,12 @@ impl Context<'_> {
             return Err(QueryError::execution(format!("invalid label name {label:?}")));
         }
         let table = self.vector(&aggregate.expr, grid)?;
+        let mut layout = Layout::default();
         let key = if aggregate.without { Key::Without(&aggregate.labels) } else { Key::By(&aggregate.labels) };
         let mut groups = Groups::with_capacity(16);
         let mut result = self.table(grid, 16);
         for (index, row) in table.rows.iter().enumerate() {
-            let base: Labels = key.of(&row.labels);
+            let base: Labels = key.of(&mut layout, &row.labels);
             for step in 0..grid.count {
                 self.check()?;
                 let value = match table.get(index, step) {

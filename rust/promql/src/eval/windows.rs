@@ -203,10 +203,10 @@ impl Context<'_> {
         if name == Name::Keep || self.limits.delayed_name_removal || table.len() < 2 {
             return Ok(table);
         }
-        let first = source.row(0).labels.name().cloned();
+        let first = source.row(0).labels;
         if (1..source.count()).all(|series| match source {
-            Source::Stored(selection) => selection.labels(series).name() == first.as_ref(),
-            Source::Evaluated(table, _) => table.rows[series].labels.name() == first.as_ref(),
+            Source::Stored(selection) => selection.labels(series).has_name_of(&first),
+            Source::Evaluated(table, _) => table.rows[series].labels.has_name_of(&first),
         }) {
             return Ok(table);
         }

@@ -44,25 +44,11 @@ const OVER_TIME: &[&str] = &[
     "increase",
     "absent_over_time",
 ];
-const ELEMENTWISE: &[&str] = &[
-    "abs",
-    "ceil",
-    "floor",
-    "exp",
-    "sqrt",
-    "ln",
-    "log2",
-    "log10",
-    "sgn",
-    "rad",
-    "deg",
-    "timestamp",
-    "absent",
-    "round",
-];
+const ELEMENTWISE: &[&str] =
+    &["abs", "ceil", "floor", "exp", "sqrt", "ln", "log2", "log10", "sgn", "rad", "deg", "absent", "round"];
 /// Of selectors alone, and nothing of them: near a pole, and of large numbers, the last bit grows.
 const SENSITIVE: &[&str] =
-    &["sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"];
+    &["sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "timestamp"];
 const AGGREGATORS: &[&str] = &["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"];
 const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
