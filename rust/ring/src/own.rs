@@ -71,6 +71,9 @@ pub unsafe fn open(directory: Option<&Path>, capacity: usize) -> io::Result<()> 
         if old.generation == generation() {
             if let Some(own) = own {
                 move_along(&old, own);
+                if let Some(file) = &old.file {
+                    let _ = std::fs::remove_file(&file.path);
+                }
             }
         } else {
             // The parent's: its file, its lock.

@@ -124,7 +124,7 @@ struct Part {
 
 impl Lane {
     /// Works until the signal says that everything ends.
-    pub fn run(mut self) {
+    pub fn run(&mut self) {
         let mut places: HashMap<[u8; 16], Place> = HashMap::new();
         let (mut backoff, mut idle) = (Backoff::default(), SOON);
         let mut since: Option<Instant> = None;
@@ -162,6 +162,11 @@ impl Lane {
                 self.tell_of_losses(&mut places);
             }
         }
+    }
+
+    /// Tells that an attempt failed.
+    pub fn fail(&mut self, trouble: &str) {
+        self.tell(&Delivery::again(trouble.to_owned(), Retry::default()), 0);
     }
 
     /// Gives this receiver a cursor in every ring.
@@ -380,7 +385,7 @@ fn release(known: &Known, receivers: &[u64]) {
 }
 
 /// A line on stderr, past everything that could hold a lock or lead back here.
-fn whisper(text: &str) {
+pub fn whisper(text: &str) {
     // SAFETY: the bytes live; a closed or full stderr loses the line.
     unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
 }

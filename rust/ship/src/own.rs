@@ -2,7 +2,7 @@
 //! held, which is what makes these calls one after the other.
 
 use crate::config::Config;
-use crate::lane::Status;
+use crate::lane::{whisper, Status};
 use crate::shipper::Shipper;
 use ferrometer_ring::fork::generation;
 use ferrometer_ring::own;
@@ -27,7 +27,25 @@ static OWN: Mutex<Option<Own>> = Mutex::new(None);
 ///
 /// # Safety
 /// The GIL is held.
-pub unsafe fn start(config: Config) -> io::Result<()> {
+pub unsafe fn start(mut config: Config) -> io::Result<()> {
+    // SAFETY: the caller's.
+    match (unsafe { start_in(&config) }, &config.directory) {
+        (Err(error), Some(directory)) if is_full(&error) => {
+            let directory = directory.display();
+            whisper(&format!(
+                "ferrometer: {directory}: {error}; free some space there. This process keeps its log lines in its memory\n"
+            ));
+            config.directory = None;
+            // SAFETY: the caller's.
+            unsafe { start_in(&config) }
+        }
+        (started, _) => started,
+    }
+}
+
+unsafe fn start_in(config: &Config) -> io::Result<()> {
+    // What is wrong with it shows before anything is changed.
+    config.open()?;
     // SAFETY: the caller's.
     unsafe { own::open(config.directory.as_deref(), config.queue_bytes)? };
     own::when_reopened(reopened);
@@ -38,9 +56,13 @@ pub unsafe fn start(config: Config) -> io::Result<()> {
             shipper.stop(Duration::from_millis(500));
         }
     }
-    let shipper = Shipper::start(&config)?;
-    set(Own { config, generation: generation(), shipper: Some(Arc::new(shipper)) });
+    let shipper = Shipper::start(config)?;
+    set(Own { config: config.clone(), generation: generation(), shipper: Some(Arc::new(shipper)) });
     Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 fn take() -> Option<Own> {
@@ -61,6 +83,10 @@ fn reopened() {
     let Some(mut own) = take() else { return };
     if own.generation != generation() || own.shipper.is_none() {
         own.generation = generation();
+        if own::shown().is_some_and(|(_, path)| path.is_none()) {
+            // There was no room for a file: this process ships its own lines itself.
+            own.config.directory = None;
+        }
         own.shipper = Shipper::start(&own.config).ok().map(Arc::new);
     }
     set(own);

@@ -12,6 +12,7 @@ use ferrometer_ring::totals::{hash, Totals};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::{
     AtomicBool,
@@ -162,6 +163,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     }
 }
 
+/// Works until the signal says that everything ends. A sink that panics is told of, and tried again.
+fn run(mut lane: Lane) {
+    while catch_unwind(AssertUnwindSafe(|| lane.run())).is_err() {
+        lane.fail("a fault of its own");
+        lane.signal.wait(Duration::from_secs(1));
+    }
+}
+
 struct Work {
     source: Source,
     totals: Option<Arc<Totals>>,
@@ -193,7 +202,7 @@ impl Work {
         for lane in lanes {
             let name = format!("ferrometer-{}", lane.name);
             // Without a thread its lines wait, and are counted.
-            threads.extend(spawn(&name, move || lane.run()));
+            threads.extend(spawn(&name, move || run(lane)));
         }
         self.leads.store(true, Release);
         while !self.signal.is_over() {
