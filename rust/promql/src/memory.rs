@@ -81,11 +81,12 @@ impl Storage for Memory {
         after_ms: i64,
         until_ms: i64,
     ) -> Result<Box<dyn Selection + 'a>, StorageError> {
-        let inside = |time_ms: i64| time_ms > after_ms && time_ms <= until_ms;
+        // The ends of a series tell whether it may have samples there.
+        let overlaps = |first: i64, last: i64| last > after_ms && first <= until_ms;
         let passes = |series: &&Series| {
             matchers.iter().all(|matcher| matcher.matches(series.labels.get(matcher.name())))
-                && (range(&series.samples.floats, |point| point.time_ms, after_ms, until_ms).next().is_some()
-                    || series.samples.histograms.iter().any(|point| inside(point.time_ms)))
+                && (ends(&series.samples.floats, |point| point.time_ms).is_some_and(|(a, b)| overlaps(a, b))
+                    || ends(&series.samples.histograms, |point| point.time_ms).is_some_and(|(a, b)| overlaps(a, b)))
         };
         Ok(Box::new(Selected { series: self.series.iter().filter(passes).collect(), reads_all: self.reads_all }))
     }
@@ -94,6 +95,31 @@ impl Storage for Memory {
 struct Selected<'a> {
     series: Vec<&'a Series>,
     reads_all: bool,
+}
+
+fn ends<T>(samples: &[T], time: impl Fn(&T) -> i64) -> Option<(i64, i64)> {
+    Some((time(samples.first()?), time(samples.last()?)))
+}
+
+/// The first sample after a time, at or after `from`: in growing steps, as it mostly is near.
+fn next_after(floats: &[Point], from: usize, time_ms: i64) -> usize {
+    let mut bound = 1;
+    while floats.get(from + bound - 1).is_some_and(|point| point.time_ms <= time_ms) {
+        bound *= 2;
+    }
+    let (low, high) = (from + bound / 2, floats.len().min(from + bound));
+    low + floats[low..high].partition_point(|point| point.time_ms <= time_ms)
+}
+
+/// The first sample after a time, searched from the end: instant queries ask for what is recent.
+fn last_after(floats: &[Point], time_ms: i64) -> usize {
+    let length = floats.len();
+    let mut bound = 1;
+    while bound <= length && floats[length - bound].time_ms > time_ms {
+        bound *= 2;
+    }
+    let (low, high) = (length - bound.min(length), length - bound / 2);
+    low + floats[low..high].partition_point(|point| point.time_ms <= time_ms)
 }
 
 /// The indexes of the samples in `(after_ms, until_ms]`.
@@ -132,13 +158,11 @@ impl Selection for Selected<'_> {
         }
         let (mut start, mut end) = (0, 0);
         for window in 0..windows.count {
-            // The next window is near: a step or two, else a search.
-            let find = |from: usize, time: i64| match floats[from..].iter().take(4).position(|p| p.time_ms > time) {
-                Some(at) => from + at,
-                None => from + floats[from..].partition_point(|point| point.time_ms <= time),
+            start = match window {
+                0 => last_after(floats, windows.start_ms(window)),
+                _ => next_after(floats, start, windows.start_ms(window)),
             };
-            start = find(start, windows.start_ms(window));
-            end = find(end.max(start), windows.end_ms(window));
+            end = next_after(floats, end.max(start), windows.end_ms(window));
             if start == end {
                 into.push(None);
                 continue;
