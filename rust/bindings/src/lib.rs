@@ -1,9 +1,9 @@
-//! The Python face of `ferrometer-core`: one file per class, `raw.rs` for the calls that must be fast.
+//! The Python face of `ferrometer-core`: one file per class, `hot/` for the calls that must be fast.
 //!
 //! | class or function | file |
 //! |---|---|
 //! | `Metric` and its kinds: definition, series, cold methods | `metric.rs` |
-//! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `raw.rs` |
+//! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `hot/` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
@@ -28,6 +28,7 @@ mod gil;
 mod handover;
 #[cfg(target_os = "linux")]
 mod history;
+mod hot;
 mod http_metrics;
 #[cfg(target_os = "linux")]
 mod inspect;
@@ -36,7 +37,6 @@ mod label_cache;
 mod logs;
 mod metric;
 mod middleware;
-mod raw;
 mod registry;
 mod remote_write;
 mod responder;
@@ -57,6 +57,8 @@ mod _core {
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::history::History;
+    #[pymodule_export]
+    use super::hot::methods::own_methods;
     #[pymodule_export]
     use super::http_metrics::HttpMetrics;
     #[cfg(target_os = "linux")]
@@ -85,8 +87,6 @@ mod _core {
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
     #[pymodule_export]
-    use super::raw::own_methods;
-    #[pymodule_export]
     use super::registry::{export_created, exports_created, protobuf_family, Registry};
 
     #[pymodule_export]
@@ -103,7 +103,7 @@ mod _core {
         main_interpreter_only()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         ferrometer_core::fork::install();
-        super::raw::install(module.py())?;
+        super::hot::install(module.py())?;
         #[cfg(target_os = "linux")]
         {
             super::logs::logger::install(module.py())?;

@@ -1,7 +1,7 @@
 //! `Metric`: the native base of `Counter`, `Gauge`, `Histogram`, `Summary`, `Info` and `Enum`.
 //!
 //! One object is a family without labels, a labelled family, or one child of it. Definition and
-//! everything cold is here; the hot calls are in `raw.rs`.
+//! everything cold is here; the hot calls are in `hot/`.
 
 use crate::gil::{detached, GilCell};
 use crate::http_metrics::series_removed;
@@ -669,7 +669,7 @@ fn series_of(py: Python<'_>, family: &Family, values: &[&str]) -> PyResult<Serie
 
 /// Refuses a class whose native methods would take the cells for those of another kind.
 fn check_class(metric: &Bound<'_, Metric>, kind: &str) -> PyResult<()> {
-    let classes = crate::raw::natives(metric.py());
+    let classes = crate::hot::natives(metric.py());
     let kinds = ["counter", "gauge", "histogram", "summary", "info", "stateset"];
     for (class, own) in classes.iter().zip(kinds) {
         if metric.is_instance(class)? != (own == kind) {
@@ -726,12 +726,12 @@ pub fn child<'py>(slf: &Bound<'py, Metric>, values: &[&str]) -> PyResult<Bound<'
     if live != 0 {
         // SAFETY: a handle's address stays in the word until the object is taken apart (`Drop` above
         // clears it, unless a younger one has replaced it).
-        if let Some(object) = crate::raw::object_of(py, unsafe { &*(live as *const Metric) }) {
+        if let Some(object) = crate::hot::object_of(py, unsafe { &*(live as *const Metric) }) {
             return Ok(object);
         }
     }
     let kind: Bound<'_, PyType> = slf.get_type();
-    let object = crate::raw::new_child(&kind)?;
+    let object = crate::hot::new_child(&kind)?;
     let metric = object.cast::<Metric>()?.get();
     series.handle().store(ptr::from_ref(metric) as usize, Relaxed);
     metric.bind(parent, series);

@@ -1,18 +1,26 @@
 //! A family: one name, one type, and its series by label values.
 
+mod slot;
+mod table;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod visit;
+
+use self::slot::Slot;
+use self::table::{text, Table};
 use crate::cell::bump;
 pub use crate::definition::{Definition, Kind};
 use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::{fresh_generation, is_leaving};
 use crate::labels::Labels;
-use crate::series::{Cells, SeriesRef};
-use crate::slab::{place_of, Block, Zeroed};
+use crate::series::SeriesRef;
+use crate::slab::{place_of, Block};
 use crate::sync::{
     fence, global, lock, AtomicU32, AtomicU64, Mutex,
     Ordering::{Relaxed, Release},
 };
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock, Weak};
@@ -53,9 +61,6 @@ pub(crate) fn all() -> Vec<Arc<Family>> {
 /// The value of every label of the series that stands for all that did not fit.
 pub const OVERFLOW: &str = "__overflow__";
 
-/// How many series of a family are copied under one hold of its lock.
-const CHUNK: usize = 256;
-
 /// One name, one type, many series.
 pub struct Family {
     definition: Definition,
@@ -75,39 +80,6 @@ pub struct Family {
     ordinal: u32,
     /// The number by which the segment's records know it.
     pub(crate) id: AtomicU32,
-}
-
-/// What lies in the slab.
-#[repr(C)]
-struct Slot {
-    /// Tells this use of the block from earlier ones; 0 while nobody else is to see the family.
-    generation: AtomicU32,
-    unused: AtomicU32,
-    /// Times a label set was folded into the overflow series.
-    folded: AtomicU64,
-    /// Observations that were NaN.
-    refused: AtomicU64,
-    unused_too: AtomicU64,
-}
-
-// SAFETY: atomic integers.
-unsafe impl Zeroed for Slot {
-    #[cfg(loom)]
-    fn zeroed() -> Self {
-        let zero = || AtomicU64::new(0);
-        let none = || AtomicU32::new(0);
-        Slot { generation: none(), unused: none(), folded: zero(), refused: zero(), unused_too: zero() }
-    }
-}
-
-#[derive(Default)]
-struct Table {
-    /// In order of creation; removed ones leave a hole until half are holes and nobody visits.
-    series: Vec<Option<SeriesRef>>,
-    index: HashTable<u32>,
-    scratch: Vec<u8>,
-    /// Visits going on. Positions stay as they are meanwhile, so that none skips or repeats a series.
-    visits: usize,
 }
 
 impl Family {
@@ -268,28 +240,17 @@ impl Family {
             return Ok(series.clone());
         }
         if table.index.len() < self.definition.max_series || values.is_empty() {
-            return Err(self.insert(&mut table));
+            return Err(table.insert(&self.hasher, &self.definition.kind));
         }
         let overflow = vec![OVERFLOW; values.len()];
         let overflow = table.find(&self.labels, &self.hasher, &overflow).ok().cloned();
         if overflow.is_some() && table.index.len() <= self.definition.max_series {
             // The overflow series itself takes no place.
             table.render(&self.labels, values);
-            return Err(self.insert(&mut table));
+            return Err(table.insert(&self.hasher, &self.definition.kind));
         }
         bump(&self.slot.folded, 1);
-        overflow.map_or_else(|| Err(self.insert(&mut table)), Ok)
-    }
-
-    /// Makes the series whose text `find` left in the scratch buffer.
-    fn insert(&self, table: &mut Table) -> SeriesRef {
-        let series = SeriesRef::new(Cells::new(&self.definition.kind), &table.scratch);
-        let position = u32::try_from(table.series.len()).expect("fewer than 2^32 series");
-        table.series.push(Some(series.clone()));
-        let Table { series: all, index, scratch, .. } = table;
-        let hash = |position: &u32| self.hasher.hash_one(text(all, *position));
-        index.insert_unique(self.hasher.hash_one(&scratch[..]), position, hash);
-        series
+        overflow.map_or_else(|| Err(table.insert(&self.hasher, &self.definition.kind)), Ok)
     }
 
     fn check(&self, got: usize) -> Result<(), Error> {
@@ -331,7 +292,7 @@ impl Family {
             let gone = series[position as usize].take();
             gone.iter().for_each(hide);
             self.removals.fetch_add(1, Relaxed);
-            self.close_holes(&mut table);
+            table.close_holes(&self.hasher);
             gone
         };
         // Dropping the cells takes a while, and another lock.
@@ -383,24 +344,11 @@ impl Family {
             let gone: Vec<SeriesRef> = table.series.iter_mut().filter_map(Option::take).collect();
             gone.iter().for_each(hide);
             self.removals.fetch_add(1, Relaxed);
-            self.close_holes(&mut table);
+            table.close_holes(&self.hasher);
             gone
         };
         self.exemplars.clear();
         drop(gone);
-    }
-
-    fn close_holes(&self, table: &mut Table) {
-        if table.visits > 0 || table.index.len() * 2 >= table.series.len() {
-            return;
-        }
-        table.series.retain(Option::is_some);
-        table.index.clear();
-        let Table { series, index, .. } = table;
-        for position in 0..series.len() as u32 {
-            let hash = |position: &u32| self.hasher.hash_one(text(series, *position));
-            index.insert_unique(hash(&position), position, hash);
-        }
     }
 
     /// How many series there are.
@@ -411,36 +359,6 @@ impl Family {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Visits the series that there are now, in order of creation, but for those removed meanwhile. The
-    /// lock is held for a few hundred reference counts at a time and never during a visit.
-    pub fn for_each(&self, mut visit: impl FnMut(&SeriesRef)) {
-        let end = {
-            let mut table = lock(&self.table);
-            table.visits += 1;
-            table.series.len()
-        };
-        let _visiting = Visiting(self);
-        let mut chunk = Vec::with_capacity(end.min(CHUNK));
-        for start in (0..end).step_by(CHUNK) {
-            let range = start..end.min(start + CHUNK);
-            // They lie all over the memory. What comes next is on its way meanwhile: a series, then what it leads
-            // to, then what that leads to, for one address is known when the one before has come.
-            let table = lock(&self.table);
-            let part = &table.series[range];
-            for (at, series) in part.iter().enumerate() {
-                part.get(at + 8).into_iter().flatten().for_each(SeriesRef::fetch);
-                chunk.extend(series.clone());
-            }
-            drop(table);
-            for (at, series) in chunk.iter().enumerate() {
-                chunk.get(at + 8).map(SeriesRef::fetch_cells);
-                chunk.get(at + 4).map(SeriesRef::fetch_buckets);
-                visit(series);
-            }
-            chunk.clear();
-        }
     }
 
     /// Counts an observation that was refused because it was NaN.
@@ -470,133 +388,5 @@ fn hide(series: &SeriesRef) {
     series.head().end();
     if let Some(audience) = AUDIENCE.get() {
         audience.gone(series);
-    }
-}
-
-/// Ends a visit, also one that panics.
-struct Visiting<'a>(&'a Family);
-
-impl Drop for Visiting<'_> {
-    fn drop(&mut self) {
-        let mut table = lock(&self.0.table);
-        table.visits -= 1;
-        self.0.close_holes(&mut table);
-    }
-}
-
-struct Missing;
-
-impl Table {
-    /// Leaves the text of these values in the scratch buffer.
-    fn render(&mut self, labels: &Labels, values: &[&str]) {
-        self.scratch.clear();
-        labels.render(values, &mut self.scratch);
-    }
-
-    /// The series with these values; otherwise their text is left in the scratch buffer.
-    fn find(&mut self, labels: &Labels, hasher: &DefaultHashBuilder, values: &[&str]) -> Result<&SeriesRef, Missing> {
-        self.render(labels, values);
-        let Table { series, index, scratch, .. } = self;
-        let hash = hasher.hash_one(&scratch[..]);
-        let position = index.find(hash, |&position| text(series, position) == scratch).ok_or(Missing)?;
-        series[*position as usize].as_ref().ok_or(Missing)
-    }
-}
-
-fn text(series: &[Option<SeriesRef>], position: u32) -> &[u8] {
-    series[position as usize].as_ref().map_or(&[], |series| series.text())
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    pub(crate) fn counter(labels: &[&str], max_series: usize) -> Arc<Family> {
-        Family::new(
-            Definition {
-                name: "x".into(),
-                help: String::new(),
-                unit: String::new(),
-                kind: Kind::Counter,
-                labels: labels.iter().map(|&l| l.into()).collect(),
-                max_series,
-            },
-            "",
-        )
-    }
-
-    fn values(family: &Family) -> BTreeMap<Vec<String>, u64> {
-        let mut all = BTreeMap::new();
-        family.for_each(|series| {
-            all.insert(family.labels().values(series.text()), series.counter().parts().0);
-        });
-        all
-    }
-
-    #[test]
-    fn a_full_family_folds_further_series_into_one() {
-        let family = counter(&["user"], 3);
-        for user in 0..10 {
-            family.series(&[&user.to_string()]).unwrap().counter().inc();
-        }
-        assert_eq!(family.len(), 4);
-        assert_eq!(values(&family)[&vec![OVERFLOW.to_string()]], 7);
-        assert_eq!(family.faults(), (7, 0));
-    }
-
-    #[test]
-    fn a_removed_series_starts_again_from_zero() {
-        let family = counter(&["a"], 100);
-        let old = family.series(&["x"]).unwrap();
-        old.counter().inc();
-        assert_eq!(family.remove(&["x"]), Ok(true));
-        assert_eq!(family.remove(&["x"]), Ok(false));
-        old.counter().inc();
-        assert_eq!(family.series(&["x"]).unwrap().counter().parts().0, 0);
-        assert!(family.remove(&[]).is_err());
-    }
-
-    #[test]
-    fn a_removed_series_has_no_exemplars() {
-        let family = counter(&["a"], 100);
-        let exemplar = || Exemplar::now(&[("trace_id".into(), "t".into())], 1.0);
-        let old = family.series(&["x"]).unwrap();
-        family.keep_exemplar(&old, 0, exemplar());
-        assert_eq!(family.exemplars().of(old.text()).len(), 1);
-        assert!(!old.is_removed());
-        family.remove(&["x"]).unwrap();
-        family.keep_exemplar(&old, 0, exemplar());
-        assert_eq!(family.exemplars().of(old.text()), []);
-        let new = family.series(&["x"]).unwrap();
-        family.keep_exemplar(&old, 0, exemplar());
-        assert_eq!((family.exemplars().of(new.text()), old.is_removed(), new.is_removed()), (vec![], true, false));
-        family.keep_exemplar(&new, 0, exemplar());
-        family.clear();
-        family.keep_exemplar(&new, 0, exemplar());
-        assert_eq!((family.exemplars().of(new.text()), family.removals()), (vec![], 2));
-    }
-
-    proptest! {
-        /// The oracle: a map.
-        #[test]
-        fn a_family_is_a_map(script in proptest::collection::vec(("[ab\"\\\\]{0,2}", "[ab\n,]{0,2}", 0u8..10), 0..300)) {
-            let family = counter(&["p", "q"], 10_000);
-            let mut twin: BTreeMap<Vec<String>, u64> = BTreeMap::new();
-            for (p, q, action) in script {
-                let key = vec![p.clone(), q.clone()];
-                match action {
-                    0 | 1 => prop_assert_eq!(family.remove(&[&p, &q]), Ok(twin.remove(&key).is_some())),
-                    2 if twin.len() > 8 => { family.clear(); twin.clear(); }
-                    _ => {
-                        family.series(&[&p, &q]).unwrap().counter().inc();
-                        *twin.entry(key).or_default() += 1;
-                    }
-                }
-                prop_assert_eq!(family.len(), twin.len());
-            }
-            prop_assert_eq!(values(&family), twin);
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::context::LogContext;
 use super::event::{emit, Event};
 use super::level;
 use super::value::is_same;
-use crate::raw::add;
+use crate::hot::methods::add;
 use crate::thread_exit::protect;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;

@@ -8,6 +8,7 @@
 
 mod bounds;
 mod buckets;
+mod cells;
 pub mod filled;
 pub mod grid;
 mod layout;

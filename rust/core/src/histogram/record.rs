@@ -1,6 +1,7 @@
 //! The cells of one histogram series.
 
 use super::buckets::Buckets;
+use super::cells::{Far, Slot, Totals};
 use super::filled::Filled;
 use super::octave::{Octave, REPLACED};
 use super::snapshot::{Snapshot, Tail};
@@ -9,9 +10,9 @@ use crate::cell::{bump, load_f64, own_f64, store_f64};
 use crate::head::Head;
 use crate::prefetch::prefetch;
 use crate::seqlock::{self, undisturbed};
-use crate::slab::{place_of, Block, Zeroed};
+use crate::slab::{place_of, Block};
 use crate::sync::{
-    lock, AtomicU32, AtomicU64, Mutex,
+    lock, AtomicU64, Mutex,
     Ordering::{Acquire, Relaxed, Release},
     Own,
 };
@@ -28,62 +29,6 @@ pub struct Histogram {
     octaves: [Octave; grid::OCTAVES],
     /// Octaves outside the fast range, by biased exponent.
     far: Mutex<BTreeMap<u64, Block<Far>>>,
-}
-
-/// What lies in the slab, beside the buckets and bins.
-#[repr(C)]
-struct Slot {
-    head: Head,
-    totals: Totals,
-    /// For other processes: where the bins of each octave lie in the file; see `Octave::place`.
-    octaves: [AtomicU32; grid::OCTAVES],
-}
-
-// SAFETY: atomic integers.
-unsafe impl Zeroed for Slot {
-    #[cfg(loom)]
-    fn zeroed() -> Self {
-        Slot { head: Head::zeroed(), totals: Totals::default(), octaves: Zeroed::zeroed() }
-    }
-}
-
-/// One octave outside the fast range.
-#[repr(C)]
-struct Far {
-    exponent: AtomicU32,
-    /// Where another one lies in the file; 0 for the last.
-    next: AtomicU32,
-    unused: AtomicU64,
-    bins: [AtomicU64; grid::BINS],
-}
-
-// SAFETY: atomic integers.
-unsafe impl Zeroed for Far {
-    #[cfg(loom)]
-    fn zeroed() -> Self {
-        Far { exponent: AtomicU32::new(0), next: AtomicU32::new(0), unused: AtomicU64::new(0), bins: Zeroed::zeroed() }
-    }
-}
-
-/// What there is one of.
-#[derive(Default)]
-#[repr(C)]
-struct Totals {
-    sum: AtomicU64,
-    min: AtomicU64,
-    max: AtomicU64,
-    /// Events since the latest sample, which stands for them.
-    held: AtomicU64,
-    /// That sample's value; NaN before the first.
-    latest: AtomicU64,
-    /// Odd while more than one value changes hands; see `Histogram::change`.
-    sequence: AtomicU64,
-    below: AtomicU64,
-    zero: AtomicU64,
-    above: AtomicU64,
-    /// Where the first octave outside the fast range lies in the file.
-    far: AtomicU32,
-    unused: AtomicU32,
 }
 
 impl Histogram {

@@ -87,3 +87,12 @@ impl fmt::Display for Damage {
 }
 
 impl std::error::Error for Damage {}
+
+/// A file that could not be read, or not wholly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its name in the directory.
+    pub file: String,
+    /// Why.
+    pub damage: Damage,
+}

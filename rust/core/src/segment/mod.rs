@@ -71,6 +71,8 @@ pub mod shared;
 mod tmpfile;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod tombstones;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod trusted;
 #[cfg(any(not(target_os = "linux"), loom))]
 mod unsupported;
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -14,6 +14,17 @@ use crate::sync::{
 use std::path::Path;
 use std::sync::atomic::AtomicU8;
 
+/// What of the logs is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// All of them.
+    Everything,
+    /// Of the living, definitions and removals.
+    Fold,
+    /// Removals, and which segments were folded.
+    Removals,
+}
+
 /// How often a log that was rewritten meanwhile is read again.
 const TRIES: usize = 5;
 

@@ -1,21 +1,21 @@
 //! All segments of a directory, as one.
 
-use super::damage::Damage;
+use super::damage::{Damage, Unreadable};
 use super::format::{control, CONTROL, CONTROL_MAGIC, GRAVEYARD, SUFFIX, TEMPORARY};
 use super::index::Index;
 use super::liveness::Place;
 use super::map::{identity, Map};
 use super::members::Member;
-use super::reader::Segment;
+use super::reader::{Interest, Segment};
 use super::record::Record;
 use super::tombstones::Fallen;
+use super::trusted;
 use crate::descriptor::Identity;
 use crate::sync::{AtomicU64, Ordering::SeqCst};
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How often a directory that changes while it is looked at is looked at again.
@@ -23,15 +23,6 @@ const TRIES: usize = 5;
 
 /// Removals after which the graveyard is written anew, so that they need not be remembered any longer.
 const REMOVALS: u64 = 256;
-
-/// A file that could not be read, or not wholly.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Its name in the directory.
-    pub file: String,
-    /// Why.
-    pub damage: Damage,
-}
 
 /// All segments of a directory; [`refresh`](Self::refresh) before each look.
 pub struct View {
@@ -55,40 +46,16 @@ pub struct View {
     heeded: u64,
 }
 
-/// What of the logs is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interest {
-    Everything,
-    /// Of the living, definitions and removals.
-    Fold,
-    Removals,
-}
-
 impl View {
     /// The view of a directory; nothing of it is read yet.
     ///
     /// # Errors
     /// When it is no directory, a link, or not one that only this user can write.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let about = fs::symlink_metadata(directory)?;
-        // SAFETY: asks for a number.
-        let ours = unsafe { libc::geteuid() };
-        let refuse = |why: &str| {
-            let text = format!("metrics cannot be read in {}: {why}", directory.display());
-            Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
-        };
-        if !about.is_dir() {
-            return refuse("it is no directory, or a link to one");
-        }
-        if about.uid() != ours && ours != 0 {
-            return refuse("it belongs to another user");
-        }
-        if about.mode() & 0o022 != 0 {
-            return refuse("others can write it; chmod 700 it");
-        }
+        let user = trusted::owner(directory)?;
         Ok(View {
             directory: directory.to_owned(),
-            user: about.uid(),
+            user,
             place: Place::here(),
             index: Index::default(),
             by_name: BTreeMap::new(),
