@@ -152,7 +152,7 @@ impl Responder {
                 released(py, || self.core.metrics(&wanted, &additions))
             }
             (Target::Page(page @ (Page::Stats | Page::Polling | Page::Monitor)), _) => {
-                let known = Known { timestamp, health, requests: requests.map(requests_of).transpose()? };
+                let known = Known { timestamp, health, requests: requests.as_ref().map(requests_of).transpose()? };
                 released(py, || self.core.json(*page, &known))
             }
             _ => released(py, || self.core.answer(&target, &asked)),
@@ -218,7 +218,7 @@ fn header_map(headers: &[(Vec<u8>, Vec<u8>)]) -> HeaderMap {
     map
 }
 
-fn requests_of(snapshot: HashMap<String, f64>) -> PyResult<(Requests, f64)> {
+fn requests_of(snapshot: &HashMap<String, f64>) -> PyResult<(Requests, f64)> {
     let number = |key: &str| snapshot.get(key).copied().ok_or_else(|| PyKeyError::new_err(key.to_owned()));
     let count = |key: &str| number(key).map(|number| number.max(0.0) as u64);
     let requests = Requests {

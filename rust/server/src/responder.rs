@@ -260,7 +260,10 @@ pub fn refusal(status: StatusCode) -> Response<Vec<u8>> {
     response
 }
 
-/// The response with one more header, whose value is plain ASCII.
+/// The response with one more header.
+///
+/// # Panics
+/// When the value is not printable ASCII: all that are given here are constants or made of such.
 pub fn with(mut response: Response<Vec<u8>>, name: HeaderName, value: &str) -> Response<Vec<u8>> {
     response.headers_mut().insert(name, HeaderValue::from_str(value).expect("plain ASCII"));
     response
@@ -347,11 +350,11 @@ mod tests {
         assert_eq!(ask(&Method::POST, "/api/v1/query", &[], "").status(), 401);
         let long = ask(&Method::POST, "/api/v1/query", &[known.clone(), form], "12345678901");
         assert_eq!(long.status(), 413);
-        let wrong = ask(&Method::DELETE, "/api/v1/query", &[known.clone()], "");
+        let wrong = ask(&Method::DELETE, "/api/v1/query", std::slice::from_ref(&known), "");
         assert_eq!((wrong.status().as_u16(), &wrong.headers()[ALLOW]), (405, &"GET, HEAD, POST".parse().unwrap()));
-        let head = ask(&Method::HEAD, "/api/v1/query", &[known.clone()], "");
+        let head = ask(&Method::HEAD, "/api/v1/query", std::slice::from_ref(&known), "");
         assert_eq!((head.body().len(), &head.headers()[CONTENT_LENGTH]), (0, &"16".parse().unwrap()));
-        assert_eq!(ask(&Method::GET, "/api/v2/query", &[known.clone()], "").status(), 404);
+        assert_eq!(ask(&Method::GET, "/api/v2/query", std::slice::from_ref(&known), "").status(), 404);
         assert_eq!(ask(&Method::POST, "/metrics", &[known], "").status(), 405);
         assert_eq!(ask(&Method::GET, "/live", &[], "").body(), b"{\"status\":\"alive\"}");
     }
