@@ -16,7 +16,8 @@ from typing import Any
 from ferrometer.metrics import types as native
 from ferrometer.metrics.base import PLAIN, MetricWrapperBase
 from ferrometer.metrics.families import Taking
-from ferrometer.metrics.registry import CollectorRegistry, _is_native
+from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.scrape import is_native
 from ferrometer.sharing.share import PEER_VARIABLES, shared_directory
 
 _KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info", "Enum")
@@ -157,7 +158,7 @@ def _adopt_default_registry() -> None:
     fresh._names_to_collectors = registry._names_to_collectors
     fresh._collectors_without_names = registry._collectors_without_names
     for collector, names in registry._collector_to_names.items():
-        if _is_native(collector):
+        if is_native(collector):
             fresh._native.adopt(collector)
         else:
             fresh._native.reserve(names, repr(collector))

@@ -1,4 +1,4 @@
-"""What all metric types share: definition, children, removal, and prometheus_client's view of the samples."""
+"""What all metric types share: definition, children and removal."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ from ferrometer import _core
 from ferrometer.metrics.families import Taking
 from ferrometer.metrics.families import names as names_of_family
 from ferrometer.metrics.names import full_name, is_plain_label, is_plain_name, label_names
+from ferrometer.metrics.peer_view import PeerView
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.timers import Timer
 from ferrometer.sharing.local_only import only_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, NoReturn, Self
 
-    from prometheus_client.metrics_core import Metric
-    from prometheus_client.samples import Sample
-
-    _Native = _core.Metric
-else:
-    # At run time each class brings its own native base, and CPython wants only one of them.
-    _Native = object
 
 #: Series that a family may have before further label sets share its overflow series.
-MAX_SERIES = 10_000
+MAX_SERIES = _core.MAX_SERIES
 
 #: The library's own classes; a user's subclass has children, and perhaps samples, of its own making.
 PLAIN: set[type] = set()
@@ -35,46 +29,13 @@ PLAIN: set[type] = set()
 _making = _local()
 
 
-class Value:
-    """prometheus_client's ``metric._value``, for code that reads or sets it."""
-
-    __slots__ = ("_read", "_write")
-
-    def __init__(self, read: Callable[[], float], write: Callable[[float], None] | None = None) -> None:
-        self._read = read
-        self._write = write
-
-    def get(self) -> float:
-        """The value."""
-        return self._read()
-
-    def set(self, value: float, timestamp: float | None = None) -> None:
-        """Replaces the value."""
-        if self._write is None:
-            raise AttributeError("what a histogram or summary holds comes from observe() and cannot be set")
-        self._write(float(value))
-
-    def inc(self, amount: float) -> None:
-        """Adds to the value."""
-        self.set(self._read() + amount)
-
-    @property
-    def _value(self) -> float:
-        return self._read()
-
-    @_value.setter
-    def _value(self, value: float) -> None:
-        self.set(value)
-
-
-class MetricWrapperBase(_Native):
+class MetricWrapperBase(PeerView):
     """The base of all metric types."""
 
     __slots__ = ()
-    _type: str = ""
     _reserved_labelnames: Sequence[str] = ()
     #: Whether a subclass says itself what its samples are, which a scrape then has to ask it.
-    _tells_samples: bool = False
+    _has_custom_samples: bool = False
 
     def __new__(cls, name: str = "", *args: Any, **kwargs: Any) -> Self:
         """The metric of that definition, where there is one already."""
@@ -92,17 +53,35 @@ class MetricWrapperBase(_Native):
                     return same
         return super().__new__(cls)
 
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Iterable[str] = (),
+        namespace: str = "",
+        subsystem: str = "",
+        unit: str = "",
+        registry: Any = REGISTRY,
+        _labelvalues: Sequence[str] | None = None,
+        *,
+        max_series: int = MAX_SERIES,
+    ) -> None:
+        given = (name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues)
+        self._define_or_join(*given, max_series)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         told = ("collect", "_samples", "_multi_samples", "_child_samples")
-        cls._tells_samples = any(getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told)
+        cls._has_custom_samples = any(
+            getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told
+        )
         if "observe" in cls.__dict__:
             # What a subclass makes of an observation holds for timers, too; it decides about sampling.
             cls._record = lambda self, value: self.observe(value)  # type: ignore[attr-defined,method-assign]
             cls._take = lambda self: True  # type: ignore[method-assign]
         _core.own_methods(cls)  # last: it adds to the class what was looked for above
 
-    def _init(
+    def _define_or_join(
         self,
         name: str,
         documentation: str,
@@ -205,9 +184,6 @@ class MetricWrapperBase(_Native):
             return known
         return child
 
-    def _is_parent(self) -> bool:
-        return bool(self._labelnames) and not self._labelvalues
-
     def _is_observable(self) -> bool:
         return not self._is_parent()
 
@@ -220,12 +196,6 @@ class MetricWrapperBase(_Native):
             raise ValueError(f"No label names were set when constructing {self}")
         if self._labelvalues:
             raise ValueError(f"{self} is the child with {self._labelvalues}; call this on the whole family")
-
-    @property
-    def _metrics(self) -> dict[tuple[str, ...], Self]:
-        if not self._is_parent():
-            raise AttributeError(f"{self} has no children")
-        return {values: self.labels(*values) for values in self._children()}
 
     def remove(self, *labelvalues: object) -> None:
         """Removes the series with these label values; nothing happens when there is none.
@@ -261,105 +231,6 @@ class MetricWrapperBase(_Native):
             self._require_parent()
             (self._forget_all if only_own.get() else self._clear)()
 
-    # Samples, as prometheus_client's objects.
-
-    def _get_metric(self) -> Metric:
-        from prometheus_client.metrics_core import Metric
-
-        return Metric(self._name, self._documentation, self._type, self._unit)
-
-    def describe(self) -> Iterable[Metric]:
-        """The family without samples."""
-        return [self._get_metric()]
-
-    def collect(self) -> Iterable[Metric]:
-        """The family with its samples. Raises what a ``set_function`` callback raises."""
-        self._run_callbacks()
-        metric = self._get_metric()
-        told: Iterable[Any] = self._samples()  # a subclass's samples may be shorter
-        for suffix, *rest in told:
-            metric.add_sample(self._name + suffix, *rest)
-        return [metric]
-
-    def _samples(self) -> Iterable[Sample]:
-        return self._multi_samples() if self._is_parent() else self._child_samples()
-
-    def _multi_samples(self) -> Iterable[Sample]:
-        from prometheus_client.samples import Sample
-
-        names = self._labelnames
-        if type(self)._child_samples is not MetricWrapperBase._child_samples:
-            told: Iterable[tuple[tuple[str, ...], Any]] = (
-                (values, sample)
-                for values, child in self._metrics.items()
-                for sample in child._child_samples()
-            )
-            return [
-                Sample(suffix, {**dict(zip(names, values, strict=True)), **labels}, *rest)
-                for values, (suffix, labels, *rest) in told
-            ]
-        return [
-            Sample(
-                suffix, {**dict(zip(names, values, strict=True)), **labels}, value, None, _exemplar(exemplar)
-            )
-            for suffix, labels, value, values, exemplar in self._rows()
-        ]
-
-    def _child_samples(self) -> Iterable[Sample]:
-        from prometheus_client.samples import Sample
-
-        return tuple(
-            Sample(suffix, labels, value, None, _exemplar(exemplar))
-            for suffix, labels, value, _, exemplar in self._rows()
-        )
-
-    # What prometheus_client keeps as attributes, and downstream code reads.
-
-    @property
-    def _name(self) -> str:
-        return self._meta["name"]  # type: ignore[no-any-return]
-
-    @property
-    def _original_name(self) -> str:
-        return self._meta["original_name"]  # type: ignore[no-any-return]
-
-    @property
-    def _namespace(self) -> str:
-        return self._meta["namespace"]  # type: ignore[no-any-return]
-
-    @property
-    def _subsystem(self) -> str:
-        return self._meta["subsystem"]  # type: ignore[no-any-return]
-
-    @property
-    def _documentation(self) -> str:
-        return self._meta["documentation"]  # type: ignore[no-any-return]
-
-    @property
-    def _unit(self) -> str:
-        return self._meta["unit"]  # type: ignore[no-any-return]
-
-    @property
-    def _labelnames(self) -> tuple[str, ...]:
-        return self._meta["labelnames"]  # type: ignore[no-any-return]
-
-    @property
-    def _kwargs(self) -> dict[str, Any]:
-        """What a subclass's children are made with; a subclass may add its own arguments."""
-        return self._meta["kwargs"]  # type: ignore[no-any-return]
-
-    def _observable(self, value: Value) -> Value:
-        """The value, where prometheus_client has the attribute."""
-        if self._is_parent():
-            raise AttributeError(f"{self} has children with values, and none itself")
-        return value
-
-    def __str__(self) -> str:
-        return f"{self._type}:{self._name}"
-
-    def __repr__(self) -> str:
-        return f"{type(self).__module__}.{type(self).__name__}({self._name})"
-
     # A metric is a name for cells in this process: copies are the metric itself.
 
     def __copy__(self) -> Self:
@@ -393,11 +264,3 @@ class Observed(MetricWrapperBase):
         if not 0 <= q <= 1:
             raise ValueError(f"a quantile is in [0, 1], not {q}: p99 is 0.99")
         return self._quantiles([q])[0]
-
-
-def _exemplar(parts: tuple[dict[str, str], float, float] | None) -> Any:
-    if parts is None:
-        return None
-    from prometheus_client.samples import Exemplar
-
-    return Exemplar(*parts)

@@ -6,34 +6,19 @@ from _thread import RLock
 
 from ferrometer import _core
 from ferrometer._process import fork
-from ferrometer._prometheus_client import lazily, printer
+from ferrometer._prometheus_client import lazily
 from ferrometer.metrics.families import DuplicateTimeseries as DuplicateTimeseries
-from ferrometer.metrics.families import (
-    Families,
-    Taking,
-    TargetInfo,
-    computed,
-    described,
-    names,
-    names_of,
-    protobuf_of,
-)
+from ferrometer.metrics.families import Taking, TargetInfo, computed, described, names, names_of, protobuf_of
+from ferrometer.metrics.scrape import Scrape, is_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeVar
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
-    from typing_extensions import TypeIs
 
-    from ferrometer._process.deadline import Errands
     from ferrometer.metrics.base import MetricWrapperBase
     from ferrometer.metrics.families import Collector as Collector
-
-    _C = TypeVar("_C")
-    _T = TypeVar("_T")
-
 
 #: What a registry may have to say about itself.
 _OWN = [
@@ -41,14 +26,6 @@ _OWN = [
     for fault in ("series_overflow", "observations_refused", "scrape_errors")
     for suffix in ("", "_total")
 ]
-
-
-def _is_native(collector: object) -> TypeIs[MetricWrapperBase]:
-    return isinstance(collector, _core.Metric)
-
-
-def _source(collector: Collector) -> str:
-    return collector._name if _is_native(collector) else type(collector).__qualname__
 
 
 # Re-entrant: a finaliser or a signal handler that comes here may interrupt a holder. One for all
@@ -102,12 +79,10 @@ class CollectorRegistry:
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
-        self._logged: set[str] = set()
         #: Modules whose collectors join at the first look at the registry, and those that have.
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
-        #: Made at the first scrape: a thread's tools take longer to import than all of this package.
-        self._errands: Errands[Collector, list[Metric] | bool] | None = None
+        self._scrape = Scrape(self._native, self._lock)
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -115,7 +90,7 @@ class CollectorRegistry:
 
         Raises ValueError when one of its names is taken; the text shows both definitions.
         """
-        if _is_native(collector):
+        if is_native(collector):
             with self._taking(names(collector._name, collector._type)):
                 self._native.adopt(collector)
             self._note(collector)
@@ -178,7 +153,7 @@ class CollectorRegistry:
                 self._names_to_collectors.pop(name, None)
             if collector in self._collectors_without_names:
                 self._collectors_without_names.remove(collector)
-        if _is_native(collector):
+        if is_native(collector):
             self._native.unregister(collector)
         else:
             self._native.release(names)
@@ -235,18 +210,9 @@ class CollectorRegistry:
         """All families, or those of the collectors that may have samples of these names."""
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
-        python: dict[Collector, Callable[[], list[Metric] | bool]] = {
-            collector: self._ask(self._collected, collector)
-            for collector in wanted
-            if not _is_native(collector) or collector._tells_samples or collector._has_callbacks
-        }
-        told = self._in_turn().run(python) if python else iter(())
-        for collector in wanted:
-            families = self._in_time(*next(told)) if collector in python else self._collected(collector)
-            if isinstance(families, list):
-                yield from families
+        yield from self._scrape.families(wanted)
         # What native code records, and what the registry has to say about itself.
-        yield from computed(self._native.computed([c for c in everything if _is_native(c)]))
+        yield from computed(self._native.computed([c for c in everything if is_native(c)]))
 
     def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
         """All collectors, and those that may have samples of these names."""
@@ -260,61 +226,18 @@ class CollectorRegistry:
             chosen = {self._names_to_collectors.get(name): None for name in names}
             return everything, [c for c in everything if c in chosen] + self._collectors_without_names
 
-    def _collected(self, collector: Collector) -> list[Metric]:
-        """The families of one collector; none when it raises."""
-        try:
-            return list(collector.collect())
-        except Exception as error:  # the application's own code: anything can come out of it
-            self._failed(_source(collector), error)
-            return []
-
-    def _called(self, metric: MetricWrapperBase) -> bool:
-        """Whether a metric's callbacks have told its values."""
-        try:
-            metric._run_callbacks()
-        except Exception as error:  # likewise
-            self._failed(metric._name, error)
-            return False
-        return True
-
     def _refresh(self) -> None:
-        """Has callbacks tell their values, for readers that ask no Python."""
-        for collector in self._wanted(None)[1]:
-            if _is_native(collector) and collector._has_callbacks:
-                self._called(collector)
+        """Runs the callbacks of gauges, for readers that run no Python."""
+        self._scrape.refresh(self._wanted(None)[1])
 
-    @staticmethod
-    def _ask(method: Callable[[_C], _T], collector: _C) -> Callable[[], _T]:
-        return lambda: method(collector)  # functools would be half of the import of this package
+    def _target_families(self, names: set[str] | None = None) -> list[Metric]:
+        wanted = self._target_info and (names is None or "target_info" in names)
+        return TargetInfo(self._target_info).collect() if wanted and self._target_info else []
 
-    def _in_turn(self) -> Errands[Collector, list[Metric] | bool]:
-        if self._errands is None:
-            # Under the lock that a fork waits for: a child would find the import half done for ever.
-            with self._lock:
-                from ferrometer._process.deadline import Errands
-
-                self._errands = Errands()
-        return self._errands
-
-    def _in_time(self, collector: Collector, result: _T | None) -> _T | None:
-        if result is None:
-            self._failed(_source(collector), TimeoutError("not done before the scrape had to be answered"))
-        return result
-
-    def _failed(self, source: str, error: Exception) -> None:
-        self._native.fail(source)
-        if source not in self._logged:
-            self._logged.add(source)
-            import logging
-
-            logging.getLogger("ferrometer").warning(
-                "%s is left out of scrapes: it raised", source, exc_info=error
-            )
-
-    # The native part comes last, so that it counts what went wrong before, and is put in its place.
+    # The native part is encoded last, so that it counts what failed before it, and is put in its place.
 
     def _text(self, **how: str) -> bytes:
-        """The text exposition. Only callbacks, foreign collectors and odd names run Python."""
+        """The text exposition. Only callbacks, foreign collectors and names that need quotes run Python."""
         return self._native.text(*self._additions("exposition", how))
 
     def _openmetrics(self, **how: str) -> bytes:
@@ -335,57 +258,14 @@ class CollectorRegistry:
         It is written as that module of prometheus_client prints it, or in protobuf; where names are given, it
         holds only these samples.
         """
-        from_python, leave_out = self._from_python(names)
+        from_python, leave_out = self._scrape.from_python(self._wanted(names)[1], names)
         before, after = (
-            b"".join(self._each(families, protobuf_of))
+            b"".join(self._scrape.each(families, protobuf_of))
             if module is None
-            else self._printed(families, module, how)
+            else self._scrape.print(families, module, how)
             for families in (self._target_families(names), from_python)
         )
         return leave_out, before, after
-
-    def _target_families(self, names: set[str] | None = None) -> list[Metric]:
-        wanted = self._target_info and (names is None or "target_info" in names)
-        return TargetInfo(self._target_info).collect() if wanted and self._target_info else []
-
-    def _from_python(self, names: set[str] | None = None) -> tuple[list[Metric], list[MetricWrapperBase]]:
-        """Families that only Python code can tell, and the metrics that native code leaves out."""
-        leave_out: list[MetricWrapperBase] = []
-        errands: dict[Collector, Callable[[], list[Metric] | bool]] = {}
-        for collector in self._wanted(names)[1]:
-            if not _is_native(collector):
-                errands[collector] = self._ask(self._collected, collector)
-            elif collector._tells_samples or collector._meta["odd"]:
-                leave_out.append(collector)
-                errands[collector] = self._ask(self._collected, collector)
-            elif collector._has_callbacks:
-                errands[collector] = self._ask(self._called, collector)
-        families: list[Metric] = []
-        for collector, result in self._in_turn().run(errands) if errands else ():
-            told = self._in_time(collector, result)
-            if isinstance(told, list):
-                families += told
-            elif not told and _is_native(collector):
-                leave_out.append(collector)
-        if names is not None:
-            restricted = (family._restricted_metric(names) for family in families)  # type: ignore[no-untyped-call]
-            families = [family for family in restricted if family]
-        return families, leave_out
-
-    def _printed(self, families: list[Metric], module: str, how: dict[str, str]) -> bytes:
-        """Families made by Python code, as that module of prometheus_client prints them."""
-        if not families:
-            return b""
-        generate_latest = printer(module)
-        printed = self._each(families, lambda family: generate_latest(Families([family]), **how))
-        return b"".join(text.removesuffix(b"# EOF\n") for text in printed)
-
-    def _each(self, families: list[Metric], encode: Callable[[Metric], bytes]) -> Iterator[bytes]:
-        for family in families:
-            try:
-                yield encode(family)
-            except Exception as error:  # a family that breaks its own library's rules
-                self._failed(str(getattr(family, "name", family)), error)
 
 
 #: The registry that metrics join by default.

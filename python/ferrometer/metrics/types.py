@@ -17,7 +17,7 @@ import time as _time
 from itertools import pairwise
 
 from ferrometer import _core
-from ferrometer.metrics.base import MAX_SERIES, PLAIN, MetricWrapperBase, Observed, Value
+from ferrometer.metrics.base import MAX_SERIES, PLAIN, MetricWrapperBase, Observed
 from ferrometer.metrics.names import (
     bucket_bounds,
     full_name,
@@ -26,6 +26,7 @@ from ferrometer.metrics.names import (
     quantile_shares,
     state_names,
 )
+from ferrometer.metrics.peer_view import Value
 from ferrometer.metrics.registry import REGISTRY
 from ferrometer.metrics.timers import ExceptionCounter, InprogressTracker, Timer
 
@@ -59,23 +60,6 @@ class Counter(MetricWrapperBase, _core.Counter):
 
     __slots__ = ()
     _type = "counter"
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: Any = REGISTRY,
-        _labelvalues: Sequence[str] | None = None,
-        *,
-        max_series: int = MAX_SERIES,
-    ) -> None:
-        self._init(
-            name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series
-        )
 
     def reset(self) -> None:
         """Back to zero from now on, for a logical restart within one process."""
@@ -125,18 +109,9 @@ class Gauge(MetricWrapperBase, _core.Gauge):
         if multiprocess_mode not in self._MULTIPROC_MODES:
             modes = ", ".join(sorted(self._MULTIPROC_MODES))
             raise ValueError(f"Invalid multiprocess mode: {multiprocess_mode}; one of {modes}")
-        self._init(
-            name,
-            documentation,
-            labelnames,
-            namespace,
-            subsystem,
-            unit,
-            registry,
-            _labelvalues,
-            max_series,
-            multiprocess_mode,
-            own={"multiprocess_mode": multiprocess_mode},
+        given = (name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues)
+        self._define_or_join(
+            *given, max_series, multiprocess_mode, own={"multiprocess_mode": multiprocess_mode}
         )
 
     def set_to_current_time(self) -> None:
@@ -208,20 +183,8 @@ class Histogram(Observed, _core.Histogram):
         if sample != 1.0:
             # A subclass written for prometheus_client does not know the argument.
             own["sample"] = sample
-        self._init(
-            name,
-            documentation,
-            labelnames,
-            namespace,
-            subsystem,
-            unit,
-            registry,
-            _labelvalues,
-            max_series,
-            bounds,
-            sample,
-            own=own,
-        )
+        given = (name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues)
+        self._define_or_join(*given, max_series, bounds, sample, own=own)
 
     @property
     def _upper_bounds(self) -> list[float]:
@@ -263,19 +226,8 @@ class Summary(Observed, _core.Summary):
         max_series: int = MAX_SERIES,
     ) -> None:
         shares = quantile_shares(quantiles)
-        self._init(
-            name,
-            documentation,
-            labelnames,
-            namespace,
-            subsystem,
-            unit,
-            registry,
-            _labelvalues,
-            max_series,
-            shares,
-            own={"quantiles": shares} if shares else None,
-        )
+        given = (name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues)
+        self._define_or_join(*given, max_series, shares, own={"quantiles": shares} if shares else None)
 
     @property
     def _count(self) -> Value:
@@ -291,23 +243,6 @@ class Info(MetricWrapperBase, _core.Info):
 
     __slots__ = ()
     _type = "info"
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labelnames: Iterable[str] = (),
-        namespace: str = "",
-        subsystem: str = "",
-        unit: str = "",
-        registry: Any = REGISTRY,
-        _labelvalues: Sequence[str] | None = None,
-        *,
-        max_series: int = MAX_SERIES,
-    ) -> None:
-        self._init(
-            name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues, max_series
-        )
 
     def info(self, val: Mapping[str, str]) -> None:
         """Replaces the labels.
@@ -355,19 +290,8 @@ class Enum(MetricWrapperBase, _core.Enum):
         except ValueError as error:
             raise ValueError(f"an Enum has its states in a label of its own name: {error}") from None
         states = state_names(name, states)
-        self._init(
-            name,
-            documentation,
-            labelnames,
-            namespace,
-            subsystem,
-            unit,
-            registry,
-            _labelvalues,
-            max_series,
-            states,
-            own={"states": states},
-        )
+        given = (name, documentation, labelnames, namespace, subsystem, unit, registry, _labelvalues)
+        self._define_or_join(*given, max_series, states, own={"states": states})
 
     def _own_labels(self, full: str) -> tuple[str, ...]:
         return (full,)
