@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from ferrometer import CollectorRegistry
 from tests.real.component import LEDGER
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry of the test's own; the collectors' tests have a stricter one."""
+    return CollectorRegistry()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The fake NVML, built once a session."""
+"""What the collectors' tests share: a registry that checks names, and the fake NVML, built once a session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ferrometer.testing import PedanticRegistry
 from tests.collectors.fake_gpu import build
+
+
+@pytest.fixture
+def registry() -> PedanticRegistry:
+    """A registry that refuses names against the conventions."""
+    return PedanticRegistry()
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,6 @@ from ferrometer.testing import samples, value
 from tests.collectors.support import Counting
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -16,11 +16,6 @@ from ferrometer.stats import ServiceStats
 from ferrometer.testing import PedanticRegistry, collect, lint, samples, value
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 def counts(registry: PedanticRegistry, name: str) -> tuple[float, float]:
     return (
         value(registry, "cache_hits_total", cache_type=name),

@@ -194,11 +194,6 @@ TREES = {
 }
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES.keys())
 def test_every_kind_of_tree(registry: PedanticRegistry, tmp_path: Path, tree: Tree) -> None:
     root = tree.build(tmp_path)

@@ -14,11 +14,6 @@ from ferrometer.collectors.host.disk import DiskCollector
 from ferrometer.testing import PedanticRegistry, collect, examine, samples, value
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 def test_it_keeps_the_rules_and_says_what_df_says(registry: PedanticRegistry, tmp_path: Path) -> None:
     examine(lambda: DiskCollector([tmp_path, "/"], registry=registry, namespace="omtx_hub"), registry)
     df = subprocess.run(

@@ -24,11 +24,6 @@ from ferrometer.testing import samples, value
 from tests.collectors.support import Counting, Switch, own_threads, until
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def test_it_flies_again_and_again_and_says_so(registry: CollectorRegistry) -> None:
     collector = Counting(registry)
     began = time.time()

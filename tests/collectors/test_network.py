@@ -16,11 +16,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="compared with L
 LOOPBACK = Path("/sys/class/net/lo/statistics")
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 def traffic(size: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with socket.create_connection(server.getsockname()) as client:

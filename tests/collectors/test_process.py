@@ -23,11 +23,6 @@ from tests.collectors.test_fork import in_child
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 def test_it_keeps_the_rules(registry: PedanticRegistry) -> None:
     examine(lambda: ProcessCollector(registry=registry), registry)
     assert lint(registry) == []

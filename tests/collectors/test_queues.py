@@ -30,11 +30,6 @@ def kind_name(kind: type) -> str:
     return f"{kind.__module__.split('.')[0]}.{kind.__name__}"
 
 
-@pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
 def depth(registry: PedanticRegistry, name: str = "jobs") -> float:
     return value(registry, "queue_depth", queue=name)
 

@@ -21,11 +21,6 @@ from tests.collectors.support import until, until_async
 
 
 @pytest.fixture
-def registry() -> PedanticRegistry:
-    return PedanticRegistry()
-
-
-@pytest.fixture
 def runtime(registry: PedanticRegistry) -> Iterator[RuntimeCollector]:
     collector = RuntimeCollector(registry=registry, lag_period=0.01)
     yield collector

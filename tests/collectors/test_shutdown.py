@@ -17,11 +17,6 @@ from ferrometer.testing import value
 from tests.collectors.support import Counting, own_threads, until, until_async
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def test_a_hung_thread_does_not_hold_up_the_stop(
     registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,12 +14,6 @@ settings.load_profile("no-deadline")
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    """A registry of the test's own."""
-    return CollectorRegistry()
-
-
-@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The timers' clock."""
     return Clock(monkeypatch)

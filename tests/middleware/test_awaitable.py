@@ -24,11 +24,6 @@ from tests.middleware.asgi import (
 )
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def statuses(registry: CollectorRegistry) -> dict[str, float]:
     return {key[2]: count for key, count in series(registry, "http_requests_total").items()}
 

@@ -39,11 +39,6 @@ def route(scope: Scope) -> str:
     return "/things/{id}"
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def statuses(registry: CollectorRegistry) -> dict[str, float]:
     return {key[2]: count for key, count in series(registry, "http_requests_total").items()}
 

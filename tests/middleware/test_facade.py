@@ -19,11 +19,6 @@ from tests.middleware import routed
 from tests.middleware.asgi import App, Client, Receive, Scope, Send, body, http_scope, request, series, start
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())
     await send(body(b"hello"))

@@ -30,11 +30,6 @@ with warnings.catch_warnings():
 LOOPS = ["asyncio", "trio"] + (["uvloop"] if sys.platform != "win32" else [])
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def run(loop: str, main: Callable[[], Any]) -> None:
     if loop == "uvloop":
         import uvloop

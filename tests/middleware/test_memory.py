@@ -37,11 +37,6 @@ class Bytes(bytes):
     """Bytes that can be counted."""
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def ending(how: str) -> Any:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -26,11 +26,6 @@ from tests.middleware.asgi import (
 UNMATCHED = {"method": "GET", "endpoint": "unmatched"}
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def sending(*messages: Any) -> Any:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for message in messages:

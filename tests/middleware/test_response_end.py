@@ -16,11 +16,6 @@ DURATION = "http_request_duration_seconds"
 BACKGROUND = "http_background_duration_seconds"
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def measured(app: Any, registry: CollectorRegistry, **options: Any) -> Any:
     return MetricsMiddleware(app, registry=registry, route=lambda scope: "/x", **options)
 

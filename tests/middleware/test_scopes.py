@@ -23,11 +23,6 @@ from tests.middleware.asgi import (
 )
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())
     await send(body(b"hello"))

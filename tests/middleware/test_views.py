@@ -23,11 +23,6 @@ from tests.middleware.asgi import (
 )
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the status that the path names; `/raise` raises."""
     if scope["path"] == "/raise":

@@ -18,11 +18,6 @@ ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close"}
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
 def run(registry: CollectorRegistry, app: Any, *incoming: Any, **options: Any) -> Client:
     client = Client(*incoming)
     middleware = MetricsMiddleware(app, registry=registry, route=lambda scope: "/ws/{room}", **options)
