@@ -17,6 +17,7 @@ import pytest
 
 from ferrometer import CollectorRegistry
 from ferrometer.collectors import CollectorScheduler
+from ferrometer.sharing.directory import home
 from ferrometer.sharing.lease import Lease, application_directory, application_key
 from ferrometer.testing import samples
 from tests.collectors.support import Counting, until
@@ -259,11 +260,10 @@ def test_the_folder_is_private_and_one_per_application(
     one, two = application_directory("one"), application_directory("two")
     assert one != two
     assert application_directory("one") == one
-    assert one.parent == two.parent == tmp_path / "ferrometer"
+    assert one.parent == two.parent == home() == tmp_path / f"ferrometer-{os.getuid()}"
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in (one, one.parent)} == {0o700}
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert application_directory("one").parent == tmp_path / f"ferrometer-{os.getuid()}"
+    assert application_directory("one").parent == home()  # where what is shared lies, too
     monkeypatch.setenv("FERROMETER_DIR", str(tmp_path / "named"))
     assert application_directory("one") == tmp_path / "named" / "leases"
 
@@ -274,7 +274,7 @@ def test_a_folder_that_is_not_ours_is_refused(
 ) -> None:
     monkeypatch.delenv("FERROMETER_DIR", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    folder = tmp_path / "ferrometer"
+    folder = tmp_path / f"ferrometer-{os.getuid()}"
     if how == "a link":
         (tmp_path / "elsewhere").mkdir()
         folder.symlink_to(tmp_path / "elsewhere")

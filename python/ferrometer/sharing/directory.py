@@ -1,4 +1,8 @@
-"""Where the processes of one application meet: a private folder that is named after their supervisor."""
+"""Where private folders lie, and whose they are. No other file decides it.
+
+The processes of one application meet in a folder named after their supervisor; its folder ``leases`` holds
+their locks. Processes that share nothing have their locks in a folder named after their application.
+"""
 
 from __future__ import annotations
 
@@ -91,6 +95,24 @@ def private(folder: Path) -> None:
         raise PermissionError(f"{folder} belongs to user {found.st_uid}, not to user {os.getuid()}")
     if found.st_mode & 0o022:
         raise PermissionError(f"others may write into {folder}")
+
+
+def lease_folder(shared: str | os.PathLike[str] | None, application: str) -> Path:
+    """The folder of an application's leases, made when missing.
+
+    It lies in the directory ``shared``; without one in a private folder below ``home()`` whose name is a
+    digest of ``application``. Raises OSError when it cannot be made, PermissionError when it belongs to
+    somebody else.
+    """
+    if shared:
+        folder = Path(shared) / "leases"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+    root = home()
+    folder = root / digest(application)
+    for each in (root, folder):
+        private(each)
+    return folder
 
 
 def sweep(folder: Path, has_live: Callable[[str], bool], heir: Place | None = None) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
 from ferrometer._process import fork
-from ferrometer.sharing.directory import digest, private, started
+from ferrometer.sharing.directory import digest, lease_folder, started
 from ferrometer.sharing.share import DIRECTORY_VARIABLE, shared_directory
 
 if sys.platform != "win32":
@@ -140,27 +139,14 @@ class Leases:
 def application_directory(application: str) -> Path:
     """The private folder of this application's leases, made when missing.
 
-    It is within the directory that the workers share, or that ``FERROMETER_DIR`` names; else it lies below
-    ``XDG_RUNTIME_DIR`` or the temporary folder, mode 0700, and its name is a digest of ``application``.
-    Raises OSError when the folder cannot be made, PermissionError when it belongs to somebody else.
+    It lies in the directory that the workers share, or that ``FERROMETER_DIR`` names; else below
+    ``directory.home()``, mode 0700, and its name is a digest of ``application``. Raises OSError when the
+    folder cannot be made, PermissionError when it belongs to somebody else.
     """
-    named = shared_directory() or os.environ.get(DIRECTORY_VARIABLE)
-    if named:
-        home = Path(named) / "leases"
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return home
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK | os.X_OK):
-        root = Path(runtime) / "ferrometer"
-    else:
-        root = Path(tempfile.gettempdir()) / f"ferrometer-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    home = root / digest(application)
-    for folder in (root, home):
-        try:
-            private(folder)
-        except PermissionError as error:
-            raise PermissionError(f"{error}; set {DIRECTORY_VARIABLE}") from None
-    return home
+    try:
+        return lease_folder(shared_directory() or os.environ.get(DIRECTORY_VARIABLE), application)
+    except PermissionError as error:
+        raise PermissionError(f"{error}; set {DIRECTORY_VARIABLE}") from None
 
 
 def application_key() -> str:
