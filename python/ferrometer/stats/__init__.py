@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ferrometer.stats.service import SYSTEM_SECONDS, CacheStats, DatabaseStats, ServiceStats, SystemStats
+from ferrometer.stats.database import DatabaseStats
+from ferrometer.stats.service import SYSTEM_SECONDS, CacheStats, ServiceStats, SystemStats
 
 __all__ = ["SYSTEM_SECONDS", "CacheStats", "DatabaseStats", "ServiceStats", "SystemStats"]

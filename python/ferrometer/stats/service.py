@@ -11,14 +11,14 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ferrometer._core import HttpMetrics
 from ferrometer.metrics.names import is_plain_name
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
-from ferrometer.metrics.types import Counter, Gauge, Summary
+from ferrometer.metrics.types import Counter, Gauge
+from ferrometer.stats.database import DatabaseStats
 from ferrometer.stats.gpu import GpuStats
 from ferrometer.stats.gpu import finite_values as _values
 from ferrometer.stats.process import Every, gc_runs, heap_mb, live_tasks
@@ -133,69 +133,6 @@ class ServiceStats:
         if self._requests is None:
             return _NO_REQUESTS | {"uptime_seconds": self.uptime_seconds()}
         return self._requests.snapshot()
-
-
-class DatabaseStats:
-    """``db_connections_active``, ``_idle``, ``db_queries_total``, ``db_errors_total``,
-    ``db_query_duration_milliseconds``."""
-
-    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.connections_active = Gauge(
-            f"{prefix}db_connections_active",
-            "Active database connections",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.connections_idle = Gauge(
-            f"{prefix}db_connections_idle",
-            "Idle database connections",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
-        self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
-        self.query_duration = Summary(
-            f"{prefix}db_query_duration_milliseconds",
-            "Query duration percentiles",
-            registry=registry,
-            quantiles=(0.5, 0.95, 0.99),
-        )
-
-    def connections(self, *, active: int, idle: int) -> None:
-        """Set the state of the pool."""
-        self.connections_active.set(active)
-        self.connections_idle.set(idle)
-
-    def query(self, milliseconds: float | None = None, *, error: bool = False) -> None:
-        """Count one query, its duration when known, and whether it failed."""
-        self.queries_total.inc()
-        if error:
-            self.errors_total.inc()
-        if milliseconds is not None:
-            self.query_duration.observe(milliseconds)
-
-    @contextmanager
-    def time(self) -> Iterator[None]:
-        """Time the query in the block, sync or async; an exception counts as an error and goes on."""
-        begun = time.perf_counter()
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            self.query((time.perf_counter() - begun) * 1000, error=failed)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The ``database`` part of ``/stats``."""
-        active, idle, queries, errors = _values(
-            self.connections_active, self.connections_idle, self.queries_total, self.errors_total
-        )
-        return {
-            "connections_active": int(active),
-            "connections_idle": int(idle),
-            "queries_total": int(queries),
-            "errors": int(errors),
-        }
 
 
 class CacheStats:

@@ -13,6 +13,7 @@ from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, opera
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram, Summary
 from ferrometer.sharing.local_only import OwnSeries
+from ferrometer.stats.database import DatabaseStats
 
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ACQUIRE_BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
@@ -28,33 +29,6 @@ class ServiceDatabase(Protocol):
     queries_total: Counter
     errors_total: Counter
     query_duration: Summary
-
-
-class _Namespaced:
-    """The same families for a namespace, by the definitions that ``ServiceStats`` gives them."""
-
-    def __init__(self, namespace: str, registry: CollectorRegistry) -> None:
-        prefix = f"{namespace}_db_"
-        self.connections_active = Gauge(
-            f"{prefix}connections_active",
-            "Active database connections",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.connections_idle = Gauge(
-            f"{prefix}connections_idle",
-            "Idle database connections",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.queries_total = Counter(f"{prefix}queries", "Database queries", registry=registry)
-        self.errors_total = Counter(f"{prefix}errors", "Database errors", registry=registry)
-        self.query_duration = Summary(
-            f"{prefix}query_duration_milliseconds",
-            "Query duration percentiles",
-            registry=registry,
-            quantiles=(0.5, 0.95, 0.99),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +71,7 @@ def _view(
     views: dict[str, _View] = vars(owner).setdefault("_db_views", {})
     key = namespace or ""
     if key not in views:
-        views[key] = _View(database or _Namespaced(key, registry))
+        views[key] = _View(database or DatabaseStats(f"{key}_", registry))
     return views[key]
 
 
