@@ -100,7 +100,7 @@ $(VENV)/.created:
 	@touch $@
 
 needs-rust:
-	@command -v cargo >/dev/null || { echo "make: needs Rust (cargo) 1.83 or newer: https://rustup.rs" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "make: needs Rust (cargo) 1.88 or newer: https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: needs a C linker (cc); on Debian and Ubuntu: apt install gcc libc6-dev" >&2; exit 1; }
 
 needs-rust-checkers: needs-rust

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 
-import ferrometer
 from ferrometer.cli.main import parser
+from tests.docs_tables import Family, families, printed, with_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -93,21 +92,39 @@ def _pinned() -> set[str]:
     return set(re.findall(r"^([\w-]+)==", (ROOT / "requirements-dev.txt").read_text(), flags=re.MULTILINE))
 
 
-def test_the_metrics_page_is_complete() -> None:
-    """Every family that `instrument()` makes, with its type, and no other."""
-    registry = ferrometer.CollectorRegistry()
-    ferrometer.instrument(FastAPI(), namespace="gpuproxy", registry=registry)
-    exposition = ferrometer.generate_latest(registry).decode()
-    families = dict(re.findall(r"^# TYPE (\w+(?<!_created)) (\w+)$", exposition, flags=re.MULTILINE))
-    page = (ROOT / "docs" / "metrics.md").read_text()
-    page += _section("collectors.md", "When it fails") + _section("collectors.md", "Default collectors")
-    assert dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE)) == families
+def test_tables_are_those_of_the_definitions() -> None:
+    """Types and labels of metrics, settings, commands; ``python -m tests.docs_tables`` prints them."""
+    stale = [file.name for file, text in printed().items() if file.read_text() != text]
+    assert stale == [], "python -m tests.docs_tables"
 
 
-def _section(page: str, heading: str) -> str:
-    _, _, after = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")
-    assert after, f"{page} has no section {heading}"
-    return after.partition("\n## ")[0]
+def test_every_metric_has_a_row() -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+    rows = set(re.findall(r"^\| `(\w+)` \|", pages, flags=re.MULTILINE))
+    known = families()
+    assert len(known) > 150
+    assert known.keys() - rows == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "right"),
+    [
+        (
+            "| `http_requests_total` | gauge | method | what |",
+            "| `http_requests_total` | counter | method, endpoint, status | what |",
+        ),
+        ("| `http_requests_in_flight` | counter | x | |", "| `http_requests_in_flight` | gauge | | |"),
+    ],
+)
+def test_a_wrong_row_is_noticed(row: str, right: str) -> None:
+    known = {
+        "http_requests_total": Family("counter", ("method", "endpoint", "status")),
+        "http_requests_in_flight": Family("gauge", ()),
+    }
+    head = "| metric | type | labels | what |\n|---|---|---|---|\n"
+    assert with_metrics(head + row, known) == head + right
+    with pytest.raises(KeyError, match="gone_total"):
+        with_metrics(head + "| `gone_total` | counter | | |", known)
 
 
 def test_every_fence_says_what_it_is() -> None:

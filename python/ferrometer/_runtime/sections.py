@@ -19,7 +19,7 @@ _SECTIONS = {"http": "metrics", "logs": "logging", "tracing": "traces", "live": 
 def sections() -> Mapping[str, str]:
     """Each section of the configuration, and the folder of its feature."""
     package = Path(__file__).parents[1]
-    folders = sorted(file.parent.name for file in package.glob("*/feature.py"))
+    folders = sorted(file.parent.name for file in package.glob("[!_]*/feature.py"))
     return {_SECTIONS.get(folder, folder): folder for folder in folders}
 
 
