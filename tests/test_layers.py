@@ -213,3 +213,12 @@ def test_a_circle_of_rust_files_is_noticed(tmp_path: Path, second: str) -> None:
     graph = rust_graph(tmp_path)
     assert circles(graph) == [(("first",), ("second",))]
     assert ("error",) not in graph[("first",)], "tests may use everything"
+
+
+def test_no_python_file_is_long() -> None:
+    lengths = {
+        file.relative_to(PYTHON).as_posix(): len(file.read_text().splitlines())
+        for file in PYTHON.rglob("*.py")
+    }
+    assert len(lengths) > 100
+    assert [name for name, lines in lengths.items() if lines > 400] == []

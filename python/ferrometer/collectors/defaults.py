@@ -19,11 +19,11 @@ _log = logging.getLogger("ferrometer.collectors")
 
 
 def default_collectors(
-    registry: CollectorRegistry = REGISTRY, *, lookups: Lookups | None = None, but: Iterable[str] = ()
+    registry: CollectorRegistry = REGISTRY, *, lookups: Lookups | None = None, exclude: Iterable[str] = ()
 ) -> list[Collector]:
     """The process, the runtime, the control group, tracked caches and queues.
 
-    ``lookups`` is told of every cache lookup; ``but``: names of collectors that are there already. One
+    ``lookups`` is told of every cache lookup; ``exclude``: names of collectors that are there already. One
     whose metrics the registry has from elsewhere, such as prometheus_client's ``ProcessCollector``, is
     left out.
     """
@@ -37,7 +37,7 @@ def default_collectors(
     if sys.platform == "linux":
         makers["cgroup"] = lambda: CgroupCollector(registry=registry)
     made: list[Collector] = []
-    for name in makers.keys() - frozenset(but):
+    for name in makers.keys() - frozenset(exclude):
         try:
             made.append(makers[name]())
         except ValueError as error:

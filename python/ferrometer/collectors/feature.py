@@ -45,7 +45,7 @@ class Collectors(Feature):
         )
         if chosen.defaults:
             present = runtime.scheduler.status()
-            for collector in default_collectors(runtime.registry, lookups=self._stats.cache, but=present):
+            for collector in default_collectors(runtime.registry, lookups=self._stats.cache, exclude=present):
                 runtime.collect(collector)
         run_published(runtime.registry, runtime.scheduler)
 
