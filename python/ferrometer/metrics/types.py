@@ -322,5 +322,17 @@ def _get_use_created() -> bool:
     return _os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "False").lower() not in ("true", "1", "t")
 
 
+def _named_constructor(kind: type[MetricWrapperBase]) -> None:
+    """Gives a class that inherits its constructor one of its own, so that a TypeError names the class."""
+    inherited: Any = MetricWrapperBase.__init__
+    made = type(inherited)(inherited.__code__, inherited.__globals__, "__init__", inherited.__defaults__)
+    made.__kwdefaults__ = inherited.__kwdefaults__
+    made.__annotations__ = inherited.__annotations__
+    made.__qualname__ = f"{kind.__qualname__}.__init__"
+    kind.__init__ = made  # type: ignore[method-assign]
+
+
+_named_constructor(Counter)
+_named_constructor(Info)
 _core.export_created(_get_use_created())
 PLAIN.update((Counter, Gauge, Histogram, Summary, Info, Enum))
