@@ -28,6 +28,7 @@ from ferrometer.collectors.redis import CeleryCollector, RedisCollector, RQColle
 from ferrometer.collectors.redis.client import _Commands
 from ferrometer.collectors.sql.metrics import ClientMetrics
 from ferrometer.export.remote_write import RemoteWrite
+from ferrometer.health.shared import SharedResults
 from ferrometer.stats.service import ServiceStats
 from tests.middleware.asgi import Receive, Scope, Send, body, http_scope, request, start, websocket_scope
 
@@ -49,7 +50,7 @@ Families = dict[str, Family]
 
 def families() -> Families:
     """Every family that the documentation has a row for, by its name in the text exposition."""
-    registries = [_of_requests(), *map(_made, _COLLECTORS)]
+    registries = [of_requests(), *map(_made, _COLLECTORS)]
     found: Families = {}
     for registry in registries:
         for family in registry.collect():
@@ -78,6 +79,7 @@ _COLLECTORS: tuple[Callable[[CollectorRegistry], object], ...] = (
     lambda registry: _Commands(registry),
     lambda registry: ServiceStats(NAMESPACE, registry),
     lambda registry: RemoteWrite("http://receiver/write", registry=registry),
+    lambda registry: SharedResults(registry),
     lambda registry: CollectorScheduler([], registry=registry),
 )
 
@@ -92,7 +94,7 @@ def _made(make: Callable[[CollectorRegistry], object]) -> CollectorRegistry:
     return registry
 
 
-def _of_requests() -> CollectorRegistry:
+def of_requests() -> CollectorRegistry:
     """A registry in which each family of the middleware has a series."""
     registry = CollectorRegistry()
 

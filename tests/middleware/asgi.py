@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from ferrometer import CollectorRegistry, generate_latest
+from tests.middleware.labels import keyed_by
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -83,15 +84,19 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def samples(registry: CollectorRegistry) -> dict[Sample, float]:
-    """What a scrape shows, read by prometheus_client's parser; times of creation left out."""
+    """What a scrape shows, read by prometheus_client's parser; times of creation left out.
+
+    Samples that differ only in labels that no test knows of are added up.
+    """
     from prometheus_client.parser import text_string_to_metric_families as parse
 
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse(generate_latest(registry).decode())
-        for sample in family.samples
-        if not sample.name.endswith("_created")
-    }
+    found: dict[Sample, float] = {}
+    for family in parse(generate_latest(registry).decode()):
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                key = (sample.name, keyed_by(sample.name, sample.labels))
+                found[key] = found[key] + sample.value if key in found else sample.value
+    return found
 
 
 def value(registry: CollectorRegistry, sample_name: str, **labels: str) -> float:
