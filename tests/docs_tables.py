@@ -22,11 +22,11 @@ from ferrometer._runtime.sections import feature_class, sections
 from ferrometer.cli.main import parser
 from ferrometer.collectors.defaults import default_collectors
 from ferrometer.collectors.gpu.collector import GpuCollector
-from ferrometer.collectors.pool import PoolMetrics, PoolState
 from ferrometer.collectors.postgres import PgBouncerCollector, PostgresCollector
 from ferrometer.collectors.redis import CeleryCollector, RedisCollector, RQCollector
 from ferrometer.collectors.redis.client import _Commands
-from ferrometer.collectors.sql.metrics import ClientMetrics
+from ferrometer.collectors.redis.pool import RedisPool
+from ferrometer.collectors.sql.metrics import ClientMetrics, PoolMetrics, PoolState
 from ferrometer.export.remote_write import RemoteWrite
 from ferrometer.health.shared import SharedResults
 from ferrometer.stats.service import ServiceStats
@@ -74,8 +74,8 @@ _COLLECTORS: tuple[Callable[[CollectorRegistry], object], ...] = (
     lambda registry: RQCollector("redis://cache", registry=registry, queues=["jobs"]),
     lambda registry: CeleryCollector(Celery("jobs", broker="redis://cache"), registry=registry),
     lambda registry: ClientMetrics("pool", registry=registry, namespace=NAMESPACE),
-    lambda registry: PoolMetrics("db", "pool", _no_pool, registry),
-    lambda registry: PoolMetrics("redis", "pool", _no_pool, registry),
+    lambda registry: PoolMetrics("pool", _no_pool, None, registry),
+    lambda registry: RedisPool(None, "pool", registry),
     lambda registry: _Commands(registry),
     lambda registry: ServiceStats(NAMESPACE, registry),
     lambda registry: RemoteWrite("http://receiver/write", registry=registry),
