@@ -209,6 +209,14 @@ CROSSINGS = {
         server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
         def work(turn): urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics").read()
     """,
+    "a history starts, answers and stops": """
+        def work(turn):
+            history = _core.History()
+            history.start(registry._native)
+            ready.set()
+            history.respond("GET", "query", [("query", "1+1")])
+            history.stop()
+    """,
     "serve_metrics": """
         def work(turn):
             with serve_metrics(0, registry=registry): wait()
@@ -325,6 +333,9 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
+    "History.respond": "a history starts, answers and stops",
+    "History.start": "a history starts, answers and stops",
+    "History.stop": "a history starts, answers and stops",
     "LogContext.__new__": "a logged value's __str__",
     "LogContext.as_dict": "a logged value's __str__",
     **{
@@ -381,6 +392,11 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "History.__new__",
+    "History.after_fork",
+    "History.latest_routes",
+    "History.routes",
+    "History.writes",
     "Logger.__new__",
     "Logger.__repr__",
     "Logger.bound",

@@ -739,6 +739,13 @@ class History:
     def after_fork(self) -> None:
         """In the child of a fork: the parent's thread and files are not here."""
 
+    def routes(self) -> list[NativeRoute]:
+        """The API as answers of a port: ``/api/v1/``, and ``/``, which some clients ask first."""
+
+    @staticmethod
+    def latest_routes() -> list[NativeRoute]:
+        """The same for the history of this process that was started last, whenever that is."""
+
     @property
     def writes(self) -> bool:
         """Whether this process records."""

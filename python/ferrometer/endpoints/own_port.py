@@ -100,6 +100,7 @@ def serve_metrics(
         figures=figures._native,
         prefix=prefix,
         native=chosen.native_histograms,
+        routes=_core.History.latest_routes() if sys.platform == "linux" else None,
     )
     shared = _core.shared_directory()
     turn = Lease(shared / "leases", f"serve {addr} {port}") if shared is not None and port else None
@@ -138,6 +139,7 @@ def serve_directory(
         access=access,
         namespace=namespace,
         native=native_histograms,
+        routes=_core.History(directory).routes(),
     )
     return MetricsServer(_Port(addr, port, start, None), None)
 

@@ -1,12 +1,16 @@
 //! `History`: the store of the last day, its thread, and the API over it.
 
 use crate::registry::Registry;
+use crate::responder::NativeRoute;
 use crate::thread_exit::protect;
 use ferrometer_core::registry::{Computed, Source};
 use ferrometer_core::scrape::Scrape;
 use ferrometer_history::api::{Api, ApiLimits, Asked};
 use ferrometer_history::history::{now_ms, History as Core, SelfMetrics};
 use ferrometer_history::level::Plan;
+use ferrometer_server::{accept, Asked as ServerAsked, Peer, Route};
+use hyper::header::{HeaderValue, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use hyper::{Method, Response, StatusCode};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -15,14 +19,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The history of this process that was started last: the one whose self-metrics the registries show.
-static LATEST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
+static LATEST: Mutex<Option<(Weak<Core>, Arc<Api>)>> = Mutex::new(None);
+
+fn latest() -> Option<(Arc<Core>, Arc<Api>)> {
+    let latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    let (core, api) = latest.as_ref()?;
+    // In the child of a fork it is the parent's, whose locks may be held for ever.
+    Some((core.upgrade().filter(|core| core.is_here())?, api.clone()))
+}
 
 struct Latest;
 
 impl Source for Latest {
     fn collect(&self, scrape: &Scrape, out: &mut Vec<Computed>) {
-        let latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        SelfMetrics(latest).collect(scrape, out);
+        let core = latest().map(|(core, _)| Arc::downgrade(&core));
+        SelfMetrics(core.unwrap_or_default()).collect(scrape, out);
     }
 
     fn names(&self) -> Vec<String> {
@@ -84,7 +95,7 @@ impl History {
     /// Begins to record this registry, as soon as no other process of the directory does.
     fn start(&self, py: Python<'_>, registry: &Bound<'_, Registry>) -> PyResult<()> {
         let core = self.core();
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&core);
+        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::downgrade(&core), self.api.clone()));
         let registry = registry.get().core.clone();
         // Refused where an earlier history's self-metrics are there: they are about the latest one.
         let _ = registry.register_source(Arc::new(Latest), "ferrometer's history about itself");
@@ -106,6 +117,18 @@ impl History {
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         // Its locks may be held by threads that are not here.
         std::mem::forget(std::mem::replace(&mut *core, fresh));
+    }
+
+    /// The API as answers of a port: `/api/v1/`, and `/`, which some clients ask first.
+    fn routes(&self) -> Vec<NativeRoute> {
+        let source = Asks::One(self.core(), self.api.clone());
+        routes_of(&source)
+    }
+
+    /// The same for the history of this process that was started last, whenever that is.
+    #[staticmethod]
+    fn latest_routes() -> Vec<NativeRoute> {
+        routes_of(&Asks::Latest)
     }
 
     /// Whether this process records.
@@ -132,6 +155,87 @@ impl History {
         });
         (reply.status, reply.media_type, PyBytes::new(py, reply.body.as_bytes()))
     }
+}
+
+/// Which history a route asks.
+#[derive(Clone)]
+enum Asks {
+    One(Arc<Core>, Arc<Api>),
+    Latest,
+}
+
+struct ApiRoute {
+    asks: Asks,
+    path: &'static str,
+}
+
+fn routes_of(asks: &Asks) -> Vec<NativeRoute> {
+    let route = |path| NativeRoute { route: Arc::new(ApiRoute { asks: asks.clone(), path }) };
+    [API, ROOT].map(route).into()
+}
+
+const API: &str = "/api/v1/";
+const ROOT: &str = "/";
+
+impl Route for ApiRoute {
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn methods(&self) -> &[Method] {
+        if self.path == API {
+            &[Method::GET, Method::POST]
+        } else {
+            &[Method::GET]
+        }
+    }
+
+    fn most_body(&self) -> usize {
+        1 << 20
+    }
+
+    fn respond(&self, asked: &ServerAsked<'_>) -> Response<Vec<u8>> {
+        let source = match &self.asks {
+            Asks::One(core, api) => Some((core.clone(), api.clone())),
+            Asks::Latest => latest(),
+        };
+        let Some((core, api)) = source.filter(|_| self.path == API || asked.path == ROOT) else {
+            return told(404, "text/plain; charset=utf-8", b"404 page not found\n".to_vec());
+        };
+        if self.path == ROOT {
+            return told(200, "text/plain; charset=utf-8", b"Prometheus's API is below api/v1/\n".to_vec());
+        }
+        let parameters = asked.parameters();
+        let client = match asked.peer {
+            Peer::Address(address) => address.to_string(),
+            _ => String::new(),
+        };
+        let reply = api.respond(
+            &core,
+            &Asked {
+                method: asked.method.as_str(),
+                path: asked.path.strip_prefix(API).unwrap_or_default(),
+                parameters: &parameters,
+                client: &client,
+                now_ms: now_ms(),
+            },
+        );
+        let accepted = asked.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if reply.body.len() > 1024 && accept::gzip(accepted) {
+            let mut response = told(reply.status, reply.media_type, reply.packed());
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            return response;
+        }
+        told(reply.status, reply.media_type, reply.body.into_bytes())
+    }
+}
+
+fn told(status: u16, media_type: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 impl History {

@@ -101,6 +101,11 @@ impl History {
         }
     }
 
+    /// Whether it was made in this process, and not in one that forked it.
+    pub fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
+
     /// Whether this process writes.
     pub fn is_writer(&self) -> bool {
         self.writes.load(Relaxed) > 0
@@ -120,7 +125,7 @@ impl History {
 
     /// What it has to say about itself; nothing in the child of a fork, where its locks may be held for ever.
     pub fn about(&self) -> Vec<Computed> {
-        if self.process != std::process::id() {
+        if !self.is_here() {
             return Vec::new();
         }
         let memory = self.store().lock();

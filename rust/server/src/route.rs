@@ -41,7 +41,7 @@ impl Asked<'_> {
 /// event loop. Access, methods, the size of the body, HEAD and the common headers are the
 /// [`Responder`](crate::Responder)'s.
 pub trait Route: Send + Sync {
-    /// The path; where it ends with `/`, every path that begins with it.
+    /// The path; where it ends with `/` and is not the root, every path that begins with it.
     fn path(&self) -> &str;
 
     /// The methods it answers. HEAD comes with GET; all others are answered 405 with `Allow`.
@@ -64,7 +64,7 @@ pub trait Route: Send + Sync {
 /// Whether a route answers this path.
 pub(crate) fn answers(route: &dyn Route, path: &str) -> bool {
     let own = route.path();
-    if own.ends_with('/') {
+    if own.len() > 1 && own.ends_with('/') {
         path.starts_with(own)
     } else {
         path == own

@@ -2,6 +2,9 @@
 
 use ferrometer_promql::json::text;
 use ferrometer_promql::QueryError;
+use flate2::write::GzEncoder;
+use flate2::Compression;
+use std::io::Write;
 
 /// What to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,17 @@ impl Reply {
     /// There is no such path.
     pub fn unknown() -> Self {
         Reply { status: 404, media_type: "text/plain; charset=utf-8", body: "404 page not found\n".into() }
+    }
+}
+
+impl Reply {
+    /// The body as gzip has it. A JSON of numbers shrinks to a tenth at the first level already.
+    ///
+    /// # Panics
+    /// Never: memory takes all that is written to it.
+    pub fn packed(&self) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::new(1));
+        packer.write_all(self.body.as_bytes()).and_then(|()| packer.finish()).expect("a vector takes all")
     }
 }
 

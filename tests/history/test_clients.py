@@ -1,0 +1,116 @@
+"""Clients of Prometheus ask the port of its own, which answers without Python."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import ferrometer
+from ferrometer import _core
+from ferrometer.endpoints.own_port import serve_directory
+from tests.real.component import LEDGER, PROMTOOL
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    registry = ferrometer.CollectorRegistry()
+    jobs = ferrometer.Counter("jobs", "Jobs done", ["queue"], registry=registry)
+    took = ferrometer.Histogram("took_seconds", "How long", registry=registry)
+    history = _core.History()
+    history.start(registry._native)
+    try:
+        with ferrometer.serve_metrics(port=0, auth="s3cret", registry=registry) as server:
+            deadline = time.monotonic() + 60
+            url = f"http://127.0.0.1:{server.port}"
+            while time.monotonic() < deadline:
+                jobs.labels("mail").inc(3)
+                took.observe(0.04)
+                found = ferrometer.query("jobs_total[1m]", where=url, token="s3cret")
+                if isinstance(found, list) and found and len(getattr(found[0], "points", ())) >= 3:
+                    break
+                time.sleep(0.2)
+            yield server.port
+    finally:
+        history.stop()
+
+
+@pytest.fixture(scope="module")
+def promtool() -> Path:
+    binary = PROMTOOL.require()
+    LEDGER.exercised["promtool"] = str(binary)
+    return binary
+
+
+def _promtool(binary: Path, *words: str) -> str:
+    done = subprocess.run([binary, "query", *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_promtool_asks(port: int, promtool: Path) -> None:
+    server = f"http://anyone:s3cret@127.0.0.1:{port}"
+    assert 'jobs_total{queue="mail"} =>' in _promtool(promtool, "instant", server, "jobs_total")
+    shown = _promtool(promtool, "range", "--step=1s", server, "sum by (queue) (jobs_total)")
+    assert '{queue="mail"} =>' in shown
+    series = _promtool(promtool, "series", "--match=jobs_total", server)
+    assert '{__name__="jobs_total", queue="mail"}' in series
+    names = _promtool(promtool, "labels", server, "__name__").split()
+    assert {"jobs_total", "took_seconds_bucket", "took_seconds"} <= {*names}
+
+
+def test_promtool_is_told_what_is_wrong(port: int, promtool: Path) -> None:
+    words = [promtool, "query", "instant", f"http://x:s3cret@127.0.0.1:{port}", "jobs_total +"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "parse error" in done.stderr
+
+
+def test_prometheus_api_client(port: int) -> None:
+    reason = "pip install prometheus-api-client==0.7.2"
+    client = pytest.importorskip("prometheus_api_client", reason=reason)
+    connection = client.PrometheusConnect(
+        f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer s3cret"}
+    )
+    assert connection.check_prometheus_connection()
+    assert "jobs_total" in connection.all_metrics()
+    assert "queue" in connection.get_label_names()
+    assert connection.get_label_values("queue") == ["mail"]
+    (current,) = connection.get_current_metric_value("jobs_total", {"queue": "mail"})
+    assert float(current["value"][1]) >= 3
+    now = datetime.now(UTC)
+    found = connection.get_metric_range_data(
+        "jobs_total", start_time=now - timedelta(minutes=5), end_time=now, chunk_size=timedelta(minutes=5)
+    )
+    assert len(found[0]["values"]) >= 3
+    quantiles = connection.custom_query("histogram_quantile(0.9, took_seconds)")
+    assert float(quantiles[0]["value"][1]) == pytest.approx(0.04, rel=0.01)
+
+
+def test_other_paths_stay_unknown(port: int) -> None:
+    for path in ("nothing", "api/v2/query"):
+        with pytest.raises(OSError, match="404"):
+            ferrometer.query("1", where=f"http://127.0.0.1:{port}/{path}", token="s3cret")
+
+
+def test_a_directory_is_asked_without_its_application(tmp_path: Path) -> None:
+    """What `ferrometer serve` does: the answers of those who are gone."""
+    tmp_path.chmod(0o700)
+    registry = ferrometer.CollectorRegistry()
+    ferrometer.Counter("jobs", "Jobs done", registry=registry).inc(7)
+    history = _core.History(tmp_path)
+    history.start(registry._native)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "history" / "0.tail").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    history.stop()
+    with serve_directory(tmp_path, 0) as server:
+        (sample,) = ferrometer.query(
+            "last_over_time(jobs_total[5m])", where=f"http://127.0.0.1:{server.port}"
+        )
+    assert isinstance(sample, ferrometer.history.Sample)
+    assert sample.value == 7
