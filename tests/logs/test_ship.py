@@ -71,9 +71,9 @@ while [name for name in os.listdir(sys.argv[1]) if name.endswith(".ring")] and t
         shared,
         log,
     )
+    # Each once. An attempt that the death cut short may have arrived, as far as is known: then they say so.
     found = [row["number"] for row in lines(log) if row["number"] < 5000]
     assert found == list(range(1000))
-    assert not any("repeated" in row for row in lines(log))
 
 
 def test_a_killed_shipper_is_replaced_and_doubles_are_marked(tmp_path: Path) -> None:
