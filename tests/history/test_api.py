@@ -59,6 +59,14 @@ def ask(client: TestClient, path: str, **parameters: Any) -> Any:
     return answer["data"]
 
 
+def only(value: object) -> ferrometer.history.Sample:
+    """The one sample of an instant vector."""
+    assert isinstance(value, list)
+    (sample,) = value
+    assert isinstance(sample, ferrometer.history.Sample)
+    return sample
+
+
 def refused(client: TestClient, path: str, **parameters: Any) -> tuple[int, str, str]:
     response = client.get(f"/obs/api/v1/{path}", params=parameters)
     answer = response.json()
@@ -220,8 +228,7 @@ def test_gzip(client: TestClient) -> None:
 
 
 def test_from_python(client: TestClient) -> None:
-    (sample,) = ferrometer.query('http_requests_total{endpoint="/hello"}')
-    assert isinstance(sample, ferrometer.history.Sample)
+    sample = only(ferrometer.query('http_requests_total{endpoint="/hello"}'))
     assert sample.labels["status"] == "200"
     assert isinstance(sample.value, float)
     assert sample.value >= 20
@@ -229,8 +236,7 @@ def test_from_python(client: TestClient) -> None:
     assert ferrometer.query("6 * 7") == 42.0
     (series,) = ferrometer.query("sum(http_requests_total)", start=time.time() - 30)
     assert len(series.points) >= 2
-    (histogram,) = ferrometer.query("http_request_duration_seconds")
-    assert isinstance(histogram, ferrometer.history.Sample)
+    histogram = only(ferrometer.query("http_request_duration_seconds"))
     assert isinstance(histogram.value, ferrometer.history.NativeHistogram)
     assert histogram.value.count >= 20
     with pytest.raises(ferrometer.history.QueryError, match="parse error") as refusal:

@@ -64,7 +64,7 @@ def test_promtool_asks(port: int, promtool: Path) -> None:
 
 
 def test_promtool_is_told_what_is_wrong(port: int, promtool: Path) -> None:
-    words = [promtool, "query", "instant", f"http://x:s3cret@127.0.0.1:{port}", "jobs_total +"]
+    words = [str(promtool), "query", "instant", f"http://x:s3cret@127.0.0.1:{port}", "jobs_total +"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "parse error" in done.stderr
@@ -109,8 +109,7 @@ def test_a_directory_is_asked_without_its_application(tmp_path: Path) -> None:
         time.sleep(0.05)
     history.stop()
     with serve_directory(tmp_path, 0) as server:
-        (sample,) = ferrometer.query(
-            "last_over_time(jobs_total[5m])", where=f"http://127.0.0.1:{server.port}"
-        )
-    assert isinstance(sample, ferrometer.history.Sample)
-    assert sample.value == 7
+        url = f"http://127.0.0.1:{server.port}"
+        found = ferrometer.query("last_over_time(jobs_total[5m])", where=url)
+    assert isinstance(found, list)
+    assert [sample.value for sample in found if isinstance(sample, ferrometer.history.Sample)] == [7]

@@ -63,6 +63,14 @@ def values(directory: Path, expression: str) -> list[tuple[float, str]]:
     return data["result"][0]["values"] if data["result"] else []
 
 
+def only(value: object) -> ferrometer.history.Sample:
+    """The one sample of an instant vector."""
+    assert isinstance(value, list)
+    (sample,) = value
+    assert isinstance(sample, ferrometer.history.Sample)
+    return sample
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     made = tmp_path / "shared"
@@ -109,8 +117,9 @@ def test_a_killed_writer_is_followed_and_the_dead_are_asked(directory: Path) -> 
     wrong = subprocess.run([*command, "jobs_total +"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 1
     assert "parse error" in wrong.stderr
-    (fine,) = ferrometer.query("histogram_quantile(0.5, last_over_time(took_seconds[5m]))", where=directory)
-    assert isinstance(fine, ferrometer.history.Sample)
+    fine = only(
+        ferrometer.query("histogram_quantile(0.5, last_over_time(took_seconds[5m]))", where=directory)
+    )
     assert isinstance(fine.value, float)
     assert 0.01 < fine.value < 0.11
 
