@@ -78,6 +78,12 @@ mod _core {
     use super::logs::reader::LogReader;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::logs::record::log_record;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::sampling::sample_logs;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::logs::shipper::{
         append_log_line, flush_logs, log_counts, register_log_metrics, start_shipping, stop_shipping, DirectoryShipper,
     };
@@ -104,12 +110,13 @@ mod _core {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         ferrometer_core::fork::install();
         super::hot::install(module.py())?;
+        super::middleware::install(module)?;
         #[cfg(target_os = "linux")]
         {
             super::logs::logger::install(module.py())?;
             super::logs::context::install(module)?;
         }
-        super::middleware::install(module)
+        Ok(())
     }
 }
 

@@ -110,8 +110,9 @@ fn unhex(text: &str, out: &mut [u8]) {
 }
 
 static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static REQUEST_ID: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// Makes the variable that holds the present context.
+/// Makes the variable that holds the present context; that of the request's id is there already.
 pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let class = py.import("contextvars")?.getattr("ContextVar")?;
@@ -120,20 +121,29 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let variable = class.call(("ferrometer_log_context",), Some(&fallback))?;
     module.add("log_context_var", &variable)?;
     let _ = VARIABLE.set(py, variable.unbind());
+    let _ = REQUEST_ID.set(py, module.getattr("request_id_var")?.unbind());
     Ok(())
 }
 
 /// The present context.
 pub fn current(py: Python<'_>) -> Option<Bound<'_, LogContext>> {
-    let variable = VARIABLE.get(py)?;
+    get(py, &VARIABLE)?.cast_into::<LogContext>().ok()
+}
+
+/// The id of the request that is being served.
+pub fn request_id(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    get(py, &REQUEST_ID).filter(|id| !id.is_none())
+}
+
+fn get<'py>(py: Python<'py>, variable: &PyOnceLock<Py<PyAny>>) -> Option<Bound<'py, PyAny>> {
+    let variable = variable.get(py)?;
     let mut value = std::ptr::null_mut();
     // SAFETY: a context variable and a place for a new reference, which is null for none.
-    let value = unsafe {
+    unsafe {
         if pyo3::ffi::PyContextVar_Get(variable.as_ptr(), std::ptr::null_mut(), &raw mut value) < 0 {
             drop(PyErr::take(py));
             return None;
         }
-        Bound::from_owned_ptr_or_opt(py, value)?
-    };
-    value.cast_into::<LogContext>().ok()
+        Bound::from_owned_ptr_or_opt(py, value)
+    }
 }

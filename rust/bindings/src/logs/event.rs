@@ -1,8 +1,7 @@
 //! One event: a line is written on the caller's thread and put into the ring.
 
 use super::context::{self, LogContext};
-use super::{level, style, value};
-use crate::middleware::request_id::present_id;
+use super::{console, level, sampling, style, value};
 use crate::thread_exit::protect;
 use ferrometer_logs::line::{Line, Style};
 use ferrometer_ring::{flags, own as ring, Head, Level};
@@ -39,8 +38,13 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
         FAILED.fetch_add(1, Relaxed);
         return;
     }
-    let style = style::current(py);
     let time_ns = event.time_ns.unwrap_or_else(ferrometer_ship::time::now_ns);
+    // SAFETY: the GIL is held.
+    let Some(left_out) = (unsafe { sampling::admit(event.level as u32, event.message, time_ns / 1_000_000_000) })
+    else {
+        return;
+    };
+    let style = style::current(py);
     let (mut out, mut group) = style::buffers();
     let mut head = Head { level: Level::of(event.level as u64), time_ns, ..Head::default() };
     let context = context::current(py);
@@ -63,13 +67,17 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
         if let Some(error) = &event.error {
             failure(py, &style, &mut line, error);
         }
+        if left_out > 0 && line.field(&style.format.key("sampled_out")) {
+            line.integer(left_out.into());
+        }
         line.close()
     });
     if is_cut {
         head.flags |= flags::TRUNCATED;
     }
+    let readable = style::console(py).map(|is_coloured| console::readable(&out, style.format, is_coloured));
     // SAFETY: the GIL is held, and no Python runs in there.
-    let _counted = unsafe { ring::append(&head, &[&out]) };
+    let _counted = unsafe { ring::append(&head, &[readable.as_ref().unwrap_or(&out)]) };
     style::give_back(out, group);
 }
 
@@ -92,7 +100,7 @@ fn request_id(py: Python<'_>, style: &Style, line: &mut Line<'_>, context: Optio
     if context.is_some_and(|context| context.fields.iter().any(|field| value::is_same(field.name.bind(py), name))) {
         return;
     }
-    if let Some(id) = present_id(py) {
+    if let Some(id) = context::request_id(py) {
         field(style, line, name, &id);
     }
 }

@@ -5,8 +5,8 @@
 
 use super::context::LogContext;
 use super::event::{emit, Event};
-use super::level;
 use super::value::is_same;
+use super::{level, record};
 use crate::hot::methods::add;
 use crate::thread_exit::protect;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// A logger: a name, and fields that all its lines have.
-#[pyclass(frozen, module = "ferrometer._core")]
+#[pyclass(frozen, subclass, weakref, module = "ferrometer._core")]
 pub struct Logger {
     name: String,
     bound: Option<Py<LogContext>>,
@@ -39,6 +39,15 @@ impl Logger {
     #[getter]
     fn bound(&self, py: Python<'_>) -> Option<Py<LogContext>> {
         self.bound.as_ref().map(|bound| bound.clone_ref(py))
+    }
+
+    /// A logger with more fields, of the same class. A field of the same name is replaced, and taken out by None.
+    #[pyo3(signature = (**fields))]
+    fn bind<'py>(slf: &Bound<'py, Self>, fields: Option<&Bound<'py, PyDict>>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let none = PyDict::new(py);
+        let context = py.get_type::<LogContext>().call1((&slf.get().bound, fields.unwrap_or(&none)))?;
+        slf.get_type().call1((&slf.get().name, context))
     }
 
     fn __repr__(&self) -> String {
@@ -125,20 +134,19 @@ unsafe fn told(
     }
 }
 
-/// `message % arguments`; with the arguments behind it where that does not work.
+/// The message with its arguments. As `logging` has it, one dict is what names refer to.
 fn formatted<'py>(
     py: Python<'py>,
     message: &Bound<'py, PyAny>,
     arguments: Vec<Bound<'py, PyAny>>,
 ) -> Bound<'py, PyAny> {
-    let told = PyTuple::new(py, arguments).and_then(|arguments| {
-        let first = arguments.get_item(0)?;
-        // As the standard library has it: one dict is what names refer to.
-        let arguments =
-            if arguments.len() == 1 && first.is_instance_of::<PyDict>() { first } else { arguments.into_any() };
-        message.rem(arguments)
-    });
-    told.unwrap_or_else(|_| message.clone())
+    match &arguments[..] {
+        [one] if one.is_instance_of::<PyDict>() => record::formatted(message, one),
+        _ => match PyTuple::new(py, arguments) {
+            Ok(all) => record::formatted(message, all.as_any()),
+            Err(_) => message.clone(),
+        },
+    }
 }
 
 /// The exception that is being handled.

@@ -7,13 +7,19 @@
 //! | fields of a request or a job | [`context`] |
 //! | the level, also for all workers | [`level`] |
 //! | the format, and what is known of a field's name | [`style`] |
+//! | records of `logging` | [`record`] |
+//! | what is left out of too many | [`sampling`] |
+//! | lines for a terminal | `console` |
 //! | where lines leave | [`shipper`] |
 
+mod console;
 pub mod context;
 pub mod event;
 pub mod level;
 pub mod logger;
 pub mod reader;
+pub mod record;
+pub mod sampling;
 pub mod shipper;
 pub mod style;
 pub mod value;

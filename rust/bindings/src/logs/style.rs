@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 static STYLE: GilCell<Option<Arc<Style>>> = GilCell::new(None);
 
+/// Whether lines are for people, and coloured.
+static CONSOLE: GilCell<Option<bool>> = GilCell::new(None);
+
 /// Names that were looked up, by the address of the string; a power of two.
 const PLACES: usize = 512;
 
@@ -26,9 +29,18 @@ static KEYS: GilCell<Vec<Option<Known>>> = GilCell::new(Vec::new());
 /// Buffers that are not in use: of a line, and of its group.
 static BUFFERS: GilCell<Vec<(Vec<u8>, Vec<u8>)>> = GilCell::new(Vec::new());
 
-/// How lines are written: the format's name, the service, and the secret with which API keys are hashed.
+/// How lines are written: the format's name, the service, and the secret with which API keys are hashed. `console`: lines
+/// for people, coloured or not, instead of JSON.
 #[pyfunction]
-pub fn configure_logs(name: &str, service: &str, version: &str, environment: &str, hash_key: &[u8]) -> PyResult<()> {
+#[pyo3(signature = (name, service, version, environment, hash_key, console=None))]
+pub fn configure_logs(
+    name: &str,
+    service: &str,
+    version: &str,
+    environment: &str,
+    hash_key: &[u8],
+    console: Option<bool>,
+) -> PyResult<()> {
     let format = format(name).ok_or_else(|| {
         let known: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
         PyValueError::new_err(format!("format must be one of {}, not {name:?}", known.join(", ")))
@@ -38,6 +50,7 @@ pub fn configure_logs(name: &str, service: &str, version: &str, environment: &st
     unsafe {
         STYLE.with(|current| *current = Some(style));
         KEYS.with(Vec::clear);
+        CONSOLE.with(|current| *current = console);
     }
     Ok(())
 }
@@ -82,6 +95,12 @@ pub fn current(_py: Python<'_>) -> Arc<Style> {
             current.get_or_insert_with(|| Arc::new(Style::new(&FORMATS[0], Marker::new(b""), "", "", ""))).clone()
         })
     }
+}
+
+/// Whether lines are for people, and coloured.
+pub fn console(_py: Python<'_>) -> Option<bool> {
+    // SAFETY: the GIL is held; a flag is copied.
+    unsafe { *CONSOLE.peek() }
 }
 
 /// What is known of a field's name.

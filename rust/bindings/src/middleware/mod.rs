@@ -25,7 +25,7 @@ mod message;
 mod object;
 mod receive;
 mod request;
-pub mod request_id;
+mod request_id;
 mod scope;
 mod socket;
 

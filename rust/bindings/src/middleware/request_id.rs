@@ -50,19 +50,6 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The id of the request that is being served.
-pub fn present_id(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    // SAFETY: the GIL is held, after `install`; the result is a new reference, or null with an exception.
-    unsafe {
-        let mut value = std::ptr::null_mut();
-        if ffi::PyContextVar_Get((*IDS.get()).variable, std::ptr::null_mut(), &raw mut value) < 0 {
-            drop(PyErr::take(py));
-            return None;
-        }
-        Bound::from_owned_ptr_or_opt(py, value).filter(|id| !id.is_none())
-    }
-}
-
 /// A child process must not repeat its parent's ids.
 #[pyfunction]
 fn forget_seed() {

@@ -1,0 +1,136 @@
+"""Logs of an application: the section ``[logging]``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ferrometer import _core
+from ferrometer._runtime.feature import Feature
+from ferrometer._runtime.options import option
+from ferrometer.logs import levels, pipeline, ship
+from ferrometer.logs.sinks import Sink, Syslog
+
+if TYPE_CHECKING:
+    from ferrometer._runtime.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class LogsSettings:
+    """How the application logs."""
+
+    service: str = option("", "Name of the service in every line.", aliases=("OTEL_SERVICE_NAME",))
+    version: str = option("", "Version of the service, where the format has a place for it.")
+    environment: str = option("", "Environment of the service, where the format has a place for it.")
+    level: str = option("info", "The least level that is logged.", aliases=("LOG_LEVEL",))
+    format: str | None = option(
+        None, "`gpuproxy`, `omtx`, `platform`, `staging`, `gcp`, `ecs` or `console`."
+    )
+    to: tuple[str, ...] = option(("stdout",), "Where lines go: `stdout`, `stderr`, paths, addresses.")
+    access: bool = option(True, "Write one line for each request.")
+    stdlib: bool = option(True, "Take over `logging`, the servers' loggers and `warnings`.")
+    queue_bytes: int = option(4 << 20, "Bytes of lines that may wait in one process.")
+    hash_key: str | None = option(None, "Secret with which API keys are hashed.", secret=True)
+    sample_first: int = option(0, "Of one message so many a second are logged; 0 samples nothing.")
+    sample_then: int = option(100, "And one in so many of the rest, of levels up to warn.")
+    syslog_enabled: bool = option(False, "Send lines to `syslog_address` too.")
+    syslog_network: str = option("tcp", "`tcp`, or `tls`.")
+    syslog_address: str = option("localhost:5000", "Host and port of the syslog receiver.")
+    syslog_format: str = option("json_lines", "`json_lines`, as Logstash reads, or `rfc5424`.")
+
+
+class Logs(Feature):
+    """One redacted JSON line per event, from every logger of the process, and one for each request."""
+
+    section = "logging"
+    Settings = LogsSettings
+
+    def __init__(
+        self,
+        *,
+        service: str | None = None,
+        version: str | None = None,
+        environment: str | None = None,
+        level: str | int | None = None,
+        format: str | None = None,  # noqa: A002  # the word of the configuration
+        to: str | os.PathLike[str] | Sink | Sequence[str | os.PathLike[str] | Sink] | None = None,
+        access: bool | None = None,
+        stdlib: bool | None = None,
+        queue_bytes: int | None = None,
+        hash_key: str | None = None,
+        sample_first: int | None = None,
+        sample_then: int | None = None,
+    ) -> None:
+        # Sinks are objects, which no option is.
+        self._sinks = None if to is None else pipeline.sinks_of(to)
+        super().__init__(
+            service=service,
+            version=version,
+            environment=environment,
+            level=None if level is None else levels.NAMES[levels.number(level)],
+            format=format,
+            access=access,
+            stdlib=stdlib,
+            queue_bytes=queue_bytes,
+            hash_key=hash_key,
+            sample_first=sample_first,
+            sample_then=sample_then,
+        )
+
+    def open(self, runtime: Runtime) -> None:
+        """Checks the settings. Nothing is opened: the application may fork afterwards."""
+        chosen: LogsSettings = runtime.settings(self)
+        levels.number(chosen.level)
+        if chosen.format not in (None, pipeline.CONSOLE, *pipeline.FORMATS):
+            known = ", ".join((*pipeline.FORMATS, pipeline.CONSOLE))
+            raise ValueError(f"logging.format must be one of {known}, not {chosen.format!r}")
+        self._chosen = chosen
+        self._namespace = runtime.namespace or ""
+        self._to = list(self._sinks if self._sinks is not None else pipeline.sinks_of(chosen.to))
+        if chosen.syslog_enabled:
+            if chosen.syslog_network not in ("tcp", "tls"):
+                raise ValueError(
+                    f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}"
+                )
+            tls = chosen.syslog_network == "tls"
+            self._to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
+        _core.register_log_metrics(runtime.registry._core, self._namespace) if _has_core(runtime) else None
+        runtime.every("logging level", 1.0, levels.follow)
+
+    def start(self) -> None:
+        """Opens this process's queue and ships; again after the server has set its own loggers up."""
+        chosen = self._chosen
+        pipeline.setup(
+            chosen.service,
+            format=chosen.format,
+            level=chosen.level,
+            to=self._to,
+            version=chosen.version,
+            environment=chosen.environment,
+            hash_key=chosen.hash_key,
+            sampling=self._sampling(),
+            queue_bytes=chosen.queue_bytes,
+            namespace=self._namespace,
+            stdlib=chosen.stdlib,
+            access=chosen.access,
+        )
+
+    def _sampling(self) -> dict[str, tuple[int, int]]:
+        chosen = self._chosen
+        if not chosen.sample_first:
+            return {}
+        return {level: (chosen.sample_first, chosen.sample_then) for level in ("debug", "info", "warn")}
+
+    def close(self, deadline: float) -> None:
+        """Waits until what was logged has left, or the deadline is there."""
+        ship.flush(max(0.0, deadline - time.monotonic()))
+
+
+def _has_core(runtime: Runtime) -> Any:
+    return getattr(runtime.registry, "_core", None)
+
+
+FEATURE = Logs
