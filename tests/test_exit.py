@@ -267,7 +267,7 @@ CROSSINGS = {
         def work(turn): request(app, type="websocket")
     """,
     "a logged value's __str__": """
-        import json
+        import json, logging
         _core.start_shipping(json.dumps({"directory": None, "service": "s", "sinks": [], "patience": 0.0}))
         logger = _core.Logger("x")
         def work(turn):
@@ -275,6 +275,8 @@ CROSSINGS = {
                 getattr(logger, level)("event", value=Text())
             _core.log_event(2, "x", Text(), {"value": Text()})
             _core.LogContext(None, {"value": Text()}).as_dict()
+            logger.bind(value=Text())
+            _core.log_record(logging.LogRecord("x", 30, "", 0, "%s", (Text(),), None))
     """,
     "the responder, its Python part": """
         responder = _core.Responder(registry._native)
@@ -342,6 +344,8 @@ CROSSES = {
         f"Logger.{level}": "a logged value's __str__"
         for level in ("critical", "debug", "error", "exception", "fatal", "info", "warn", "warning")
     },
+    "Logger.bind": "a logged value's __str__",
+    "log_record": "a logged value's __str__",
     "log_event": "a logged value's __str__",
     "DirectoryShipper.stop": "logs on their way",
     "LogReader.read": "logs on their way",
@@ -406,6 +410,8 @@ INERT = {
     "log_format_keys",
     "log_level",
     "log_redactions",
+    "log_requests",
+    "sample_logs",
     "set_log_level",
     "share_log_level",
     "DirectoryShipper.__new__",

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
     from ferrometer.http.request_id import get_request_id, request_id_var
     from ferrometer.instrumentation import Observability, instrument
+    from ferrometer.logs import get_logger, get_structured_logger, propagate
+    from ferrometer.logs.feature import Logs
     from ferrometer.sharing.share import share
     from ferrometer.stats.service import ServiceStats
 
@@ -82,6 +84,10 @@ _LAZY: dict[str, str] = {
     "request_id_var": "http.request_id",
     "MetricsServer": "endpoints.own_port",
     "serve_metrics": "endpoints.own_port",
+    "Logs": "logs.feature",
+    "get_logger": "logs",
+    "get_structured_logger": "logs",
+    "propagate": "logs",
     "share": "sharing",
     "HealthChecks": "health",
     "History": "history",
@@ -131,6 +137,7 @@ __all__ = [
     "History",
     "HttpMetrics",
     "Info",
+    "Logs",
     "Metric",
     "MetricsHandler",
     "MetricsMiddleware",
@@ -147,12 +154,15 @@ __all__ = [
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
+    "get_logger",
     "get_request_id",
+    "get_structured_logger",
     "instance_ip_grouping_key",
     "instrument",
     "make_asgi_app",
     "make_wsgi_app",
     "observability_app",
+    "propagate",
     "publish",
     "push_to_gateway",
     "pushadd_to_gateway",

@@ -3,6 +3,7 @@
 Whatever begins with an underscore is between this module and the Python files beside it.
 """
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
@@ -45,13 +46,16 @@ __all__ = [
     "log_failures",
     "log_format_keys",
     "log_level",
+    "log_record",
     "log_redactions",
+    "log_requests",
     "new_request_id",
     "own_methods",
     "protobuf_family",
     "read_directory",
     "register_log_metrics",
     "request_id_var",
+    "sample_logs",
     "set_log_level",
     "share",
     "share_log_level",
@@ -526,9 +530,17 @@ class DirectoryShipper:
     def stop(self, timeout: float) -> None:
         """End it."""
 
-def configure_logs(name: str, service: str, version: str, environment: str, hash_key: bytes) -> None:
+def configure_logs(
+    name: str,
+    service: str,
+    version: str,
+    environment: str,
+    hash_key: bytes,
+    console: bool | None = None,
+) -> None:
     """How lines are written: the format's name, the service, and the secret with which API keys are hashed.
 
+    ``console``: lines for people, coloured or not, instead of JSON.
     Raises ValueError for a format that is none.
     """
 
@@ -547,6 +559,18 @@ def log_event(
     time_ns: int | None = None,
 ) -> None:
     """Log one event of another library's logger; level 0 (debug) to 4 (fatal)."""
+
+def log_record(record: logging.LogRecord) -> None:
+    """Log a record of ``logging``; its extra attributes are fields."""
+
+def log_requests(wanted: bool) -> None:
+    """Have the middleware write a line for each request from now on, or not."""
+
+def sample_logs(rates: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]) -> None:
+    """By level (debug, info, warn): of one message the first so many a second, then one in so many.
+
+    (0, 0) is all. Raises ValueError for one in none.
+    """
 
 def log_failures() -> int:
     """Events of this process that could not be told."""
@@ -570,7 +594,6 @@ class LogContext:
     def as_dict(self) -> dict[str, Any]:
         """The fields by name."""
 
-@final
 class Logger:
     """A logger: a name, and fields that all its lines have. Nothing of it raises."""
 
@@ -581,6 +604,8 @@ class Logger:
     @property
     def bound(self) -> LogContext | None:
         """Fields that all its lines have."""
+    def bind(self, **fields: object) -> Self:
+        """A logger with more fields, of the same class; None takes one out."""
     def debug(self, event: object = "", /, *args: object, **fields: object) -> None:
         """For whoever debugs."""
     def info(self, event: object = "", /, *args: object, **fields: object) -> None:

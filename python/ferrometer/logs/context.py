@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Token, copy_context
 from functools import wraps
 from types import TracebackType
@@ -15,7 +16,7 @@ _R = TypeVar("_R")
 
 
 class LoggingContext:
-    """Fields of every line that is logged within it: ``with LoggingContext(tenant="t"):``, also ``async with``.
+    """Fields of every line that is logged within it: ``with LoggingContext(tenant="t"):``.
 
     A field replaces that of the same name around it; None takes one out. Values are taken as they are at
     the beginning.
@@ -32,11 +33,9 @@ class LoggingContext:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        # Left in another context than it was entered in, as the generator of a dependency may be.
+        with suppress(ValueError):
             _core.log_context_var.reset(self._tokens.pop())
-        except ValueError:
-            # Left in another context than it was entered in, as a generator of a fixture or a dependency may.
-            pass
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ferrometer import _core
 from ferrometer._runtime.feature import Feature
@@ -26,9 +26,7 @@ class LogsSettings:
     version: str = option("", "Version of the service, where the format has a place for it.")
     environment: str = option("", "Environment of the service, where the format has a place for it.")
     level: str = option("info", "The least level that is logged.", aliases=("LOG_LEVEL",))
-    format: str | None = option(
-        None, "`gpuproxy`, `omtx`, `platform`, `staging`, `gcp`, `ecs` or `console`."
-    )
+    format: str | None = option(None, "`gpuproxy`, `omtx`, `platform`, `staging`, `gcp`, `ecs` or `console`.")
     to: tuple[str, ...] = option(("stdout",), "Where lines go: `stdout`, `stderr`, paths, addresses.")
     access: bool = option(True, "Write one line for each request.")
     stdlib: bool = option(True, "Take over `logging`, the servers' loggers and `warnings`.")
@@ -92,12 +90,10 @@ class Logs(Feature):
         self._to = list(self._sinks if self._sinks is not None else pipeline.sinks_of(chosen.to))
         if chosen.syslog_enabled:
             if chosen.syslog_network not in ("tcp", "tls"):
-                raise ValueError(
-                    f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}"
-                )
+                raise ValueError(f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}")
             tls = chosen.syslog_network == "tls"
             self._to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
-        _core.register_log_metrics(runtime.registry._core, self._namespace) if _has_core(runtime) else None
+        _core.register_log_metrics(runtime.registry._native, self._namespace)
         runtime.every("logging level", 1.0, levels.follow)
 
     def start(self) -> None:
@@ -122,15 +118,11 @@ class Logs(Feature):
         chosen = self._chosen
         if not chosen.sample_first:
             return {}
-        return {level: (chosen.sample_first, chosen.sample_then) for level in ("debug", "info", "warn")}
+        return dict.fromkeys(("debug", "info", "warn"), (chosen.sample_first, chosen.sample_then))
 
     def close(self, deadline: float) -> None:
         """Waits until what was logged has left, or the deadline is there."""
         ship.flush(max(0.0, deadline - time.monotonic()))
-
-
-def _has_core(runtime: Runtime) -> Any:
-    return getattr(runtime.registry, "_core", None)
 
 
 FEATURE = Logs

@@ -38,11 +38,11 @@ class Handler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Logs a record, unless a filter of this handler is against it."""
         if self.filters:
-            passed = self.filter(record)
+            # From Python 3.12 on a filter may return another record.
+            passed: object = self.filter(record)
             if not passed:
                 return False
-            if isinstance(passed, logging.LogRecord):
-                record = passed
+            record = passed if isinstance(passed, logging.LogRecord) else record
         _core.log_record(record)
         return True
 
@@ -107,8 +107,8 @@ def _standard_streams() -> Iterator[object]:
 def give_back() -> None:
     """Undo :func:`take_over`: our handler leaves, the others come back."""
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, Handler)]:
-        root.removeHandler(handler)
+    for ours in [handler for handler in root.handlers if isinstance(handler, Handler)]:
+        root.removeHandler(ours)
     for name, handlers in _taken.handlers.items():
         for handler in handlers:
             logging.getLogger(name).addHandler(handler)

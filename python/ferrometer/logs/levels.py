@@ -10,7 +10,11 @@ from ferrometer import _core
 NAMES = ("debug", "info", "warn", "error", "fatal", "off")
 _WORDS = {
     **{name: number for number, name in enumerate(NAMES)},
-    **{"trace": 0, "notice": 1, "warning": 2, "exception": 3, "critical": 4},
+    "trace": 0,
+    "notice": 1,
+    "warning": 2,
+    "exception": 3,
+    "critical": 4,
 }
 _OF_LOGGING = (
     logging.DEBUG,

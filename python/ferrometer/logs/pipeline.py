@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ferrometer import _core
 from ferrometer.logs import handler, levels, ship
@@ -81,7 +82,7 @@ def setup(
     _core.sample_logs(rates)
     share_level(number)
     _state.is_open, _state.access = True, access
-    _core.log_access(access)
+    _core.log_requests(access)
     if stdlib:
         take_over()
 
@@ -105,7 +106,7 @@ def share_level(number: int) -> None:
 
 
 def open_by_default() -> None:
-    """What the first line does that comes before any setup: logs go to stdout, or stderr if that is closed."""
+    """What the first line does that comes before any setup: logs go to stdout."""
     if not _state.is_open:
         setup(stdlib=False)
 
@@ -142,7 +143,8 @@ def rates_of(
         first, then = rate
         if not (isinstance(first, int) and isinstance(then, int) and first >= 0 and then >= 1):
             raise ValueError(
-                f"sampling of {level!r} must be (the first so many a second, then one in so many), not {rate!r}"
+                f"sampling of {level!r} must be (the first so many a second, then one in so many), "
+                f"not {rate!r}"
             )
         rates[place] = (first, then)
     return rates[0], rates[1], rates[2]
@@ -161,7 +163,7 @@ def _console(format: str | None, sinks: Sequence[Sink]) -> bool | None:  # noqa:
     return None
 
 
-def _stream(sink: Sink) -> object:
+def _stream(sink: Sink) -> TextIO | None:
     return {Stdout: sys.__stdout__, Stderr: sys.__stderr__}.get(type(sink))
 
 

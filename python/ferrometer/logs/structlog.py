@@ -1,4 +1,4 @@
-"""structlog over our lines: a last processor, and a configuration that has it (``pip install "ferrometer[logs]"``)."""
+"""structlog over our lines: a last processor, and a configuration (``pip install "ferrometer[logs]"``)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def _exception(told: Any) -> BaseException | None:
     return sys.exception() if told else None
 
 
-def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def render(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The last processor where the logger underneath is ours: hands it the event and its fields."""
     fields = dict(event)
     return (fields.pop("event", ""),), fields

@@ -55,5 +55,5 @@ class StructuredLogger(_core.Logger):
 
 
 def get_structured_logger(name: str = "") -> StructuredLogger:
-    """The logger of that name, with ``log_request``, ``log_inference``, ``log_mcp_operation`` and ``log_drift``."""
+    """The logger of that name, with methods for requests, inferences, MCP operations and drift."""
     return StructuredLogger(name)

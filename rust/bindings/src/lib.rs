@@ -69,7 +69,7 @@ mod _core {
     use super::logs::context::LogContext;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::logs::event::{log_event, log_failures, log_level, set_log_level, share_log_level};
+    use super::logs::event::{log_event, log_failures, log_level, log_requests, set_log_level, share_log_level};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::logs::logger::Logger;

@@ -125,6 +125,34 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
+/// Enters a context with a trace, whose digits are given; returns what undoes it.
+pub fn enter_trace<'py>(py: Python<'py>, trace_id: &str, span_id: &str) -> Option<Bound<'py, PyAny>> {
+    let fields = PyDict::new(py);
+    fields.set_item(pyo3::intern!(py, "trace_id"), trace_id).ok()?;
+    fields.set_item(pyo3::intern!(py, "span_id"), span_id).ok()?;
+    let around = current(py);
+    let context = Bound::new(py, LogContext::new(around.as_ref(), &fields).ok()?).ok()?;
+    // SAFETY: a context variable and a live object; the result is a new reference, or null with an exception.
+    unsafe {
+        let token = pyo3::ffi::PyContextVar_Set(VARIABLE.get(py)?.as_ptr(), context.as_ptr());
+        Bound::from_owned_ptr_or_err(py, token).ok()
+    }
+}
+
+/// Leaves it. In another context than it was entered in, there is nothing to leave.
+///
+/// # Safety
+/// The token is live.
+pub unsafe fn leave(py: Python<'_>, token: *mut pyo3::ffi::PyObject) {
+    // SAFETY: a context variable, and a token, says the caller.
+    unsafe {
+        let Some(variable) = VARIABLE.get(py) else { return };
+        if pyo3::ffi::PyContextVar_Reset(variable.as_ptr(), token) != 0 {
+            pyo3::ffi::PyErr_Clear();
+        }
+    }
+}
+
 /// The present context.
 pub fn current(py: Python<'_>) -> Option<Bound<'_, LogContext>> {
     get(py, &VARIABLE)?.cast_into::<LogContext>().ok()

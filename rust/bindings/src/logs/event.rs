@@ -8,11 +8,32 @@ use ferrometer_ring::{flags, own as ring, Head, Level};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// Events that could not be told, whatever the reason.
 static FAILED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the middleware writes a line for each request.
+static REQUESTS: AtomicBool = AtomicBool::new(false);
+
+/// Whether the middleware writes a line for each request.
+#[inline(always)]
+pub fn wants_requests() -> bool {
+    REQUESTS.load(Relaxed)
+}
+
+/// Whether lines were set up, so that a request's trace is worth a look.
+#[inline(always)]
+pub fn has_lines() -> bool {
+    style::is_configured()
+}
+
+/// Has the middleware write a line for each request from now on, or not.
+#[pyfunction]
+pub fn log_requests(wanted: bool) {
+    REQUESTS.store(wanted, Relaxed);
+}
 
 /// What is logged.
 pub struct Event<'a, 'py> {

@@ -9,9 +9,18 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 
 static STYLE: GilCell<Option<Arc<Style>>> = GilCell::new(None);
+
+static IS_CONFIGURED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the style was chosen.
+#[inline(always)]
+pub fn is_configured() -> bool {
+    IS_CONFIGURED.load(Relaxed)
+}
 
 /// Whether lines are for people, and coloured.
 static CONSOLE: GilCell<Option<bool>> = GilCell::new(None);
@@ -50,6 +59,7 @@ pub fn configure_logs(
     unsafe {
         STYLE.with(|current| *current = Some(style));
         KEYS.with(Vec::clear);
+        IS_CONFIGURED.store(true, Relaxed);
         CONSOLE.with(|current| *current = console);
     }
     Ok(())

@@ -59,6 +59,10 @@ unsafe fn start(request: *mut Request) -> bool {
         if middleware.names_requests {
             request_id::begin(request);
         }
+        #[cfg(target_os = "linux")]
+        if crate::logs::event::has_lines() {
+            super::access_line::begin(request);
+        }
         let mut arguments = [null_mut(), (*request).scope, request.cast(), request.cast()];
         let awaitable = vectorcall(
             middleware.app,

@@ -43,6 +43,7 @@ pub unsafe fn returned(request: *mut Request) {
         if !quick(request) {
             record(request, &Ending::Returned);
         }
+        access_line(request, &Ending::Returned);
         release(request);
     }
 }
@@ -124,6 +125,7 @@ pub unsafe fn raised(request: *mut Request) {
         let pending = Pending::take();
         let ending = judge(request, pending.value());
         record(request, &ending);
+        access_line(request, &ending);
         release(request);
         pending.restore();
     }
@@ -137,6 +139,7 @@ pub unsafe fn abandoned(request: *mut Request) {
     unsafe {
         let pending = Pending::take();
         record(request, &Ending::Cancelled);
+        access_line(request, &Ending::Cancelled);
         release(request);
         pending.restore();
     }
@@ -159,6 +162,10 @@ unsafe fn release(request: *mut Request) {
         (*request).phase = Phase::Over;
         if !(*request).id.is_null() {
             request_id::end(request);
+        }
+        #[cfg(target_os = "linux")]
+        if !(*request).trace_token.is_null() {
+            super::access_line::end(request);
         }
         clear(&mut (*request).inner);
         clear(&mut (*request).scope);
@@ -250,15 +257,7 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
                 kept.measured(shared, method)?
             }
         };
-        let status = match ending {
-            // A response that went out whole keeps its status, whatever happened afterwards.
-            _ if (*request).status != 0 && (*request).has(COMPLETE) => (*request).status,
-            Ending::Returned if (*request).status != 0 => (*request).status,
-            Ending::Returned if !(*request).has(DISCONNECTED) => FAILED,
-            Ending::Raised(_) => FAILED,
-            _ if (*request).status != 0 => (*request).status,
-            _ => CLIENT_GONE,
-        };
+        let status = status(&*request, ending);
         measured.count(shared, status)?;
         time(&*request, instrument, measured, now);
         if let Some(traces) = &instrument.traces {
@@ -284,6 +283,33 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         }
     }
     Ok(())
+}
+
+/// The status that the client saw, or that a server sends for an application that sent none.
+fn status(request: &Request, ending: &Ending) -> u16 {
+    match ending {
+        // A response that went out whole keeps its status, whatever happened afterwards.
+        _ if request.status != 0 && request.has(COMPLETE) => request.status,
+        Ending::Returned if request.status != 0 => request.status,
+        Ending::Returned if !request.has(DISCONNECTED) => FAILED,
+        Ending::Raised(_) => FAILED,
+        _ if request.status != 0 => request.status,
+        _ => CLIENT_GONE,
+    }
+}
+
+/// The line of a request, where such lines are wanted.
+#[inline(always)]
+unsafe fn access_line(request: *mut Request, ending: &Ending) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the request is counted, and has not been released yet.
+    unsafe {
+        if crate::logs::event::wants_requests() {
+            super::access_line::write(request, status(&*request, ending));
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (request, ending);
 }
 
 /// An application that went on after its response has ended, too.

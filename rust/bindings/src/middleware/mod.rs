@@ -13,6 +13,8 @@
 //! types, compare bytes and follow pointers; nothing there can panic. Everything that can (making series, asking the
 //! resolver, request ids, recording into cells) runs inside [`guard::shield`].
 
+#[cfg(target_os = "linux")]
+mod access_line;
 mod dict;
 mod drive;
 mod face;

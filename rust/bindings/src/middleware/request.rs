@@ -79,6 +79,8 @@ pub struct Request {
     /// The request id (a str) and what undoes its setting; owned, null where ids are off.
     pub id: Obj,
     pub token: Obj,
+    /// What undoes the entering of the request's trace; owned, null where there is none.
+    pub trace_token: Obj,
     /// What a websocket has done so far.
     pub socket: Option<Box<Socket>>,
 }
@@ -195,6 +197,7 @@ unsafe fn allocate(kind: *mut ffi::PyTypeObject) -> *mut Request {
         (&raw mut (*request).links).write(Links::new());
         (&raw mut (*request).id).write(null_mut());
         (&raw mut (*request).token).write(null_mut());
+        (&raw mut (*request).trace_token).write(null_mut());
         (&raw mut (*request).socket).write(None);
         request
     }
@@ -251,6 +254,7 @@ unsafe fn release_all(request: *mut Request) {
         clear(&mut (*request).inner);
         clear(&mut (*request).receive);
         clear(&mut (*request).send);
+        clear(&mut (*request).trace_token);
         if !(*request).id.is_null() {
             clear(&mut (*request).id);
             clear(&mut (*request).token);
@@ -271,6 +275,7 @@ unsafe extern "C" fn traverse(object: Obj, visit: ffi::visitproc, arg: *mut c_vo
             (*request).send,
             (*request).id,
             (*request).token,
+            (*request).trace_token,
         ];
         for object in owned {
             if !object.is_null() {
