@@ -12,8 +12,8 @@
 //! | what a fork waits for | [`fork`] |
 //! | how processes see each other's cells | [`segment`], [`mode`] |
 //!
-//! Modules import those above them in `sync, seqlock, fork, descriptor, slab, reclaim, cell, histogram, labels, series,
-//! family, registry, encode`, never below.
+//! Imports point down: the order of the modules, from the ground up, is `CORE_LAYERS` in `tests/test_layers.py`, and no
+//! two files import each other.
 
 pub mod cell;
 pub mod clock;
