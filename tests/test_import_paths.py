@@ -36,3 +36,14 @@ def test_an_alias_may_be_imported_first(path: str) -> None:
 def test_what_the_documentation_imports_is_there(path: str) -> None:
     assert len(NAMED) > 10
     importlib.import_module(path)
+
+
+def test_importing_the_package_imports_little() -> None:
+    """No file of the standard library that takes longer to import than all of the package."""
+    program = "import sys; import ferrometer; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    heavy = {"asyncio", "hashlib", "logging", "pathlib", "shutil", "starlette", "tempfile", "typing"}
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert heavy & (set(done.stdout.split()) - set(bare.stdout.split())) == set()

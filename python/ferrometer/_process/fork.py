@@ -6,18 +6,20 @@ Native code has a gate of its own (``rust/core/src/fork.rs``); here are the lock
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Protocol
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing the package imports this file, and typing would be half of that
+    from collections.abc import Callable
+    from typing import Protocol
 
-class Lock(Protocol):
-    """A lock that a fork waits for, so that no child finds it held by a thread that it has not."""
+    class Lock(Protocol):
+        """A lock that a fork waits for, so that no child finds it held by a thread that it has not."""
 
-    def acquire(self) -> object:
-        """Takes it."""
+        def acquire(self) -> object:
+            """Takes it."""
 
-    def release(self) -> object:
-        """Gives it back."""
+        def release(self) -> object:
+            """Gives it back."""
 
 
 _locks: list[Lock] = []

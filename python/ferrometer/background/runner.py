@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 from ferrometer._core import shared_directory
+from ferrometer._process.local_only import OwnSeries
 from ferrometer._process.run import Flight, Outcome, is_async, launch
 from ferrometer.background.collector import (
     CollectError,
@@ -30,7 +31,6 @@ from ferrometer.background.collector import (
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge
 from ferrometer.sharing.lease import Lease
-from ferrometer.sharing.local_only import OwnSeries
 
 _log = logging.getLogger("ferrometer.collectors")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from _thread import _local
 
 from ferrometer import _core
+from ferrometer._process.local_only import only_own
 from ferrometer.metrics.families import Taking
 from ferrometer.metrics.families import names as names_of_family
 from ferrometer.metrics.names import full_name, is_plain_label, is_plain_name, label_names
 from ferrometer.metrics.peer_view import PeerView
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.timers import Timer
-from ferrometer.sharing.local_only import only_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

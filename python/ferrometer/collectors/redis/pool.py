@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
+from ferrometer._process.local_only import OwnSeries
 from ferrometer.collectors.app.pools import POOLS
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram
-from ferrometer.sharing.local_only import OwnSeries
 
 ACQUIRE_BUCKETS = (0.00001, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from ferrometer._process.local_only import OwnSeries
 from ferrometer.background.collector import Collector, Stale
 from ferrometer.collectors.app.pools import POOLS
 from ferrometer.collectors.sql.operation import PREFIX, decided_by_prefix, operation
 from ferrometer.metrics.registry import CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram, Summary
-from ferrometer.sharing.local_only import OwnSeries
 from ferrometer.stats.database import DatabaseStats
 
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
