@@ -19,7 +19,9 @@ SOURCES = ("python", "rust", "tests", "benches")
 #: Names of other programs that no code of ours mentions.
 FOREIGN = frozenset({"CUDA_VISIBLE_DEVICES", "lib_rm_version_mismatch"})
 #: What the namespace of the examples puts before a name, and an exposition behind it.
-AROUND = re.compile(r"^(?:gpuproxy_|omtx_hub_)?(.*?)(?:_total|_created|_bucket|_sum|_count|_info)?$")
+AROUND = re.compile(
+    r"^(?:gpuproxy_|omtx_hub_|ferrometer_history_|_)?(.*?)(?:_total|_created|_bucket|_sum|_count|_info)?$"
+)
 
 
 def identifiers(page: str) -> set[str]:
