@@ -110,7 +110,8 @@ def test_what_was_made_before_keeps_identity_and_values() -> None:
             assert old.labels("x") is child
             child.inc()
             old.labels("y").inc(5)
-            assert type(old.labels("y")) is prometheus_client.Counter
+            assert type(old.labels("y")) is type(old)
+            assert type(old) == prometheus_client.Counter  # noqa: E721  # equal; the name is the native one's
             new = prometheus_client.Counter("made_within", "h")
             new.inc(7)
             assert registry._names_to_collectors["made_within"] is new

@@ -13,7 +13,7 @@ from _thread import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from pathlib import Path
     from types import ModuleType
@@ -78,6 +78,17 @@ ALIASES = {
     "timing": "metrics.timers",
 }
 
+#: Modules that register a collector when they are imported.
+_DEFAULT_COLLECTORS = frozenset({"gc_collector", "platform_collector", "process_collector"})
+
+
+def _execute(module: ModuleType, execute: Callable[[ModuleType], None]) -> None:
+    execute(module)
+
+
+#: How the default registry has such a module executed: it puts its own way here.
+load_default: Callable[..., None] = _execute
+
 _SAME = {
     **{name: f"{PEER}.{name}" for name in _PEER_MODULES},
     **{name: f"ferrometer.{home}" for name, home in ALIASES.items()},
@@ -126,7 +137,15 @@ class _Finder:
                 spec.submodule_search_locations = []
             return spec
         file = base.with_suffix(".py")
-        return spec_from_file_location(fullname, file) if file.is_file() else None
+        spec = spec_from_file_location(fullname, file) if file.is_file() else None
+        if spec is not None and spec.loader is not None and name in _DEFAULT_COLLECTORS:
+            from functools import partial
+
+            # The module registers its collector, whose names an application may have taken.
+            spec.loader.exec_module = partial(  # type: ignore[method-assign]
+                load_default, execute=spec.loader.exec_module
+            )
+        return spec
 
 
 def _folder() -> Path:

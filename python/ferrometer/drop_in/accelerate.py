@@ -1,7 +1,8 @@
 """prometheus_client with native metrics, for programs and libraries that import prometheus_client.
 
-Nothing is replaced by name, so it does not matter who imported what before: classes make native metrics
-when called, ``REGISTRY`` stays the object it is, and ``generate_latest`` stays the function it is.
+It does not matter who imported what before: classes make native metrics when called, ``REGISTRY`` stays the
+object it is, and ``generate_latest`` stays the function it is. Modules' names of a class become those of its
+native twin, which is equal to it: so ``type(Gauge(...)) is Gauge``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import os
 import types
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from threading import Lock
 from typing import Any
 
+from ferrometer.drop_in.twin import Twin, finish, peer_of, rename
+from ferrometer.metrics import created_flag
 from ferrometer.metrics import types as native
 from ferrometer.metrics.base import PLAIN, MetricWrapperBase
 from ferrometer.metrics.families import Taking
-from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.scrape import is_native
 from ferrometer.sharing.share import PEER_VARIABLES, shared_directory
 
@@ -61,9 +65,14 @@ def accelerate() -> Acceleration:
             _adopt_default_registry()
             for function, replacement, defaults in _replacements():
                 _redirect(function, replacement, defaults)
-            if not import_module("prometheus_client.metrics")._use_created:
-                native.disable_created_metrics()
+            uses_created = import_module("prometheus_client.metrics")._use_created
+            created_flag.watch("prometheus_client.metrics", uses_created)
+            if not uses_created:
+                created_flag.switch(False)
             _is_on = True
+            for theirs, twin in _twins.items():
+                rename(theirs, twin)
+            _show_default_registry()
     return Acceleration()
 
 
@@ -73,6 +82,11 @@ def deaccelerate() -> None:
     with _lock:
         if _is_on:
             _is_on = False
+            created_flag.forget("prometheus_client.metrics")
+            for theirs, twin in _twins.items():
+                rename(twin, theirs)
+            for collector in list(REGISTRY._guests):
+                REGISTRY.unregister(collector)
             for function, _, _ in _replacements():
                 original = function.__wrapped__
                 function.__code__, function.__defaults__ = original.__code__, original.__defaults__
@@ -97,16 +111,17 @@ def _make_twins() -> None:
 def _install(theirs: type, ours: type, what: type) -> None:
     def fill(namespace: dict[str, Any]) -> None:
         # It passes for theirs, in `repr`, too.
-        namespace |= {"__module__": theirs.__module__, "__qualname__": theirs.__qualname__}
+        namespace |= {"__module__": theirs.__module__, "__qualname__": theirs.__qualname__, "_peer": theirs}
         if what is _Metric:
             namespace["__slots__"] = ()
 
-    twin: Any = types.new_class(theirs.__name__, (what, ours, theirs), exec_body=fill)
+    twin: Any = types.new_class(theirs.__name__, (what, ours, theirs), {"metaclass": Twin}, exec_body=fill)
+    finish(twin)
 
     def new(cls: type, *_: Any, **kwargs: Any) -> Any:
         # Subclasses, and children of metrics that were made before, are what they always were.
         if _is_on and cls is theirs and "_labelvalues" not in kwargs:
-            return twin.__new__(twin)
+            return _make(twin)
         return object.__new__(cls)
 
     # For good: a class whose `__new__` was set and deleted no longer takes arguments.
@@ -114,14 +129,24 @@ def _install(theirs: type, ours: type, what: type) -> None:
     _twins[theirs] = twin
 
 
+def _make(twin: Any) -> Any:
+    if _Metric in type.__getattribute__(twin, "__mro__"):
+        # Not our own `__new__`: it would give the metric of the same name.
+        return super(MetricWrapperBase, twin).__new__(twin)
+    return object.__new__(twin)
+
+
+def _default_registry() -> Any:
+    return import_module("prometheus_client.registry").REGISTRY
+
+
 class _Metric:
     """What makes a native metric one of prometheus_client's."""
 
     __slots__ = ()
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
-        # Not our own: it would give the metric of the same name.
-        return super(MetricWrapperBase, cls).__new__(cls)  # type: ignore[misc]
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return _make(cls) if _is_on else peer_of(cls)(*args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if len(args) <= _REGISTRY_PLACE and "registry" not in kwargs:
@@ -132,15 +157,38 @@ class _Metric:
 class _Registry:
     """What makes a native registry one of prometheus_client's."""
 
-    _names_to_collectors: dict[str, Any]
+    _by_name: dict[str, Any]
+    _give_way: Callable[[list[str]], None]
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
-        return object.__new__(cls)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return _make(cls) if _is_on else peer_of(cls)(*args, **kwargs)
+
+    def _note(self, metric: Any) -> None:
+        super()._note(metric)  # type: ignore[misc]
+        self._show_elsewhere(metric)
+
+    def register(self, collector: Any) -> None:
+        """Adds a metric or a collector."""
+        super().register(collector)  # type: ignore[misc]
+        if not is_native(collector):
+            self._show_elsewhere(collector)
+
+    def unregister(self, collector: Any) -> None:
+        """Removes a metric or a collector."""
+        super().unregister(collector)  # type: ignore[misc]
+        if self is _default_registry() and collector in REGISTRY._guests:
+            REGISTRY.unregister(collector)
+
+    def _show_elsewhere(self, collector: Any) -> None:
+        """What joins the default registry is shown on ferrometer's /metrics, too."""
+        if _is_on and self is _default_registry() and collector not in REGISTRY._guests:
+            REGISTRY._join_as_guest(collector, self._collectors[collector])
 
     def _taking(self, names: list[str]) -> Taking:
-        if duplicates := self._names_to_collectors.keys() & set(names):
+        self._give_way(names)
+        if duplicates := self._by_name.keys() & set(names):
             raise import_module("prometheus_client.registry").DuplicateTimeseries(duplicates)
-        return Taking(self._names_to_collectors, names)
+        return Taking(self._by_name, names)
 
 
 # The default registry: others hold it, so it changes its class.
@@ -155,7 +203,7 @@ def _adopt_default_registry() -> None:
     if fresh._target_info:
         fresh._native.reserve(["target_info"], "target_info of the registry")
     fresh._collectors = registry._collector_to_names
-    fresh._names_to_collectors = registry._names_to_collectors
+    fresh._by_name = registry._names_to_collectors
     fresh._collectors_without_names = registry._collectors_without_names
     for collector, names in registry._collector_to_names.items():
         if is_native(collector):
@@ -166,11 +214,22 @@ def _adopt_default_registry() -> None:
     registry.__class__ = _twins[type(registry)]
 
 
+def _show_default_registry() -> None:
+    """On ferrometer's /metrics: all but the collectors of the process, which it has itself."""
+    registry = _default_registry()
+    if not isinstance(registry, CollectorRegistry):
+        return
+    for collector, names in list(registry._collectors.items()):
+        if type(collector).__name__ not in ("GCCollector", "PlatformCollector", "ProcessCollector"):
+            REGISTRY._join_as_guest(collector, names)
+
+
 def _release_default_registry() -> None:
     registry = import_module("prometheus_client.registry").REGISTRY
     theirs = {twin: theirs for theirs, twin in _twins.items()}.get(type(registry))
     if theirs is not None:
         registry.__dict__["_collector_to_names"] = registry._collectors
+        registry.__dict__["_names_to_collectors"] = registry._by_name
         registry.__class__ = theirs
 
 

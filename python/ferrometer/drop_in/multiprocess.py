@@ -15,6 +15,7 @@ from prometheus_client import multiprocess as _peer
 from prometheus_client.multiprocess import mark_process_dead
 
 from ferrometer import _core
+from ferrometer.metrics import late
 from ferrometer.metrics.families import computed
 from ferrometer.sharing.share import FOLDER, shared_directory
 
@@ -31,6 +32,7 @@ class MultiProcessCollector(_peer.MultiProcessCollector):
     """
 
     def __init__(self, registry: Any, path: str | os.PathLike[str] | None = None) -> None:
+        late.follow()
         super().__init__(registry, path)  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:

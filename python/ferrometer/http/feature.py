@@ -115,8 +115,10 @@ class Http(Feature):
         self.skip_paths = chosen.skip_paths
         self.namespace = chosen.namespace
         _check_alone(self, runtime.registry)
-        self.metrics = HttpMetrics(
-            runtime.registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars
+        self.metrics = runtime.registry.with_room(
+            lambda: HttpMetrics(
+                runtime.registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars
+            )
         )
         self.around: Callable[..., ASGIApp] = partial(
             MetricsMiddleware,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ferrometer.metrics import types
 from ferrometer.metrics.base import MAX_SERIES, MetricWrapperBase
+from ferrometer.metrics.created_flag import from_environment as _get_use_created
+from ferrometer.metrics.created_flag import switch as _switch
+from ferrometer.metrics.created_flag import watch as _watch
 from ferrometer.metrics.types import (
     Counter,
     Enum,
@@ -39,3 +42,9 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         """Names of prometheus_client.metrics that nobody should need, for those who do."""
         return getattr(types, name)
+
+
+#: prometheus_client's flag, read at every scrape: whether ``_created`` is shown.
+_use_created = _get_use_created()
+_watch(__name__, _use_created)
+_switch(_use_created)

@@ -6,10 +6,12 @@ from _thread import _local
 
 from ferrometer import _core
 from ferrometer._process.local_only import only_own
+from ferrometer.metrics import late
 from ferrometer.metrics.families import Taking
 from ferrometer.metrics.families import names as names_of_family
 from ferrometer.metrics.names import full_name, is_plain_label, is_plain_name, label_names
 from ferrometer.metrics.peer_view import PeerView
+from ferrometer.metrics.python_metric import adopt
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.timers import Timer
 
@@ -42,7 +44,8 @@ class MetricWrapperBase(PeerView):
         # Only the library's own classes: a user's subclass may take any arguments.
         if cls in PLAIN and isinstance(name, str) and name:
             registry = kwargs.get("registry", args[5] if len(args) > 5 else REGISTRY)
-            if known := getattr(registry, "_names_to_collectors", None):
+            known = getattr(registry, "_by_name", None) or getattr(registry, "_names_to_collectors", None)
+            if known:
                 parts = (*args[2:5], "", "", "")
                 namespace, subsystem, unit = (
                     kwargs.get(key, part)
@@ -71,6 +74,11 @@ class MetricWrapperBase(PeerView):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        native: tuple[type, ...] = (_core.Metric,)
+        if not issubclass(cls, native):
+            if MetricWrapperBase in cls.__bases__ and cls.__module__ != __name__:
+                adopt(cls, MetricWrapperBase, REGISTRY)
+            return
         told = ("collect", "_samples", "_multi_samples", "_child_samples")
         cls._has_custom_samples = any(
             getattr(cls, name) is not getattr(MetricWrapperBase, name) for name in told
@@ -105,7 +113,8 @@ class MetricWrapperBase(PeerView):
                 )
             _making.parent = None  # a metric that `__init__` makes beside is no child
             self._become_child(parent, tuple(_labelvalues))
-            return self._metric_init()
+            return self._initialise()
+        late.follow()
         full = full_name(self._type, name, namespace, subsystem, unit)
         names = label_names(labelnames, self._reserved_labelnames)
         if isinstance(max_series, bool) or not isinstance(max_series, int) or max_series < 1:
@@ -145,7 +154,7 @@ class MetricWrapperBase(PeerView):
         elif registry and not (known and self in registry._collector_to_names):
             registry.register(self)
         if not names:
-            self._metric_init()
+            self._initialise()
         return None
 
     def _own_labels(self, full: str) -> tuple[str, ...]:
@@ -153,7 +162,19 @@ class MetricWrapperBase(PeerView):
         return ()
 
     def _metric_init(self) -> None:
-        """For subclasses: called once the metric, or the child with its label values, can be used."""
+        """For subclasses: called once the metric, or the child with its label values, can be used.
+
+        Called by a program, it begins anew from zero, as prometheus_client's does.
+        """
+        if not getattr(_making, "is_initialising", False) and not self._is_parent():
+            self._reset()
+
+    def _initialise(self) -> None:
+        outer, _making.is_initialising = getattr(_making, "is_initialising", False), True
+        try:
+            self._metric_init()
+        finally:
+            _making.is_initialising = outer
 
     # Children.
 

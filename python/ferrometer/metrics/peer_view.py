@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+
 from ferrometer import _core
+from ferrometer.metrics.peer_dicts import Children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping
     from typing import Any, Self
 
     from prometheus_client.metrics_core import Metric
@@ -60,10 +63,19 @@ class PeerView(_Native):
         return bool(self._labelnames) and not self._labelvalues
 
     @property
-    def _metrics(self) -> dict[tuple[str, ...], Self]:
+    def _metrics(self) -> MutableMapping[tuple[str, ...], Self]:
         if not self._is_parent():
             raise AttributeError(f"{self} has no children")
-        return {values: self.labels(*values) for values in self._children()}
+        return Children(self)
+
+    @_metrics.setter
+    def _metrics(self, wanted: Mapping[tuple[str, ...], Self]) -> None:
+        Children(self).become(wanted)
+
+    @property
+    def _lock(self) -> RLock:
+        """For programs that hold it while they change ``_metrics``; nothing here needs it."""
+        return self._meta.setdefault("lock", RLock())  # type: ignore[no-any-return]
 
     # Samples, as prometheus_client's objects.
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from _thread import RLock
 
-from ferrometer import _core
+from ferrometer import _core, _prometheus_client
 from ferrometer._process import fork
 from ferrometer._prometheus_client import lazily
+from ferrometer.metrics import created_flag
 from ferrometer.metrics.families import DuplicateTimeseries as DuplicateTimeseries
 from ferrometer.metrics.families import Taking, TargetInfo, computed, described, names, names_of, protobuf_of
+from ferrometer.metrics.peer_dicts import Collectors, Names
 from ferrometer.metrics.scrape import Scrape, is_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+    from types import ModuleType
+    from typing import TypeVar
 
     from prometheus_client.metrics_core import Metric
 
     from ferrometer.metrics.base import MetricWrapperBase
     from ferrometer.metrics.families import Collector as Collector
+
+    _T = TypeVar("_T")
 
 #: What a registry may have to say about itself.
 _OWN = [
@@ -74,7 +80,9 @@ class CollectorRegistry:
         self._native.reserve(_OWN, "ferrometer itself")
         self._lock = _LOCK
         self._collectors: dict[Collector, list[str]] = {}
-        self._names_to_collectors: dict[str, Collector] = {}
+        self._by_name: dict[str, Collector] = {}
+        #: Whether a name was taken out of the private dict while its collector stayed.
+        self._has_free_names = False
         self._collectors_without_names: list[Collector] = []
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
@@ -83,6 +91,10 @@ class CollectorRegistry:
         self._defaults: tuple[str, ...] = ()
         self._default_collectors: list[Collector] = []
         self._scrape = Scrape(self._native, self._lock)
+        self._is_loading_defaults = False
+        #: Collectors of prometheus_client's default registry, while it is accelerated; they give way, too.
+        self._guests: set[Collector] = set()
+        self._has_multiprocess_collector = False
         self.set_target_info(target_info)
 
     def register(self, collector: Collector) -> None:
@@ -100,57 +112,132 @@ class CollectorRegistry:
             collector.collect if self._auto_describe else list
         )
         taken = names_of(describe())
-        with self._taking(taken):
-            self._native.reserve(taken, repr(collector))
+        try:
+            with self._taking(taken):
+                self._native.reserve(taken, repr(collector))
+        except DuplicateTimeseries:
+            if self._is_loading_defaults:
+                self._default_collectors.append(collector)
+                return  # the application tells these itself
+            raise
+        if self._is_loading_defaults:
+            self._default_collectors.append(collector)
+        if any(kind.__name__ == "MultiProcessCollector" for kind in type(collector).__mro__):
+            self._has_multiprocess_collector = True
         with self._lock:
             self._collectors[collector] = taken
-            self._names_to_collectors.update(dict.fromkeys(taken, collector))
+            self._by_name.update(dict.fromkeys(taken, collector))
             if self._support_collectors_without_names and not taken:
                 self._collectors_without_names.append(collector)
 
+    def load_default(self, module: ModuleType, execute: Callable[[ModuleType], None]) -> None:
+        """Execute a module that registers a default collector: names that are taken are no error."""
+        self._is_loading_defaults = True
+        try:
+            execute(module)
+        finally:
+            self._is_loading_defaults = False
+
+    def _join_as_guest(self, collector: Collector, taken: list[str]) -> None:
+        """Show a collector of another registry, too, as long as its names are free here."""
+        try:
+            if not self._by_name.keys().isdisjoint(taken):
+                raise ValueError("Duplicated")
+            if is_native(collector):
+                self._native.adopt(collector)
+            else:
+                self._native.reserve(taken, repr(collector))
+        except ValueError:
+            import logging
+
+            text = "%s of prometheus_client's registry is not shown here: its name is taken"
+            logging.getLogger("ferrometer").warning(text, getattr(collector, "_name", collector))
+            return
+        with self._lock:
+            self._guests.add(collector)
+            self._collectors[collector] = taken
+            self._by_name.update(dict.fromkeys(taken, collector))
+
+    def with_room(self, make: Callable[[], _T]) -> _T:
+        """Call what takes names in native code: guests that have one of them give way."""
+        guests = {collector: self._collectors[collector] for collector in self._guests}
+        for collector in guests:
+            self.unregister(collector)
+        try:
+            return make()
+        finally:
+            for collector, taken in guests.items():
+                self._join_as_guest(collector, taken)
+
     def _taking(self, taken: list[str]) -> Taking:
         """While names are taken: default collectors give way, and a clash says which names it is about."""
+        if self._guests:
+            for collector in [c for c in self._guests if not set(taken).isdisjoint(self._collectors[c])]:
+                self.unregister(collector)
         for collector in self._default_collectors:
             if collector in self._collectors and set(taken).intersection(self._collectors[collector]):
                 self.unregister(collector)
-        return Taking(self._names_to_collectors, taken)
+        self._give_way(taken)
+        return Taking(self._by_name, taken)
 
     def _load_defaults(self) -> None:
         modules, self._defaults = self._defaults, ()
         for module in modules:
             from importlib import import_module
 
-            known = set(self._collectors)
-            try:
-                import_module(module)
-            except DuplicateTimeseries:
-                continue  # the application tells these itself
-            self._default_collectors += [c for c in self._collectors if c not in known]
+            import_module(module)
+
+    # prometheus_client's private dicts: what programs do to them happens.
 
     @property
-    def _collector_to_names(self) -> dict[Collector, list[str]]:
+    def _collector_to_names(self) -> MutableMapping[Collector, list[str]]:
         self._load_defaults()
-        return self._collectors
+        return Collectors(self)
+
+    @_collector_to_names.setter
+    def _collector_to_names(self, wanted: Mapping[Collector, list[str]]) -> None:
+        self._load_defaults()
+        Collectors(self).become(wanted)
+
+    @property
+    def _names_to_collectors(self) -> MutableMapping[str, Collector]:
+        return Names(self)
+
+    @_names_to_collectors.setter
+    def _names_to_collectors(self, wanted: Mapping[str, Collector]) -> None:
+        Names(self).become(wanted)
+
+    def _give_way(self, taken: list[str]) -> None:
+        """Take out whoever has lost one of these names, since another one takes it."""
+        if self._has_free_names:
+            wanted = set(taken) - self._by_name.keys()
+            for collector, names in list(self._collectors.items()):
+                if not wanted.isdisjoint(names):
+                    self.unregister(collector)
 
     def _note(self, metric: MetricWrapperBase) -> None:
         """Remembers a metric that the native registry has taken."""
         taken = names(metric._name, metric._type)
         with self._lock:
-            known = self._names_to_collectors.get(taken[0])
+            known = self._by_name.get(taken[0])
             if known is metric:
                 return
             if known is not None:
                 # The same definition as another class, as after a reload: the new one speaks for it.
                 del self._collectors[known]
             self._collectors[metric] = taken
-            self._names_to_collectors.update(dict.fromkeys(taken, metric))
+            self._by_name.update(dict.fromkeys(taken, metric))
 
     def unregister(self, collector: Collector) -> None:
         """Removes a metric or a collector. Raises KeyError when it is not registered."""
         with self._lock:
+            if collector in self._default_collectors and collector not in self._collectors:
+                return  # it gave way, or was never in
             names = self._collectors.pop(collector)
+            self._guests.discard(collector)
             for name in names:
-                self._names_to_collectors.pop(name, None)
+                if self._by_name.get(name) is collector:
+                    del self._by_name[name]
             if collector in self._collectors_without_names:
                 self._collectors_without_names.remove(collector)
         if is_native(collector):
@@ -161,16 +248,16 @@ class CollectorRegistry:
     def set_target_info(self, labels: dict[str, str] | None) -> None:
         """Sets the labels of ``target_info``; None or an empty dict removes it."""
         if labels and not self._target_info:
-            if "target_info" in self._names_to_collectors:
+            if "target_info" in self._by_name:
                 raise ValueError("CollectorRegistry already contains a target_info metric")
             self._native.reserve(["target_info"], "target_info of the registry")
         elif self._target_info and not labels:
             self._native.release(["target_info"])
         with self._lock:
             if labels:
-                self._names_to_collectors["target_info"] = TargetInfo(labels)
+                self._by_name["target_info"] = TargetInfo(labels)
             else:
-                self._names_to_collectors.pop("target_info", None)
+                self._by_name.pop("target_info", None)
             self._target_info = labels
 
     def get_target_info(self) -> dict[str, str] | None:
@@ -210,21 +297,28 @@ class CollectorRegistry:
         """All families, or those of the collectors that may have samples of these names."""
         everything, wanted = self._wanted(names)
         yield from self._target_families(names)
-        yield from self._scrape.families(wanted)
+        yield from self._scrape.families(c for c in wanted if not self._is_told_elsewhere(c))
         # What native code records, and what the registry has to say about itself.
         yield from computed(self._native.computed([c for c in everything if is_native(c)]))
 
     def _wanted(self, names: set[str] | None) -> tuple[list[Collector], list[Collector]]:
         """All collectors, and those that may have samples of these names."""
         self._load_defaults()
+        created_flag.follow()
         # Of several workers, the one that answers: its own process is nobody's total, and goes up and down.
         alone = _core.shared_directory() is None
         with self._lock:
             everything = [c for c in self._collectors if alone or c not in self._default_collectors]
             if names is None:
                 return everything, everything
-            chosen = {self._names_to_collectors.get(name): None for name in names}
+            chosen = {self._by_name.get(name): None for name in names}
             return everything, [c for c in everything if c in chosen] + self._collectors_without_names
+
+    def _is_told_elsewhere(self, collector: Collector) -> bool:
+        """Whether a metric is in the directory that this registry's MultiProcessCollector reads."""
+        if not self._has_multiprocess_collector or not is_native(collector):
+            return False
+        return _core.shared_directory() is not None
 
     def _refresh(self) -> None:
         """Runs the callbacks of gauges, for readers that run no Python."""
@@ -258,7 +352,10 @@ class CollectorRegistry:
         It is written as that module of prometheus_client prints it, or in protobuf; where names are given, it
         holds only these samples.
         """
-        from_python, leave_out = self._scrape.from_python(self._wanted(names)[1], names)
+        wanted = self._wanted(names)[1]
+        told = [c for c in wanted if is_native(c) and self._is_told_elsewhere(c)]
+        from_python, leave_out = self._scrape.from_python([c for c in wanted if c not in told], names)
+        leave_out += told
         before, after = (
             b"".join(self._scrape.each(families, protobuf_of))
             if module is None
@@ -270,5 +367,6 @@ class CollectorRegistry:
 
 #: The registry that metrics join by default.
 REGISTRY = CollectorRegistry(auto_describe=True, scope="default")
+_prometheus_client.load_default = REGISTRY.load_default
 REGISTRY._defaults = tuple(f"ferrometer.{what}_collector" for what in ("gc", "platform", "process"))
 __getattr__ = lazily(globals(), "registry")

@@ -12,11 +12,11 @@ Signatures, validation and errors are prometheus_client's; ``inc``, ``dec``, ``s
 
 from __future__ import annotations
 
-import os as _os
 import time as _time
 from itertools import pairwise
 
 from ferrometer import _core
+from ferrometer.metrics import created_flag
 from ferrometer.metrics.base import MAX_SERIES, PLAIN, MetricWrapperBase, Observed
 from ferrometer.metrics.names import (
     bucket_bounds,
@@ -310,16 +310,12 @@ class Enum(MetricWrapperBase, _core.Enum):
 
 def disable_created_metrics() -> None:
     """Leaves the ``_created`` series out of the text formats and of ``collect()``, in all registries."""
-    _core.export_created(False)
+    created_flag.switch(False)
 
 
 def enable_created_metrics() -> None:
     """Puts them back; the environment's ``PROMETHEUS_DISABLE_CREATED_SERIES`` says what holds at first."""
-    _core.export_created(True)
-
-
-def _get_use_created() -> bool:
-    return _os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "False").lower() not in ("true", "1", "t")
+    created_flag.switch(True)
 
 
 def _named_constructor(kind: type[MetricWrapperBase]) -> None:
@@ -334,5 +330,4 @@ def _named_constructor(kind: type[MetricWrapperBase]) -> None:
 
 _named_constructor(Counter)
 _named_constructor(Info)
-_core.export_created(_get_use_created())
 PLAIN.update((Counter, Gauge, Histogram, Summary, Info, Enum))

@@ -271,14 +271,18 @@ pub fn label_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
 
 /// Gives a new series the time that Python's `time.time` says, which tests replace.
 fn stamp(py: Python<'_>, series: &SeriesRef) {
-    static TIME: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let now = TIME
-        .get_or_try_init(py, || py.import("time").map(Bound::unbind))
-        .and_then(|time| time.bind(py).call_method0(intern!(py, "time"))?.extract());
     // Without it, the series keeps the system's time.
-    if let Ok(now) = now {
+    if let Some(now) = python_time(py) {
         series.set_created(now);
     }
+}
+
+/// What Python's `time.time` says, which tests replace; `None` where it says nothing.
+pub fn python_time(py: Python<'_>) -> Option<f64> {
+    static TIME: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    TIME.get_or_try_init(py, || py.import("time").map(Bound::unbind))
+        .and_then(|time| time.bind(py).call_method0(intern!(py, "time"))?.extract())
+        .ok()
 }
 
 fn texts(values: &Bound<'_, PyTuple>) -> PyResult<Vec<String>> {

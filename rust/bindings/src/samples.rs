@@ -41,6 +41,7 @@ type Sample = (&'static str, Vec<(String, String)>, f64);
 pub fn rows<'py>(py: Python<'py>, family: &Family, only: Option<&SeriesRef>, here: bool) -> PyResult<Vec<Row<'py>>> {
     let told = detached(py, || {
         let mut told = Vec::new();
+        let here = here || (family.scope().is_empty() && family.is_per_process());
         if !here {
             read(&*Scrape::begin().reading(family), family, only, &mut told);
         }

@@ -27,11 +27,16 @@ pub struct Exemplar {
 impl Exemplar {
     /// An event of this moment with these labels, sorted by name.
     pub fn now(labels: &[(String, String)], value: f64) -> Self {
+        Self::at(labels, value, now())
+    }
+
+    /// An event of another moment, in seconds since 1970.
+    pub fn at(labels: &[(String, String)], value: f64, timestamp: f64) -> Self {
         let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
         let values: Vec<&str> = labels.iter().map(|(_, value)| value.as_str()).collect();
         let mut text = Vec::new();
         Labels::new(&names).render(&values, &mut text);
-        Exemplar { labels: String::from_utf8_lossy(&text).into(), value, timestamp: now() }
+        Exemplar { labels: String::from_utf8_lossy(&text).into(), value, timestamp }
     }
 }
 

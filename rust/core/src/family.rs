@@ -119,6 +119,11 @@ impl Family {
         &self.scope
     }
 
+    /// Whether every process has series of its own, which `pid` tells apart.
+    pub fn is_per_process(&self) -> bool {
+        matches!(self.definition.kind, Kind::Gauge(mode) if mode.is_per_process())
+    }
+
     /// How many families of this scope and name there were when this one was made.
     pub fn ordinal(&self) -> u32 {
         self.ordinal

@@ -205,7 +205,13 @@ impl Registry {
         for entry in self.entries() {
             match entry {
                 Entry::Family(family) => {
-                    if !leave_out(&family) {
+                    if leave_out(&family) {
+                        continue;
+                    }
+                    if self.scope.is_empty() && family.is_per_process() {
+                        // A registry that stands for one process: its own gauge, without `pid`.
+                        visit(Visited::Family(&*family));
+                    } else {
                         visit(Visited::Family(&*scrape.reading(&family)));
                     }
                 }

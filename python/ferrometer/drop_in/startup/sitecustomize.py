@@ -6,6 +6,7 @@ one hides is run first.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib.machinery import PathFinder
@@ -14,9 +15,10 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any, NoReturn
 
 
 class _Waiting:
@@ -54,5 +56,33 @@ def _run_hidden() -> None:
         spec.loader.exec_module(module_from_spec(spec))
 
 
-_run_hidden()
+def _stay_first() -> None:
+    """Programs that start another one with a sitecustomize of theirs put its folder before ours.
+
+    opentelemetry-instrument does: it replaces itself by the program. Ours runs the one that it hides, so ours
+    has to be the first.
+    """
+    run, run_with = os.execv, os.execve
+
+    def execv(path: Any, argv: Any) -> NoReturn:
+        _put_first(os.environ)
+        run(path, argv)
+
+    def execve(path: Any, argv: Any, env: Any) -> NoReturn:
+        env = dict(env)
+        _put_first(env)
+        run_with(path, argv, env)
+
+    os.execv, os.execve = execv, execve
+
+
+def _put_first(environment: MutableMapping[Any, Any]) -> None:
+    here = str(Path(__file__).parent)
+    entries = str(environment.get("PYTHONPATH", "")).split(os.pathsep)
+    if here in entries:
+        environment["PYTHONPATH"] = os.pathsep.join([here, *(entry for entry in entries if entry != here)])
+
+
 sys.meta_path.insert(0, _Waiting())
+_stay_first()
+_run_hidden()

@@ -64,7 +64,11 @@ impl<'py> Arguments<'py> {
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();
-        metric.parent()?.family.keep_exemplar(metric.series()?, bucket, Exemplar::now(&pairs, value));
+        let kept = match crate::metric::python_time(exemplar.py()) {
+            Some(now) => Exemplar::at(&pairs, value, now),
+            None => Exemplar::now(&pairs, value),
+        };
+        metric.parent()?.family.keep_exemplar(metric.series()?, bucket, kept);
         Ok(())
     }
 }
