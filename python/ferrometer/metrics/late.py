@@ -7,7 +7,7 @@ import sys
 
 from ferrometer import _core
 
-_VARIABLES = ("FERROMETER_DIR", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 _tried: set[str | None] = set()
 
 
