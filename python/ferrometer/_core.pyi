@@ -19,6 +19,7 @@ __all__ = [
     "Enum",
     "Gauge",
     "Histogram",
+    "History",
     "HttpMetrics",
     "Info",
     "LogContext",
@@ -594,6 +595,7 @@ class LogContext:
     def as_dict(self) -> dict[str, Any]:
         """The fields by name."""
 
+@disjoint_base
 class Logger:
     """A logger: a name, and fields that all its lines have. Nothing of it raises."""
 
