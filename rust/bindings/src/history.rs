@@ -200,7 +200,8 @@ impl Route for ApiRoute {
             Asks::Latest => latest(),
         };
         let Some((core, api)) = source.filter(|_| self.path == API || asked.path == ROOT) else {
-            return told(404, "text/plain; charset=utf-8", b"404 page not found\n".to_vec());
+            // As every unknown path of the port.
+            return told(404, "text/plain; charset=utf-8", Vec::new());
         };
         if self.path == ROOT {
             return told(200, "text/plain; charset=utf-8", b"Prometheus's API is below api/v1/\n".to_vec());
