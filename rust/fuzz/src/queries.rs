@@ -1,4 +1,4 @@
-//! PromQL that nobody would write, made of expressions that somebody did, asked of a small store.
+//! `PromQL` that nobody would write, made of expressions that somebody did, asked of a small store.
 
 use std::time::{Duration, Instant};
 

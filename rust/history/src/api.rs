@@ -2,9 +2,9 @@
 //!
 //! | path below `/api/v1/` | what |
 //! |---|---|
-//! | `query`, `query_range` | `PromQL` at one time, or at many ([`query`]) |
-//! | `series`, `labels`, `label/NAME/values` | which series there are ([`series`]) |
-//! | `metadata`, `targets`, `status/buildinfo` | what clients ask before they ask anything else ([`about`]) |
+//! | `query`, `query_range` | `PromQL` at one time, or at many (`query.rs`) |
+//! | `series`, `labels`, `label/NAME/values` | which series there are (`series.rs`) |
+//! | `metadata`, `targets`, `status/buildinfo` | what clients ask before they ask anything else (`about.rs`) |
 
 mod about;
 mod gate;
