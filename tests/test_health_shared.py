@@ -78,8 +78,13 @@ def application(registry: CollectorRegistry, checks: HealthChecks) -> Starlette:
     return app
 
 
-def test_checks_run_without_being_asked_on_the_applications_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_run_without_being_asked_on_the_applications_loop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("FERROMETER_HEALTH_INTERVAL", "0.1")
+    # A lease of its own: one application runs the checks once, and another test's may still be there.
+    monkeypatch.setenv("FERROMETER_DIR", str(tmp_path))
+    monkeypatch.setenv("FERROMETER_SHARED", "false")
     registry = CollectorRegistry()
     loops: list[object] = []
     threads: list[int] = []
