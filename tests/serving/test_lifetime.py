@@ -120,8 +120,8 @@ def test_a_process_ends_beside_its_clients(end: str, status: int) -> None:
         ]
         program.tell()
         if end == "interrupted":
-            # A signal is the main thread's: it must not wait for the sleep's end. CPython itself sees one that
-            # comes right before the sleep begins only after it.
+            # A signal is the main thread's: it must not wait for the sleep's end. CPython itself sees one
+            # that comes right before the sleep begins only after the sleep.
             assert program.number() == 1
             time.sleep(0.3)
             program.process.send_signal(signal.SIGINT)
