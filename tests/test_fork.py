@@ -77,3 +77,16 @@ def test_a_child_finds_every_lock_free() -> None:
         [sys.executable, "-c", PROGRAM, str(FORKS)], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+# A process of its own each time: what a first use makes is made once in a process, beside its first forks.
+FIRST_USES = 25
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_during_a_first_use_leaves_no_lock_held() -> None:
+    for _ in range(FIRST_USES):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "2"], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
+//! | a value that the first use makes | `once.rs` |
 //! | a thread that is ended with the interpreter | `thread_exit.rs` |
 //! | `HttpMetrics`: the HTTP families, routes, totals | `http_metrics.rs` |
 //! | `MetricsMiddleware`: the native ASGI middleware, raw types | `middleware/` |
@@ -37,6 +38,7 @@ mod label_cache;
 mod logs;
 mod metric;
 mod middleware;
+mod once;
 mod registry;
 mod remote_write;
 mod responder;

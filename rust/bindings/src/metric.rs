@@ -5,7 +5,9 @@
 
 use crate::gil::{detached, GilCell};
 use crate::http_metrics::series_removed;
+use crate::interned;
 use crate::label_cache::LabelCache;
+use crate::once::Once;
 use crate::registry::Registry;
 use crate::samples::{self, Row};
 use crate::thread_exit::protect;
@@ -19,9 +21,7 @@ use ferrometer_core::mode::Mode;
 use ferrometer_core::sampling::Sampler;
 use ferrometer_core::series::SeriesRef;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString, PyTuple, PyType};
 use pyo3::{PyClass, PyTraverseError, PyVisit};
 use std::ptr;
@@ -279,9 +279,9 @@ fn stamp(py: Python<'_>, series: &SeriesRef) {
 
 /// What Python's `time.time` says, which tests replace; `None` where it says nothing.
 pub fn python_time(py: Python<'_>) -> Option<f64> {
-    static TIME: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    TIME.get_or_try_init(py, || py.import("time").map(Bound::unbind))
-        .and_then(|time| time.bind(py).call_method0(intern!(py, "time"))?.extract())
+    static TIME: Once<Py<PyModule>> = Once::new();
+    TIME.get_or_try_make(py, || py.import("time").map(Bound::unbind))
+        .and_then(|time| time.bind(py).call_method0(interned!(py, "time"))?.extract())
         .ok()
 }
 

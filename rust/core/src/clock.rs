@@ -38,13 +38,19 @@ pub fn ticks() -> u64 {
 
 impl Clock {
     /// The process's clock. The first call takes half a millisecond where the counter is trusted.
+    ///
+    /// It is made before it is stored: a fork in that time, by a thread that makes it or beside one, finds no
+    /// lock held. Of two that were made at once the first stored is the clock.
     pub fn get() -> &'static Clock {
         static CLOCK: OnceLock<Clock> = OnceLock::new();
-        CLOCK.get_or_init(|| {
-            let clock = Clock::start(counter_is_trusted());
-            COUNTER.store(clock.counter, Relaxed);
-            clock
-        })
+        if let Some(clock) = CLOCK.get() {
+            return clock;
+        }
+        let clock = Clock::start(counter_is_trusted());
+        let counter = clock.counter;
+        let clock = CLOCK.get_or_init(|| clock);
+        COUNTER.store(counter, Relaxed);
+        clock
     }
 
     fn start(counter: bool) -> Self {

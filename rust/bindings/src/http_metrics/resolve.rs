@@ -2,9 +2,9 @@
 //! (`ferrometer.http.route_template`); here are the objects whose identity stands for its answer.
 
 use crate::middleware::{keys, lookup, Obj};
+use crate::once::Once;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use std::ptr::null_mut;
 
 /// The parts of a scope that tell the route, read when they are asked for.
@@ -127,11 +127,12 @@ pub struct Resolved {
 /// Asks `ferrometer.http.route_template.resolve`.
 #[cold]
 pub fn resolve(py: Python<'_>, scope: &Scope) -> PyResult<Resolved> {
-    static RESOLVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = RESOLVE.import(py, "ferrometer.http.route_template", "resolve")?;
+    static RESOLVE: Once<Py<PyAny>> = Once::new();
+    let function = RESOLVE
+        .get_or_try_make(py, || py.import("ferrometer.http.route_template")?.getattr("resolve").map(Bound::unbind))?;
     // SAFETY: the scope is alive.
     let scope = unsafe { scope.object(py) };
-    let (template, reach, by_endpoint): (Option<String>, u8, bool) = function.call1((scope,))?.extract()?;
+    let (template, reach, by_endpoint): (Option<String>, u8, bool) = function.bind(py).call1((scope,))?.extract()?;
     let reach = match reach {
         1 => Reach::Route,
         2 => Reach::Context,

@@ -2,8 +2,8 @@
 
 use super::style;
 use super::value;
+use crate::once::Once;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
 /// A field, and how it looks in a line: `,"name":value`.
@@ -109,8 +109,8 @@ fn unhex(text: &str, out: &mut [u8]) {
     }
 }
 
-static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static REQUEST_ID: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static VARIABLE: Once<Py<PyAny>> = Once::new();
+static REQUEST_ID: Once<Py<PyAny>> = Once::new();
 
 /// Makes the variable that holds the present context; that of the request's id is there already.
 pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -120,16 +120,16 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
     fallback.set_item("default", py.None())?;
     let variable = class.call(("ferrometer_log_context",), Some(&fallback))?;
     module.add("log_context_var", &variable)?;
-    let _ = VARIABLE.set(py, variable.unbind());
-    let _ = REQUEST_ID.set(py, module.getattr("request_id_var")?.unbind());
+    VARIABLE.set(py, variable.unbind());
+    REQUEST_ID.set(py, module.getattr("request_id_var")?.unbind());
     Ok(())
 }
 
 /// Enters a context with a trace, whose digits are given; returns what undoes it.
 pub fn enter_trace<'py>(py: Python<'py>, trace_id: &str, span_id: &str) -> Option<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
-    fields.set_item(pyo3::intern!(py, "trace_id"), trace_id).ok()?;
-    fields.set_item(pyo3::intern!(py, "span_id"), span_id).ok()?;
+    fields.set_item(crate::interned!(py, "trace_id"), trace_id).ok()?;
+    fields.set_item(crate::interned!(py, "span_id"), span_id).ok()?;
     let around = current(py);
     let context = Bound::new(py, LogContext::new(around.as_ref(), &fields).ok()?).ok()?;
     // SAFETY: a context variable and a live object; the result is a new reference, or null with an exception.
@@ -163,7 +163,7 @@ pub fn request_id(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     get(py, &REQUEST_ID).filter(|id| !id.is_none())
 }
 
-fn get<'py>(py: Python<'py>, variable: &PyOnceLock<Py<PyAny>>) -> Option<Bound<'py, PyAny>> {
+fn get<'py>(py: Python<'py>, variable: &Once<Py<PyAny>>) -> Option<Bound<'py, PyAny>> {
     let variable = variable.get(py)?;
     let mut value = std::ptr::null_mut();
     // SAFETY: a context variable and a place for a new reference, which is null for none.

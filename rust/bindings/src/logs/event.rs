@@ -2,10 +2,10 @@
 
 use super::context::{self, LogContext};
 use super::{console, level, sampling, style, value};
+use crate::interned;
 use crate::thread_exit::protect;
 use ferrometer_logs::line::{Line, Style};
 use ferrometer_ring::{flags, own as ring, Head, Level};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -73,7 +73,7 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
     let message = event.message.cast::<PyString>().map_or_else(|_| value::text_of(event.message), Clone::clone);
     let is_cut = value::with_utf8(&message, |message| {
         let mut line = style.line(&mut out, &mut group, event.level, time_ns, event.logger, message);
-        if !event.fields.iter().any(|(name, _)| value::is_same(name, intern!(py, "request_id"))) {
+        if !event.fields.iter().any(|(name, _)| value::is_same(name, interned!(py, "request_id"))) {
             request_id(py, &style, &mut line, context);
         }
         for scope in [context, event.bound].into_iter().flatten() {
@@ -117,7 +117,7 @@ fn field(style: &Style, line: &mut Line<'_>, name: &Bound<'_, PyString>, value: 
 
 /// The id of the request, unless a context says another.
 fn request_id(py: Python<'_>, style: &Style, line: &mut Line<'_>, context: Option<&LogContext>) {
-    let name = intern!(py, "request_id");
+    let name = interned!(py, "request_id");
     if context.is_some_and(|context| context.fields.iter().any(|field| value::is_same(field.name.bind(py), name))) {
         return;
     }
@@ -145,20 +145,20 @@ fn inherited(py: Python<'_>, style: &Arc<Style>, line: &mut Line<'_>, scope: &Lo
 /// What went wrong, and where. Local variables are not told: they hold what nobody expects in a log.
 fn failure(py: Python<'_>, style: &Style, line: &mut Line<'_>, error: &Bound<'_, PyAny>) {
     let described = PyString::new(py, &value::described(error));
-    field(style, line, intern!(py, "error"), described.as_any());
+    field(style, line, interned!(py, "error"), described.as_any());
     let traced = py
-        .import(intern!(py, "ferrometer.logs.stack"))
-        .and_then(|module| module.call_method1(intern!(py, "stack_trace"), (error,)));
+        .import(interned!(py, "ferrometer.logs.stack"))
+        .and_then(|module| module.call_method1(interned!(py, "stack_trace"), (error,)));
     if let Ok(text) = traced {
-        field(style, line, intern!(py, "stack_trace"), &text);
+        field(style, line, interned!(py, "stack_trace"), &text);
     }
 }
 
 /// Before anything was set up, lines go to stdout.
 fn open_by_default(py: Python<'_>) -> bool {
     let opened = py
-        .import(intern!(py, "ferrometer.logs.pipeline"))
-        .and_then(|module| module.call_method0(intern!(py, "open_by_default")));
+        .import(interned!(py, "ferrometer.logs.pipeline"))
+        .and_then(|module| module.call_method0(interned!(py, "open_by_default")));
     opened.is_ok() && ring::is_open()
 }
 

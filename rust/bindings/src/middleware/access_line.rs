@@ -8,11 +8,11 @@ use super::keys::keys;
 use super::request::{Request, ENDED, TIMED};
 use super::scope::{header, Kind};
 use crate::http_metrics::Scope;
+use crate::interned;
 use crate::logs::context::{enter_trace, leave};
 use crate::logs::event::{emit, has_lines, Event};
 use crate::logs::level;
 use ferrometer_core::clock::ticks;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyString};
 
@@ -103,27 +103,27 @@ unsafe fn tell<'py>(py: Python<'py>, request: *mut Request, status: u16, level: 
                 fields.push((name.clone(), Bound::from_borrowed_ptr(py, value)));
             }
         };
-        text(intern!(py, "request_id"), (*request).id);
-        text(intern!(py, "method"), lookup(scope, &keys().method));
-        text(intern!(py, "path"), lookup(scope, &keys().path));
+        text(interned!(py, "request_id"), (*request).id);
+        text(interned!(py, "method"), lookup(scope, &keys().method));
+        text(interned!(py, "path"), lookup(scope, &keys().path));
         let place = Scope::new(scope);
         let endpoint = match instrument.table.known(&place) {
             Some(endpoint) if middleware.hook.is_null() => PyString::new(py, endpoint.name()),
             _ => PyString::new(py, endpoint_of(middleware, &place).name()),
         };
-        fields.push((intern!(py, "endpoint").clone(), endpoint.into_any()));
-        fields.push((intern!(py, "status_code").clone(), PyInt::new(py, status).into_any()));
+        fields.push((interned!(py, "endpoint").clone(), endpoint.into_any()));
+        fields.push((interned!(py, "status_code").clone(), PyInt::new(py, status).into_any()));
         if (*request).has(TIMED) {
             let now = if (*request).has(ENDED) { (*request).ended } else { ticks() };
             let seconds = instrument.clock.seconds((*request).started, now);
             let milliseconds = (seconds * 1e6).round() / 1e3;
-            fields.push((intern!(py, "duration_ms").clone(), PyFloat::new(py, milliseconds).into_any()));
+            fields.push((interned!(py, "duration_ms").clone(), PyFloat::new(py, milliseconds).into_any()));
         }
-        fields.push((intern!(py, "response_bytes").clone(), PyInt::new(py, (*request).sent_bytes).into_any()));
+        fields.push((interned!(py, "response_bytes").clone(), PyInt::new(py, (*request).sent_bytes).into_any()));
         if let Some(user) = user(py, scope) {
-            fields.push((intern!(py, "user_id").clone(), user));
+            fields.push((interned!(py, "user_id").clone(), user));
         }
-        let message = intern!(py, "Request completed").as_any();
+        let message = interned!(py, "Request completed").as_any();
         let logger = "ferrometer.access";
         emit(
             py,
@@ -136,6 +136,6 @@ unsafe fn tell<'py>(py: Python<'py>, request: *mut Request, status: u16, level: 
 unsafe fn user(py: Python<'_>, scope: Obj) -> Option<Bound<'_, PyAny>> {
     // SAFETY: a live object.
     let scope = unsafe { Bound::from_borrowed_ptr(py, scope) };
-    let state = scope.cast::<PyDict>().ok()?.get_item(intern!(py, "state")).ok()??;
-    state.cast::<PyDict>().ok()?.get_item(intern!(py, "user_id")).ok()?.filter(|user| !user.is_none())
+    let state = scope.cast::<PyDict>().ok()?.get_item(interned!(py, "state")).ok()??;
+    state.cast::<PyDict>().ok()?.get_item(interned!(py, "user_id")).ok()?.filter(|user| !user.is_none())
 }
