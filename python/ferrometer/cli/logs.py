@@ -6,7 +6,9 @@ some megabytes for each process.
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 import time
 from collections import deque
@@ -14,10 +16,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferrometer import _core
+from ferrometer.cli.arguments import no_directory, positive
 
+if TYPE_CHECKING:
+    from ferrometer.cli.arguments import Commands
+
+#: From the least to the most severe.
 _ORDER = {"debug": 0, "info": 1, "warn": 2, "error": 3, "fatal": 4}
 _COLOURS = {"debug": "2", "info": "32", "warn": "33", "error": "31", "fatal": "1;31"}
 #: Seconds between two looks at a directory, and at a URL.
@@ -38,6 +45,58 @@ _SHOWN = frozenset(
         "trace_id",
     }
 )
+
+
+def add(commands: Commands) -> None:
+    """Adds it to the command line."""
+    command = commands.add_parser("logs", help="what the workers of a directory log, in order")
+    command.add_argument(
+        "source",
+        nargs="?",
+        metavar="DIR|URL",
+        default=os.environ.get("FERROMETER_DIR"),
+        help="what the workers share ($FERROMETER_DIR), or the application's address",
+    )
+    command.add_argument("--auth-env", metavar="NAME", help="the variable that holds the URL's bearer token")
+    command.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
+    command.add_argument("-n", "--lines", type=positive, help="only the last so many of those that there are")
+    command.add_argument(
+        "--level", choices=tuple(_ORDER), default="debug", help="this level and above (%(default)s)"
+    )
+    command.add_argument("--request-id", metavar="ID", help="of one request")
+    command.add_argument("--trace-id", metavar="ID", help="of one trace")
+    command.add_argument(
+        "--field",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        type=_field,
+        help="with this field; repeatable",
+    )
+    command.add_argument("--json", action="store_true", help="the lines as they are, also on a terminal")
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.source is None:
+        return no_directory("logs DIR")
+    wanted = Filter(options.level, options.request_id, options.trace_id, tuple(options.field))
+    is_url = options.source.startswith(("http://", "https://"))
+    return tail(
+        options.source if is_url else Path(options.source),
+        wanted,
+        follow=options.follow,
+        last=options.lines,
+        as_json=options.json or None,
+        token=os.environ.get(options.auth_env) if options.auth_env else None,
+    )
+
+
+def _field(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise argparse.ArgumentTypeError("a field is KEY=VALUE")
+    return key, value
 
 
 class Line(NamedTuple):

@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import os
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ferrometer.history.source import QueryError, open_source
 from ferrometer.history.values import NativeHistogram, Number, Sample, Series, ask, value_of
+
+if TYPE_CHECKING:
+    from ferrometer.cli.arguments import Commands
 
 _BARS = "▁▂▃▄▅▆▇█"
 #: Points of a line that fits into a terminal.
 _POINTS = 60
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def add(commands: Commands) -> None:
+    """Adds it to the command line."""
+    command = commands.add_parser(
+        "query", help="a PromQL expression, asked of a URL or of a shared directory"
+    )
+    command.add_argument(
+        "where", metavar="URL|DIR", help="the endpoints, a Prometheus, or what workers share"
+    )
+    command.add_argument("expression", help="such as 'sum by (endpoint) (rate(http_requests_total[5m]))'")
+    command.add_argument("--time", metavar="SECONDS", help="seconds since 1970 (now)")
+    command.add_argument("--since", metavar="DURATION", help="a line of so long until then: 15m, 1h30m")
+    command.add_argument("--step", type=float, metavar="SECONDS", help="from one point of it to the next")
+    command.add_argument("--json", action="store_true", help="the value as Prometheus writes it")
+    command.add_argument("--token-env", metavar="NAME", help="the variable that holds the bearer token")
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    token = None
+    if options.token_env is not None:
+        token = os.environ.get(options.token_env)
+        if not token:
+            print(f"ferrometer query: {options.token_env} is not set", file=sys.stderr)
+            return 2
+    return run(
+        options.where,
+        options.expression,
+        at=options.time,
+        since=options.since,
+        step=options.step,
+        as_json=options.json,
+        token=token,
+    )
 
 
 def run(

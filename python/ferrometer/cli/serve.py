@@ -1,27 +1,67 @@
-"""``ferrometer serve``, ``ferrometer inspect``: shared metrics without the processes that wrote them."""
+"""``ferrometer serve``: shared metrics on a port, without the processes that wrote them."""
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ferrometer import _core
 from ferrometer._runtime.settings import Sources
+from ferrometer.cli.arguments import no_directory, port, shared_directory, words
 from ferrometer.endpoints.own_port import serve_directory
 from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
 from ferrometer.logs.ship import DEADLINE, configuration
 from ferrometer.logs.sinks import parse
 
+if TYPE_CHECKING:
+    from ferrometer.cli.arguments import Commands
+
 #: Seconds in which a worker may take over the shipping of logs before this process does.
 PATIENCE = 2.0
 _LOOPBACK = ("127.", "::1", "localhost")
+
+
+def add(commands: Commands) -> None:
+    """Adds it to the command line."""
+    command = commands.add_parser("serve", help="shared metrics on a port, without the application")
+    command.add_argument("--dir", help="what the workers share ($FERROMETER_DIR)", **shared_directory())
+    command.add_argument("--port", type=port, default=9090, help="0 takes any free one (%(default)s)")
+    command.add_argument("--addr", default="127.0.0.1", help="address to listen on (%(default)s)")
+    command.add_argument("--token-file", type=Path, help="bearer tokens, one per line")
+    command.add_argument("--auth-env", metavar="NAME", help="the variable that holds the bearer token")
+    command.add_argument("--allow", action="append", default=[], metavar="NETWORK", help="who may read")
+    command.add_argument("--namespace", help="prefix of the service's own families")
+    command.add_argument(
+        "--logs",
+        action="append",
+        default=[],
+        metavar="SINK",
+        help="ship log lines there while no worker does",
+    )
+    command.add_argument("--service", default="", help="the name that shipped lines have")
+    command.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.dir is None:
+        return no_directory("serve --dir DIR")
+    return serve(
+        options.dir,
+        port=options.port,
+        addr=options.addr,
+        token_file=options.token_file,
+        auth_env=options.auth_env,
+        allow=options.allow,
+        namespace=options.namespace,
+        logs=options.logs,
+        service=options.service,
+    )
 
 
 def serve(
@@ -61,7 +101,7 @@ def serve(
         )
         shipper = _shipper(directory, logs, service, namespace) if logs else None
     except (OSError, TypeError, ValueError) as error:
-        print(f"ferrometer serve: {_words(error)}", file=sys.stderr)
+        print(f"ferrometer serve: {words(error)}", file=sys.stderr)
         return 2
     if chosen.auth_token is None and chosen.allow is None and not addr.startswith(_LOOPBACK):
         print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
@@ -83,40 +123,6 @@ def _shipper(
     return _core.DirectoryShipper(config)
 
 
-def inspect(directory: Path, *, as_json: bool = False) -> int:
-    """Prints what lies in a directory, file by file; 2 when it cannot be read."""
-    try:
-        segments = _core.inspect(directory)
-    except OSError as error:
-        print(f"ferrometer inspect: {_words(error)}", file=sys.stderr)
-        return 2
-    if as_json:
-        print(json.dumps(segments, indent=2))
-        return 0
-    if not segments:
-        print(f"{directory} holds no segments")
-        return 0
-    now = time.time()
-    _table(
-        ["file", "state", "pid", "age", "size", "families", "series", "removed", "damage"],
-        [
-            [
-                segment["file"],
-                segment["state"],
-                segment["pid"] or "-",
-                _age(segment["created"], now),
-                _size(segment["bytes"]),
-                segment["families"],
-                segment["series"],
-                segment["removed"],
-                segment["damage"] or "-",
-            ]
-            for segment in segments
-        ],
-    )
-    return 0
-
-
 def _secret(token_file: Path | None, auth_env: str | None) -> list[str] | None:
     """The tokens; an option that gives none is an error, and never an open port."""
     if token_file is not None and auth_env is not None:
@@ -136,35 +142,3 @@ def _secret(token_file: Path | None, auth_env: str | None) -> list[str] | None:
 
 def _split(allow: Iterable[str]) -> list[str]:
     return [part.strip() for entry in allow for part in entry.split(",") if part.strip()]
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
-def _age(created: float | None, now: float) -> str:
-    if created is None:
-        return "-"
-    seconds = max(0, int(now - created))
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
