@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import math
 import threading
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -204,7 +205,7 @@ def test_by_hand(registry: PedanticRegistry) -> None:
     cache = track_cache("sessions", registry=registry)
     assert isinstance(cache, TrackedCache)
     assert track_cache("sessions", registry=registry) is cache
-    assert cache.hit_ratio() == 0
+    assert math.isnan(cache.hit_ratio())  # nobody knows before the first lookup
     cache.hit()
     cache.hit(2)
     cache.miss()
@@ -254,3 +255,31 @@ def test_the_services_own_numbers_are_fed() -> None:
     assert value(registry, "gpuproxy_cache_hits") == 6
     assert value(registry, "gpuproxy_cache_hit_rate") == 75
     assert stats.cache.as_dict() == {"hits": 6, "misses": 2, "hit_rate": 75.0}
+
+
+def test_what_comes_after_a_clear_is_counted() -> None:
+    registry = PedanticRegistry(allow={"app_memory_heap_alloc_mb", "app_db_query_duration_milliseconds"})
+    stats = ServiceStats("app", registry)
+    collector = CacheCollector(registry=registry, stats=stats.cache)
+    mapping = track_cache("users", cachetools.LRUCache(1), registry=registry)
+    by_hand = track_cache("pages", registry=registry)
+    function = track_cache("double", decorated("functools"), registry=registry)
+    for turn in range(2):
+        mapping[turn] = turn
+        assert mapping[turn] == turn
+        assert mapping.get("absent") is None
+        by_hand.hit(2)
+        by_hand.miss()
+        function(turn)
+        if not turn:
+            collect(collector)
+            for family in list(registry._names_to_collectors.values()):
+                if family._name in ("cache_hits", "cache_misses", "cache_evictions"):
+                    family.clear()
+    collect(collector)
+    assert counts(registry, "users") == (1, 1)
+    assert value(registry, "cache_evictions_total", cache_type="users") == 1
+    assert counts(registry, "pages") == (2, 1)
+    assert value(registry, "cache_misses_total", cache_type="double") == 1
+    assert (value(registry, "app_cache_hits"), value(registry, "app_cache_misses")) == (6, 6)  # all, ever
+    assert by_hand.hit_ratio() == 2 / 3

@@ -57,12 +57,15 @@ def test_a_pool_whose_series_was_removed_is_shown_again(tmp_path: Path) -> None:
     watch = instrument_sqlite(pool, name="app", registry=registry)
     with pool.connection() as connection:
         connection.execute("SELECT 1")
-    for name in ("db_queries", "db_pool_acquire_duration_seconds"):
+    for name in ("db_queries", "db_pool_acquire_duration_seconds", "db_pool_connections", "db_pool_waiting"):
         family = registry._names_to_collectors[name]
         family.clear()  # type: ignore[attr-defined]
     for _ in range(3):
         with pool.connection() as connection:
             connection.execute("SELECT 1")
+            for state in ("active", "idle"):
+                found = registry.get_sample_value("db_pool_connections", {"pool": "app", "state": state})
+                assert found == (state == "active")
     acquired = registry.get_sample_value("db_pool_acquire_duration_seconds_count", {"pool": "app"})
     assert acquired == 3
     watch.undo()

@@ -191,3 +191,52 @@ def test_what_is_no_queue_is_refused(registry: PedanticRegistry) -> None:
         track_queue("jobs", [], registry=registry)
     with pytest.raises(ValueError, match="a queue's name must be a string"):
         track_queue("", queue.Queue(), registry=registry)
+
+
+@pytest.mark.parametrize("how", ["clear", "remove"])
+def test_what_comes_after_a_removal_is_shown(registry: PedanticRegistry, how: str) -> None:
+    class Polled:
+        def __init__(self) -> None:
+            self.items = 3
+
+        def qsize(self) -> int:
+            return self.items
+
+    jobs: queue.Queue[int] = track_queue("jobs", queue.Queue(9), service="gateway", registry=registry)
+    polled = track_queue("polled", Polled(), registry=registry)
+    collector = QueueCollector(registry=registry)
+    jobs.put(1)
+    jobs.put(2)
+    for name in ("queue_depth", "request_queue_depth", "queue_wait_seconds", "queue_capacity"):
+        family: Any = registry._names_to_collectors[name]
+        if how == "clear":
+            family.clear()
+        else:
+            for labels in list(family._metrics):
+                family.remove(*labels)
+    jobs.put(3)
+    assert depth(registry) == 3  # all that wait, not only what came since
+    assert value(registry, "request_queue_depth", service="gateway") == 3
+    assert jobs.get() == 1
+    assert depth(registry) == 2
+    assert waited(registry)[0] == 1
+    polled.items = 4
+    collect(collector)
+    assert depth(registry, "polled") == 4
+    assert value(registry, "queue_capacity", queue="jobs") == 9
+    family = registry._names_to_collectors["queue_depth"]
+    family.clear()
+    collect(collector)  # without a single put or get
+    assert depth(registry) == 2
+    assert depth(registry, "polled") == 4
+
+
+def test_the_capacity_of_a_name_is_that_of_all_its_queues(registry: PedanticRegistry) -> None:
+    queues: list[queue.Queue[int]] = [queue.Queue(3), queue.Queue(4)]
+    for one in queues:
+        track_queue("jobs", one, registry=registry)
+    assert value(registry, "queue_capacity", queue="jobs") == 7
+    queues.pop()
+    del one
+    gc.collect()
+    assert value(registry, "queue_capacity", queue="jobs") == 3

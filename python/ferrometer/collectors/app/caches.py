@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from typing import Any, Protocol, TypeVar, overload
@@ -56,32 +57,43 @@ class TrackedCache:
 
     def __init__(self, name: str, metrics: CacheMetrics) -> None:
         self.name = name
-        self.hits = metrics.hits.labels(name)
-        self.misses = metrics.misses.labels(name)
-        self.evictions = metrics.evictions.labels(name)
         self._metrics = metrics
         self._objects: list[_Tracked] = []
+        # What was counted ever, whatever is removed from the families.
+        self._hits = Counter("hits", "Hits in this process", registry=None)
+        self._misses = Counter("misses", "Misses in this process", registry=None)
         self._told = (0, 0)
+        for family in (metrics.hits, metrics.misses, metrics.evictions):
+            family.labels(name)  # shown from now on
 
     def __repr__(self) -> str:
-        return f"TrackedCache({self.name!r}, {self.hits._get():g} hits, {self.misses._get():g} misses)"
+        return f"TrackedCache({self.name!r}, {self._hits._get():g} hits, {self._misses._get():g} misses)"
+
+    # Each call looks its series up: somebody may have removed it meanwhile.
 
     def hit(self, amount: int = 1) -> None:
         """Count lookups that found what they looked for."""
-        self.hits.inc(amount)
+        self._metrics.hits.labels(self.name).inc(amount)
+        self._hits.inc(amount)
 
     def miss(self, amount: int = 1) -> None:
         """Count lookups that did not."""
-        self.misses.inc(amount)
+        self._metrics.misses.labels(self.name).inc(amount)
+        self._misses.inc(amount)
+
+    def evicted(self) -> None:
+        """Count an entry that made room for another."""
+        self._metrics.evictions.labels(self.name).inc()
 
     def hit_ratio(self) -> float:
-        """Share of all lookups that hit, in all workers; 0.0 before the first one."""
-        hits, misses = shared_values([self.hits, self.misses])
-        return hits / (hits + misses) if hits + misses else 0.0
+        """Share of all lookups that hit, in all workers; NaN before the first one."""
+        families = (self._metrics.hits, self._metrics.misses)
+        hits, misses = shared_values([family.labels(self.name) for family in families])
+        return hits / (hits + misses) if hits + misses else math.nan
 
     def read(self, further: Lookups | None = None) -> None:
         """Bring counts and gauges up to date; ``further`` is told what came since the last time."""
-        self._objects = [tracked for tracked in self._objects if tracked.read(self.hits, self.misses)]
+        self._objects = [tracked for tracked in self._objects if tracked.read(self)]
         if self._objects:
             self._metrics.entries.labels(self.name).set(sum(tracked.entries for tracked in self._objects))
             limits = [tracked.capacity for tracked in self._objects]
@@ -92,9 +104,9 @@ class TrackedCache:
             self._metrics.capacity.remove(self.name)
         self._metrics.hit_ratio.labels(self.name).set(self.hit_ratio())
         if further is not None:
-            hits, misses = int(self.hits._get()), int(self.misses._get())
-            further.hit(max(0, hits - self._told[0]))
-            further.miss(max(0, misses - self._told[1]))
+            hits, misses = int(self._hits._get()), int(self._misses._get())
+            further.hit(hits - self._told[0])
+            further.miss(misses - self._told[1])
             self._told = (hits, misses)
 
     def _track(self, cache: object) -> None:
@@ -103,7 +115,7 @@ class TrackedCache:
         if callable(getattr(cache, "cache_info", None)):
             self._objects.append(_Informed(cache))
         else:
-            count_lookups(cache, self.hits.inc, self.misses.inc, self.evictions.inc)
+            count_lookups(cache, self.hit, self.miss, self.evicted)
             self._objects.append(_Mapping(cache))
 
 
@@ -116,7 +128,7 @@ class _Tracked:
     def __init__(self, cache: object) -> None:
         self.object = weakref.ref(cache)
 
-    def read(self, hits: Counter, misses: Counter) -> bool:
+    def read(self, counts: Lookups) -> bool:
         """Take a reading; False when the object is no more."""
         raise NotImplementedError
 
@@ -128,7 +140,7 @@ class _Informed(_Tracked):
         super().__init__(cache)
         self._last = (0, 0)
 
-    def read(self, hits: Counter, misses: Counter) -> bool:
+    def read(self, counts: Lookups) -> bool:
         function: Any = self.object()
         if function is None:
             return False
@@ -136,8 +148,8 @@ class _Informed(_Tracked):
         seen = (info.hits, info.misses)
         if seen[0] < self._last[0] or seen[1] < self._last[1]:
             self._last = (0, 0)  # cache_clear() began anew
-        hits.inc(seen[0] - self._last[0])
-        misses.inc(seen[1] - self._last[1])
+        counts.hit(seen[0] - self._last[0])
+        counts.miss(seen[1] - self._last[1])
         self._last = seen
         self.entries, self.capacity = info.currsize, info.maxsize
         return True
@@ -146,7 +158,7 @@ class _Informed(_Tracked):
 class _Mapping(_Tracked):
     """A mapping that counts its lookups itself."""
 
-    def read(self, hits: Counter, misses: Counter) -> bool:
+    def read(self, counts: Lookups) -> bool:
         mapping: Any = self.object()
         if mapping is None:
             return False

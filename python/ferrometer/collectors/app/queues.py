@@ -26,27 +26,61 @@ BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 """Seconds."""
 
 
+class _Level:
+    """One gauge's series that several queues move, told anew after somebody has removed it.
+
+    What it stands at is kept beside it. ``labels()`` is asked each time, so that the series is one that is
+    shown; and what was stored is compared with what it stands at now, so that the last of several threads
+    leaves the right value.
+    """
+
+    __slots__ = ("_family", "_name", "_now")
+
+    def __init__(self, family: Gauge, name: str) -> None:
+        self._family = family
+        self._name = name
+        self._now = Gauge("level", "What the gauge stands at in this process", registry=None)
+        self.tell()
+
+    def move(self, by: float) -> None:
+        """It is so much more, or less."""
+        self._now.inc(by)
+        self.tell()
+
+    def tell(self) -> None:
+        """Store it where scrapes see it."""
+        now, series = self._now, self._family.labels(self._name)
+        while True:
+            level = now._get()
+            series.set(level)
+            if now._get() == level:
+                return
+
+
+def _level(family: str, documentation: str, label: str, name: str, registry: CollectorRegistry) -> _Level:
+    with _LOCK:
+        levels = _LEVELS.setdefault(registry, {})
+        found = levels.get((family, name))
+        if found is None:
+            gauge = Gauge(family, documentation, [label], registry=registry, multiprocess_mode="livesum")
+            found = levels[family, name] = _Level(gauge, name)
+        return found
+
+
 class _Names:
     """Depth and wait under one pair of names, for one queue's label."""
 
     def __init__(self, prefix: str, label: str, name: str, registry: CollectorRegistry) -> None:
-        family = Gauge(
-            f"{prefix}queue_depth",
-            "Items that wait in the queue",
-            [label],
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.depth = family.labels(name)
+        self.depth = _level(f"{prefix}queue_depth", "Items that wait in the queue", label, name, registry)
         self._wait = (f"{prefix}queue_wait_seconds", label, name, registry)
 
-    def wait(self) -> Histogram:
-        """The waiting times: only of a queue that can tell them."""
+    def wait(self) -> Callable[[float], None]:
+        """Records a waiting time: only of a queue that can tell them."""
         family, label, name, registry = self._wait
         documentation = "How long an item waited in the queue"
         histogram = Histogram(family, documentation, [label], buckets=BUCKETS, registry=registry)
-        series: Histogram = histogram.labels(name)
-        return series
+        histogram.labels(name)  # shown from now on
+        return lambda seconds: histogram.labels(name).observe(seconds)
 
 
 class QueueCollector(Collector):
@@ -60,9 +94,11 @@ class QueueCollector(Collector):
         self._registry = registry
 
     def collect(self) -> None:
-        """Read them; one that is no more leaves a depth of zero."""
+        """Read them; one that is no more leaves a depth of zero. What was removed is told anew."""
         polled = _POLLED.get(self._registry, [])
         polled[:] = [queue for queue in polled if queue.read()]
+        for level in list(_LEVELS.get(self._registry, {}).values()):
+            level.tell()
 
 
 def track_queue(
@@ -86,13 +122,9 @@ def track_queue(
         names.append(_Names("request_", "service", service, registry))
     capacity = getattr(queue, "maxsize", 0)
     if isinstance(capacity, int) and capacity > 0:
-        Gauge(
-            "queue_capacity",
-            "Items the queue may hold",
-            ["queue"],
-            registry=registry,
-            multiprocess_mode="livesum",
-        ).labels(name).set(capacity)
+        room = _level("queue_capacity", "Items the queue may hold", "queue", name, registry)
+        room.move(capacity)
+        weakref.finalize(queue, room.move, -capacity).atexit = False
     if isinstance(queue, asyncio.Queue | threaded.Queue):
         _keep_itself(queue, names)
     else:
@@ -102,7 +134,7 @@ def track_queue(
 
 
 class _Polled:
-    """A queue whose depth is asked for. The gauge is moved by the difference: others may share it."""
+    """A queue whose depth is asked for. The level is moved by the difference: others may share it."""
 
     def __init__(self, queue: Any, names: list[_Names]) -> None:
         self._queue = weakref.ref(queue)
@@ -114,26 +146,25 @@ class _Polled:
         queue = self._queue()
         depth = 0 if queue is None else queue.qsize()
         for name in self._names:
-            name.depth.inc(depth - self._depth)
+            name.depth.move(depth - self._depth)
         self._depth = depth
         return queue is not None
 
 
 def _keep_itself(queue: Any, names: list[_Names]) -> None:
-    inc = [name.depth.inc for name in names]
-    dec = [name.depth.dec for name in names]
-    observe = [name.wait().observe for name in names]
+    move = [name.depth.move for name in names]
+    observe = [name.wait() for name in names]
     line = line_of(type(queue))
 
     def put(item: object) -> None:
         line.put(item, monotonic())
-        for count in inc:
-            count()
+        for count in move:
+            count(1)
 
     def got(item: object) -> None:
         since = line.get(item)
-        for count in dec:
-            count()
+        for count in move:
+            count(-1)
         if since is not None:
             waited = monotonic() - since
             for record in observe:
@@ -142,16 +173,16 @@ def _keep_itself(queue: Any, names: list[_Names]) -> None:
     # A queue.Queue is changed under its own lock; an asyncio.Queue has none, and one thread.
     with getattr(queue, "mutex", None) or threading.Lock():
         already = queue.qsize() if not hasattr(queue, "mutex") else queue._qsize()
-        for count in inc:
+        for count in move:
             count(already)
         line.skip(already)
         queue.__class__ = _measured(type(queue), put, got)
-    weakref.finalize(queue, _emptied, line, dec).atexit = False
+    weakref.finalize(queue, _emptied, line, move).atexit = False
 
 
-def _emptied(line: WaitingLine, dec: Sequence[Callable[[float], None]]) -> None:
-    for count in dec:
-        count(len(line))
+def _emptied(line: WaitingLine, move: Sequence[Callable[[float], None]]) -> None:
+    for count in move:
+        count(-len(line))
 
 
 def _measured(plain: Any, put: Callable[[object], None], got: Callable[[object], None]) -> type:
@@ -174,4 +205,7 @@ def _measured(plain: Any, put: Callable[[object], None], got: Callable[[object],
 
 
 _LOCK = threading.Lock()
+_LEVELS: weakref.WeakKeyDictionary[CollectorRegistry, dict[tuple[str, str], _Level]] = (
+    weakref.WeakKeyDictionary()
+)
 _POLLED: weakref.WeakKeyDictionary[CollectorRegistry, list[_Polled]] = weakref.WeakKeyDictionary()

@@ -59,9 +59,8 @@ class RuntimeCollector(Collector):
             "python_threads", "Live threads that Python knows", registry=registry, multiprocess_mode="liveall"
         )
 
-        def counter(name: str, documentation: str) -> list[Counter]:
-            family = Counter(name, documentation, ["generation"], registry=registry)
-            return [family.labels(generation) for generation in GENERATIONS]
+        def counter(name: str, documentation: str) -> Counter:
+            return Counter(name, documentation, ["generation"], registry=registry)
 
         self._collections = counter("python_gc_collections", "Number of times this generation was collected")
         self._collected = counter("python_gc_objects_collected", "Objects collected during gc")
@@ -108,10 +107,10 @@ class RuntimeCollector(Collector):
         self.heap.set(heap)
         self.blocks.set(sys.getallocatedblocks())
         self.threads.set(threading.active_count())
-        for generation, stats in enumerate(gc.get_stats()):
-            set_total(self._collections[generation], stats["collections"])
-            set_total(self._collected[generation], stats["collected"])
-            set_total(self._uncollectable[generation], stats["uncollectable"])
+        for generation, stats in zip(GENERATIONS, gc.get_stats(), strict=True):
+            set_total(self._collections.labels(generation), stats["collections"])
+            set_total(self._collected.labels(generation), stats["collected"])
+            set_total(self._uncollectable.labels(generation), stats["uncollectable"])
         self._lag.read()
         if self._go is not None:
             self._go[0].set(self._lag.tasks._get())

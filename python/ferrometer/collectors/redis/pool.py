@@ -60,7 +60,8 @@ class RedisPool:
             registry=registry,
         )
         self._undone = False
-        self._connections.labels(name, "active").set_function(self._read)
+        self._active: Gauge | None = None
+        self._show()
         POOLS.add(self)
         self._watched = getattr(client, "connection_pool", None)
         if self._watched is not None and "get_connection" not in vars(self._watched):
@@ -71,7 +72,7 @@ class RedisPool:
     def refresh(self) -> None:
         """Read the pool now."""
         if not self._undone:
-            self._connections.labels(self._name, "active").set(self._read())
+            self._show().set(self._read())
 
     def forget(self) -> None:
         """Give the pool its method back and drop the gauges."""
@@ -84,6 +85,13 @@ class RedisPool:
             self._connections.remove(self._name, "idle")
             self._maximum.remove(self._name)
             self._waiting.remove(self._name)
+
+    def _show(self) -> Gauge:
+        active = self._connections.labels(self._name, "active")
+        if active is not self._active:
+            self._active = active
+            active.set_function(self._read)
+        return active
 
     def _read(self) -> float:
         active, idle, maximum = read_pools(self._client)
@@ -98,6 +106,7 @@ class RedisPool:
 
         # The series are looked up each time: somebody may have removed them meanwhile.
         def enter() -> None:
+            self._show()
             now.inc()
             waiting(name).set(now._get())
 

@@ -242,9 +242,10 @@ class PoolMetrics:
         self._now_waiting = Gauge("waiting", "Callers that wait now", registry=None)
         self._waiting.labels(pool)  # shown from now on
         self._undone = False
+        self._active: Gauge | None = None
         if read() is not None:  # else nobody counts, and no gauge says that there are none
-            self._connections.labels(pool, "active").set_function(self._read)
             POOLS.add(self)
+            self._show()
         if view is not None:
             view.readers.append(read)
 
@@ -252,6 +253,7 @@ class PoolMetrics:
 
     def enter(self) -> None:
         """Somebody waits for a connection."""
+        self._show()
         self._now_waiting.inc()
         self._waiting.labels(self._pool).set(self._now_waiting._get())
 
@@ -273,7 +275,7 @@ class PoolMetrics:
         if self._undone:
             return
         if self in POOLS:
-            self._connections.labels(self._pool, "active").set(self._read())
+            self._show().set(self._read())
         if self._view is not None:
             self._view.refresh()
 
@@ -288,6 +290,13 @@ class PoolMetrics:
             self._waiting.remove(self._pool)
         if self._view is not None and self._read_pool in self._view.readers:
             self._view.readers.remove(self._read_pool)
+
+    def _show(self) -> Gauge:
+        active = self._connections.labels(self._pool, "active")
+        if active is not self._active and self in POOLS:
+            self._active = active
+            active.set_function(self._read)
+        return active
 
     def _read(self) -> float:
         # One reading sets all, so that active and idle of a scrape are of the same moment.

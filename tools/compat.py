@@ -1,0 +1,124 @@
+"""Runs other programs' own tests with prometheus_client as it is, and under ``ferrometer run``: `make compat`.
+
+The programs come from PyPI as source distributions that hold their tests, each into an environment of its own
+below ``.cache/compat``. Every test must have the same outcome both times. Prints the table of docs/drop-in.md, and
+exits with 1 where an outcome differs or no test ran. Names as arguments choose some of the programs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Program(NamedTuple):
+    """A program on PyPI, what its tests need, and how they are called."""
+
+    name: str
+    version: str
+    needs: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ("tests",)
+    options: tuple[str, ...] = ()
+
+
+PROGRAMS = (
+    Program("aiohttp_prometheus_exporter", "0.2.4", ("pytest-aiohttp", "pytest-asyncio", "pytest-mock")),
+    Program("django_prometheus", "2.5.0", ("django", "pytest-django"), ("django_prometheus/tests",)),
+    Program("flower", "2.2.0", (), ("tests/unit",)),
+    Program(
+        "jupyter_server",
+        "2.21.1",
+        ("jupyter_server[test]",),
+        ("tests/test_log.py", "tests/base", "tests/auth", "tests/services/api", "tests/services/config"),
+    ),
+    Program("opentelemetry_exporter_prometheus", "0.66b2", ("opentelemetry-test-utils==0.66b2",)),
+    Program("prometheus_async", "26.1.0", ("pytest-asyncio", "aiohttp", "twisted")),
+    Program("prometheus_flask_exporter", "0.23.2"),
+    Program("prometheus_summary", "0.1.6"),
+    Program("starlette_exporter", "0.24.0", ("fastapi", "httpx2", "requests", "aiofiles")),
+)
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "compat"
+#: A line of `pytest -rA`.
+OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+::.+?)(?: - .*)?$", re.MULTILINE)
+#: So long may one run of the tests of a program take, in seconds.
+TIMEOUT = 900
+
+
+def main() -> int:
+    """Runs the programs that are named, else all."""
+    wanted = set(sys.argv[1:])
+    if unknown := wanted - {program.name for program in PROGRAMS}:
+        print(f"compat: no program {', '.join(sorted(unknown))}; there are: {', '.join(p.name for p in PROGRAMS)}")
+        return 2
+    same = True
+    print("| program | tests that pass without | and under `ferrometer run` | other outcomes |")
+    print("|---|---|---|---|")
+    for program in PROGRAMS:
+        if not wanted or program.name in wanted:
+            same = compare(program) and same
+    return 0 if same else 1
+
+
+def compare(program: Program) -> bool:
+    """Prints the program's row; whether all outcomes are the same."""
+    python, folder = prepare(program)
+    without = outcomes([str(python)], folder, program)
+    within = outcomes([str(python), "-m", "ferrometer", "run", "--", str(python)], folder, program)
+    changed = sorted(test for test in without.keys() | within.keys() if without.get(test) != within.get(test))
+    passed = [list(found.values()).count("PASSED") for found in (without, within)]
+    told = ", ".join(changed) or "none" if without else "no test ran"
+    print(
+        f"| {program.name} {program.version} | {passed[0]} of {len(without)} | {passed[1]} of {len(within)} | {told} |",
+        flush=True,
+    )
+    return bool(passed[0]) and not changed
+
+
+def prepare(program: Program) -> tuple[Path, Path]:
+    """An environment with the program, its tests' needs and this build of ferrometer; and its sources."""
+    place = CACHE / f"{program.name}-{program.version}"
+    python = place / "venv" / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    if not (place / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place / "venv"], check=True)
+        wanted = f"{program.name}=={program.version}"
+        subprocess.run([*pip, "install", "pytest", wanted, *program.needs], check=True)
+        download = [*pip, "download", "--no-deps", "--no-binary", program.name, "--dest", str(place)]
+        subprocess.run([*download, wanted], check=True)
+        (archive,) = place.glob("*.tar.gz")
+        with tarfile.open(archive) as sources:
+            sources.extractall(place / "source", filter="data")
+        (place / "source" / "pytest.ini").touch()  # one without settings finds this one and not ours
+        (place / "complete").touch()
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    subprocess.run([*pip, "install", "--force-reinstall", "--no-deps", str(wheel)], check=True)
+    (folder,) = (path for path in (place / "source").iterdir() if path.is_dir())
+    return python, folder
+
+
+def outcomes(command: list[str], folder: Path, program: Program) -> dict[str, str]:
+    """The outcome of each test that was not skipped."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FERROMETER_")}
+    done = subprocess.run(
+        [*command, "-m", "pytest", "-rA", "-q", "--color=no", "-p", "no:cacheprovider", "-o", "addopts="]
+        + [*program.options, *program.tests],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    (folder.parent.parent / f"{'run' if 'ferrometer' in command else 'plain'}.log").write_text(done.stdout)
+    return {test: outcome for outcome, test in OUTCOME.findall(done.stdout)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
