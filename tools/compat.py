@@ -27,9 +27,15 @@ class Program(NamedTuple):
 
 
 PROGRAMS = (
-    Program("aiohttp_prometheus_exporter", "0.2.4", ("pytest-aiohttp", "pytest-asyncio", "pytest-mock")),
+    # Not maintained since 2020: its tests are for the versions of then. Some ask google.com.
+    Program(
+        "aiohttp_prometheus_exporter",
+        "0.2.4",
+        ("aiohttp<3.9", "pytest<8", "pytest-aiohttp<1", "pytest-asyncio<0.17", "pytest-mock"),
+    ),
     Program("django_prometheus", "2.5.0", ("django", "pytest-django"), ("django_prometheus/tests",)),
     Program("flower", "2.2.0", (), ("tests/unit",)),
+    Program("ironic_prometheus_exporter", "4.10.0", ("fixtures",), ("ironic_prometheus_exporter/tests",)),
     Program(
         "jupyter_server",
         "2.21.1",
@@ -37,8 +43,9 @@ PROGRAMS = (
         ("tests/test_log.py", "tests/base", "tests/auth", "tests/services/api", "tests/services/config"),
     ),
     Program("opentelemetry_exporter_prometheus", "0.66b2", ("opentelemetry-test-utils==0.66b2",)),
+    Program("oslo.metrics", "0.17.0", ("oslotest",), ("oslo_metrics/tests",)),
     Program("prometheus_async", "26.1.0", ("pytest-asyncio", "aiohttp", "twisted")),
-    Program("prometheus_flask_exporter", "0.23.2"),
+    Program("jupyterhub", "6.1.1", ("pytest-asyncio", "beautifulsoup4", "requests-mock", "virtualenv"), ("jupyterhub/tests/test_metrics.py", "jupyterhub/tests/test_orm.py")),
     Program("prometheus_summary", "0.1.6"),
     Program("starlette_exporter", "0.24.0", ("fastapi", "httpx2", "requests", "aiofiles")),
 )

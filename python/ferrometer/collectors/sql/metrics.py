@@ -253,7 +253,8 @@ class PoolMetrics:
 
     def enter(self) -> None:
         """Somebody waits for a connection."""
-        self._show()
+        if self in POOLS:
+            self._show()
         self._now_waiting.inc()
         self._waiting.labels(self._pool).set(self._now_waiting._get())
 
@@ -293,7 +294,7 @@ class PoolMetrics:
 
     def _show(self) -> Gauge:
         active = self._connections.labels(self._pool, "active")
-        if active is not self._active and self in POOLS:
+        if active is not self._active:
             self._active = active
             active.set_function(self._read)
         return active
