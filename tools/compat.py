@@ -45,12 +45,18 @@ PROGRAMS = (
     Program("opentelemetry_exporter_prometheus", "0.66b2", ("opentelemetry-test-utils==0.66b2",)),
     Program("oslo.metrics", "0.17.0", ("oslotest",), ("oslo_metrics/tests",)),
     Program("prometheus_async", "26.1.0", ("pytest-asyncio", "aiohttp", "twisted")),
-    Program("jupyterhub", "6.1.1", ("pytest-asyncio", "beautifulsoup4", "requests-mock", "virtualenv"), ("jupyterhub/tests/test_metrics.py", "jupyterhub/tests/test_orm.py")),
+    Program(
+        "jupyterhub",
+        "6.1.1",
+        ("pytest-asyncio", "beautifulsoup4", "requests-mock", "virtualenv"),
+        ("jupyterhub/tests/test_metrics.py", "jupyterhub/tests/test_orm.py"),
+    ),
     Program("prometheus_summary", "0.1.6"),
     Program("starlette_exporter", "0.24.0", ("fastapi", "httpx2", "requests", "aiofiles")),
 )
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "compat"
+PYTEST = ("-m", "pytest", "-rA", "-q", "--color=no", "-p", "no:cacheprovider", "-o", "addopts=")
 #: A line of `pytest -rA`.
 OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+::.+?)(?: - .*)?$", re.MULTILINE)
 #: So long may one run of the tests of a program take, in seconds.
@@ -61,7 +67,8 @@ def main() -> int:
     """Runs the programs that are named, else all."""
     wanted = set(sys.argv[1:])
     if unknown := wanted - {program.name for program in PROGRAMS}:
-        print(f"compat: no program {', '.join(sorted(unknown))}; there are: {', '.join(p.name for p in PROGRAMS)}")
+        known = ", ".join(program.name for program in PROGRAMS)
+        print(f"compat: no program {', '.join(sorted(unknown))}; there are: {known}")
         return 2
     same = True
     print("| program | tests that pass without | and under `ferrometer run` | other outcomes |")
@@ -80,10 +87,8 @@ def compare(program: Program) -> bool:
     changed = sorted(test for test in without.keys() | within.keys() if without.get(test) != within.get(test))
     passed = [list(found.values()).count("PASSED") for found in (without, within)]
     told = ", ".join(changed) or "none" if without else "no test ran"
-    print(
-        f"| {program.name} {program.version} | {passed[0]} of {len(without)} | {passed[1]} of {len(within)} | {told} |",
-        flush=True,
-    )
+    first, second = (f"{n} of {len(found)}" for n, found in zip(passed, (without, within), strict=True))
+    print(f"| {program.name} {program.version} | {first} | {second} | {told} |", flush=True)
     return bool(passed[0]) and not changed
 
 
@@ -113,8 +118,7 @@ def outcomes(command: list[str], folder: Path, program: Program) -> dict[str, st
     """The outcome of each test that was not skipped."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FERROMETER_")}
     done = subprocess.run(
-        [*command, "-m", "pytest", "-rA", "-q", "--color=no", "-p", "no:cacheprovider", "-o", "addopts="]
-        + [*program.options, *program.tests],
+        [*command, *PYTEST, *program.options, *program.tests],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
