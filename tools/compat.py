@@ -1,8 +1,9 @@
-"""Runs other programs' own tests with prometheus_client as it is, and under ``ferrometer run``: `make compat`.
+"""Runs other programs' own tests with prometheus_client as it is, and under ``ferrometer run``.
 
-The programs come from PyPI as source distributions that hold their tests, each into an environment of its own
-below ``.cache/compat``. Every test must have the same outcome both times. Prints the table of docs/drop-in.md, and
-exits with 1 where an outcome differs or no test ran. Names as arguments choose some of the programs.
+The programs come from PyPI as source distributions that hold their tests, each into an environment of its
+own below ``.cache/compat``. Every test must have the same outcome both times. Prints the table of
+docs/drop-in.md, and exits with 1 where an outcome differs or no test passed. Arguments name some of the
+programs.
 """
 
 from __future__ import annotations
