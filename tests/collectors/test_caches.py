@@ -261,21 +261,21 @@ def test_what_comes_after_a_clear_is_counted() -> None:
     registry = PedanticRegistry(allow={"app_memory_heap_alloc_mb", "app_db_query_duration_milliseconds"})
     stats = ServiceStats("app", registry)
     collector = CacheCollector(registry=registry, stats=stats.cache)
-    mapping = track_cache("users", cachetools.LRUCache(1), registry=registry)
+    mapping: cachetools.LRUCache[int, int] = track_cache("users", cachetools.LRUCache(1), registry=registry)
     by_hand = track_cache("pages", registry=registry)
     function = track_cache("double", decorated("functools"), registry=registry)
     for turn in range(2):
         mapping[turn] = turn
         assert mapping[turn] == turn
-        assert mapping.get("absent") is None
+        assert mapping.get(-1) is None
         by_hand.hit(2)
         by_hand.miss()
         function(turn)
         if not turn:
             collect(collector)
-            for family in list(registry._names_to_collectors.values()):
-                if family._name in ("cache_hits", "cache_misses", "cache_evictions"):
-                    family.clear()
+            for name in ("cache_hits", "cache_misses", "cache_evictions"):
+                family: Any = registry._names_to_collectors[name]
+                family.clear()
     collect(collector)
     assert counts(registry, "users") == (1, 1)
     assert value(registry, "cache_evictions_total", cache_type="users") == 1
