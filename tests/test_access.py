@@ -260,19 +260,64 @@ class Strange(BaseException):
     pass
 
 
-@pytest.mark.parametrize("error", [Strange, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "error", [Strange, SystemExit, asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration]
+)
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("plain", [False, True])
 async def test_a_callable_that_raises_a_base_exception_refuses(
-    error: type[BaseException], plain: bool
+    error: type[BaseException], plain: bool, late: bool
 ) -> None:
     def check(request: Request) -> bool:
         raise error
 
     async def async_check(request: Request) -> bool:
+        if late:
+            await asyncio.sleep(0)
         return check(request)
 
-    access = Access(auth=check if plain else async_check)
+    def handed_back(request: Request) -> Any:
+        return async_check(request)
+
+    access = Access(auth=(handed_back if late else check) if plain else async_check)
     for _ in range(2):
         refusal = await access.refuse_credentials(Request({"type": "http", "headers": []}))
         assert refusal is not None
         assert refusal.status == 401
+
+
+@pytest.mark.parametrize("end", ["cancelled", "closed"])
+def test_a_request_that_ends_while_the_callable_waits_ends_it(end: str) -> None:
+    ended: list[str] = []
+
+    async def check(request: Request) -> bool:
+        try:
+            await asyncio.Event().wait()
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+        return True
+
+    async def ask() -> None:
+        asked = Access(auth=check).refuse_credentials(Request({"type": "http", "headers": []}))
+        if end == "closed":
+            asked.send(None)
+            asked.close()
+            return
+        task = asyncio.ensure_future(asked)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(ask())
+    assert ended == ["CancelledError" if end == "cancelled" else "GeneratorExit"]
+
+
+async def test_a_plain_callable_that_raises_a_keyboard_interrupt_refuses() -> None:
+    def check(request: Request) -> bool:
+        raise KeyboardInterrupt  # in a worker thread, which no Ctrl-C reaches
+
+    refusal = await Access(auth=check).refuse_credentials(Request({"type": "http", "headers": []}))
+    assert refusal is not None
+    assert refusal.status == 401

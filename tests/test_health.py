@@ -324,7 +324,7 @@ class Strange(BaseException):
     pass
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError, Strange, SystemExit])
+@pytest.mark.parametrize("error", [asyncio.CancelledError, Strange, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("plain", [False, True])
 async def test_whatever_a_check_raises_is_kept_as_its_result(error: type[BaseException], plain: bool) -> None:
     runs = 0

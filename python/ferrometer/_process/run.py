@@ -13,9 +13,11 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
@@ -142,21 +144,51 @@ async def _answer(call: Callable[[], object], flight: Flight, name: str) -> Outc
             outcome = Outcome(call())
         else:
             outcome = await _in_thread(call, flight, name)
-        if inspect.isawaitable(outcome.value):
-            # A plain function may hand back an awaitable too, as redis.asyncio's `ping` does.
-            outcome = Outcome(await outcome.value)
-        return outcome
+    except Exception as error:
+        return Outcome(error=error)
+    # A plain function may hand back an awaitable too, as redis.asyncio's `ping` does.
+    return await outcome_of(outcome.value) if inspect.isawaitable(outcome.value) else outcome
+
+
+async def outcome_of(awaitable: Awaitable[object]) -> Outcome:
+    """Awaits the user's code: what it returns, or whatever it raises by itself, be it a SystemExit.
+
+    What ends the task that runs it is raised on: its cancellation, its end as a generator, Ctrl-C.
+    """
+    try:
+        return await _steps(_coroutine(awaitable))
     except BaseException as error:  # a SystemExit, for one, must not take the event loop with it
-        if is_ending(error):
+        if _is_ending(error):
             raise
         return Outcome(error=error)
 
 
-def is_ending(error: BaseException) -> bool:
-    """Whether an exception ends the task that runs the user's code: somebody cancelled it, or pressed Ctrl-C.
+async def _coroutine(awaitable: Awaitable[object]) -> object:
+    return await awaitable
 
-    A ``CancelledError`` that the code raises by itself does not.
-    """
+
+@types.coroutine
+def _steps(code: Coroutine[Any, Any, object]) -> Generator[Any, Any, Outcome]:
+    """Drives it step by step: so a GeneratorExit of its own is known from one that closes the task."""
+    step: Callable[[Any], Any] = code.send
+    argument: Any = None
+    while True:
+        try:
+            waited = step(argument)
+        except StopIteration as end:
+            return Outcome(end.value)
+        except GeneratorExit as error:
+            return Outcome(error=error)
+        try:
+            step, argument = code.send, (yield waited)
+        except GeneratorExit:
+            code.close()
+            raise
+        except BaseException as error:
+            step, argument = code.throw, error
+
+
+def _is_ending(error: BaseException) -> bool:
     if isinstance(error, Exception):
         return False
     if isinstance(error, KeyboardInterrupt | GeneratorExit):

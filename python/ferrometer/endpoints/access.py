@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import ipaddress
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -17,7 +18,7 @@ import anyio.to_thread
 from starlette.requests import HTTPConnection, Request
 
 from ferrometer import _core
-from ferrometer._process.run import is_ending
+from ferrometer._process.run import Outcome, outcome_of
 
 _log = logging.getLogger("ferrometer")
 
@@ -167,20 +168,18 @@ class _Custom:
         return f"<callable {self._name}>"
 
     async def admits(self, request: Request) -> bool:
-        try:
-            if self._is_async:
-                answer = self._check(request)
-            else:
-                # Boxed: trio refuses a thread's answer that is a coroutine, which is awaited here.
-                (answer,) = await anyio.to_thread.run_sync(lambda: (self._check(request),))
-            if inspect.isawaitable(answer):
-                answer = await answer
-        except BaseException as error:
-            if is_ending(error):
-                raise
+        # Boxed in the thread: not every exception finds the way out of one.
+        outcome = (
+            self._call(request) if self._is_async else await anyio.to_thread.run_sync(self._call, request)
+        )
+        if inspect.isawaitable(outcome.value):
+            outcome = await outcome_of(outcome.value)
+        if outcome.error is not None:
             # The type only: the message of a failed login may quote the secret.
-            _log.error("auth callable %s raised %s: request refused", self._name, type(error).__name__)
+            kind = type(outcome.error).__name__
+            _log.error("auth callable %s raised %s: request refused", self._name, kind)
             return False
+        answer = outcome.value
         if not isinstance(answer, bool):
             # A Response or an error object is truthy; admitting it would open the endpoint.
             _log.error(
@@ -190,6 +189,14 @@ class _Custom:
             )
             return False
         return answer
+
+    def _call(self, request: Request) -> Outcome:
+        try:
+            return Outcome(self._check(request))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Ctrl-C
+            return Outcome(error=error)
 
 
 class _AllowList:
