@@ -29,7 +29,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-prometheus3 real-victorialogs needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ real-prometheus3: needs-rust  ## builds a real Prometheus 3 once (minutes), and 
 bench: $(VENV)/.dev $(VENV)/.bench $(VENV)/.demo  ## the comparison against the floor and the peers (QUICK=1: a short run)
 	$(PY) -m benches $(if $(QUICK),--quick)
 
-lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdoc, ruff, mypy --strict, stubtest
+lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdoc, ruff, mypy --strict, stubtest, the workflows' schema
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
@@ -58,6 +58,12 @@ lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdo
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml ferrometer._core
+	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PY) -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+wheels:  ## dist/wheels: cp311, cp312 and cp313 for manylinux2014, each installed and tried; needs zig, which it fetches
+	tools/wheels build
+	tools/wheels smoke
 
 model: needs-rust  ## the lock-free parts, and a reader in another process, in every interleaving, under loom
 	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --package ferrometer-ring --release --lib --target-dir target/loom model
