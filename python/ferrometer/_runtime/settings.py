@@ -16,6 +16,7 @@ import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,6 +39,15 @@ class _File(NamedTuple):
     tables: Mapping[str, Any]
     #: Whether it holds nothing but settings of Ferrometer, so that what is unknown must be a mistake.
     is_ours: bool
+
+
+class Origin(NamedTuple):
+    """A setting that somebody made, and where."""
+
+    name: str
+    #: As a reader may see it: a secret is not shown.
+    value: str
+    source: str
 
 
 class Sources:
@@ -69,6 +79,28 @@ class Sources:
         explicit = {name: value for name, value in (given or {}).items() if value is not None}
         found = {**self._from_file(section, known), **self._from_environment(known), **explicit}
         return settings(**found)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that is read."""
+        return None if self._file is None else self._file.path
+
+    def origins(self, section: str, settings: type) -> list[Origin]:
+        """The settings of a section that the environment or the file makes; others have their defaults."""
+        known = options(section, settings)
+        secret = {entry.name for entry in fields(settings) if not entry.repr}
+        in_file, in_environment = self._from_file(section, known), self._from_environment(known)
+        made = []
+        for one in known:
+            if one.name in in_environment:
+                named = one.text_of(self._environ)
+                value, source = in_environment[one.name], named[0] if named else "the environment"
+            elif one.name in in_file:
+                value, source = in_file[one.name], str(self.file)
+            else:
+                continue
+            made.append(Origin(one.name, "(secret)" if one.name in secret else repr(value), source))
+        return made
 
     def _tables(self) -> Mapping[str, Any]:
         return {} if self._file is None else self._file.tables

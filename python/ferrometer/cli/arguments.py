@@ -20,7 +20,11 @@ def shared_directory() -> dict[str, Any]:
 
 def no_directory(usage: str) -> int:
     """Says how to name a directory; returns the exit status for that."""
+    from ferrometer.sharing.directory import candidates
+
     print(f"which directory? ferrometer {usage}, or FERROMETER_DIR in the environment", file=sys.stderr)
+    for pid, path in candidates():
+        print(f"  {path}  of process {pid}: {command_line(pid)}", file=sys.stderr)
     return 2
 
 
@@ -45,3 +49,13 @@ def words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+def command_line(pid: int) -> str:
+    """What a process was started with, as far as the system tells."""
+    try:
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        )
+    except OSError:
+        return "?"

@@ -107,6 +107,12 @@ def serve(
         print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
     with server:
         print(f"serving {directory} at {server.url}/metrics", flush=True)
+        if not _core.inspect(directory):
+            print(
+                f"ferrometer serve: no process has shared anything in {directory} yet",
+                file=sys.stderr,
+                flush=True,
+            )
         signal.sigwait(stops)
     if shipper is not None:
         shipper.stop(DEADLINE)

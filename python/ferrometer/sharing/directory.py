@@ -128,6 +128,11 @@ def sweep(folder: Path, has_live: Callable[[str], bool], heir: Place | None = No
                 shutil.rmtree(path, ignore_errors=True)
 
 
+def candidates() -> list[tuple[int, Path]]:
+    """The private directories of this user whose supervisors live, each with its supervisor's process id."""
+    return [(place.pid, path) for place, path in _places(home()) if not place.is_over(0.0)]
+
+
 def _bequeath(source: Path, target: Path) -> None:
     for ring in source.glob("*.ring"):
         target.mkdir(mode=0o700, exist_ok=True)
