@@ -1,4 +1,4 @@
-//! A string as JSON, escaped and redacted in one pass.
+//! A string as JSON, escaped and redacted in one pass; or redacted only.
 
 use crate::redact::mark::Marker;
 use crate::redact::{card, pair, prefix, url, Found};
@@ -37,6 +37,16 @@ const CLASSES: [Class; 256] = {
 
 /// Appends a text as the inside of a JSON string. What is not UTF-8 passes as it is.
 pub fn write(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
+    pass::<true>(out, text, marker);
+}
+
+/// Appends a text without its secrets, and not escaped.
+pub fn redact(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
+    pass::<false>(out, text, marker);
+}
+
+#[inline(always)]
+fn pass<const ESCAPED: bool>(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
     let (mut written, mut at, mut is_start) = (0, 0, true);
     while let Some(&byte) = text.get(at) {
         let class = CLASSES[byte as usize];
@@ -55,14 +65,18 @@ pub fn write(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
             _ => None,
         };
         if let Some(found) = found {
-            escape(out, &text[written..found.start]);
+            if ESCAPED {
+                escape(out, &text[written..found.start]);
+            } else {
+                out.extend_from_slice(&text[written..found.start]);
+            }
             marker.write(out, &text[found.start..found.end], found.rule, found.action);
             (written, at, is_start) = (found.end, found.end, true);
             continue;
         }
         is_start |= class != Class::Word;
         at += 1;
-        if class == Class::Escape {
+        if ESCAPED && class == Class::Escape {
             out.extend_from_slice(&text[written..at - 1]);
             escaped(out, byte);
             written = at;

@@ -1,5 +1,6 @@
 //! Rings as files: how one is made, which there are, and whether the owner lives.
 
+use crate::kind::Kind;
 use crate::layout::{BOOT, CAPACITY, CHECKSUM, HEADER, HEADER_BYTES, MAGIC, NAMESPACE, PID, START, UUID, VERSION};
 use crate::mapping::Mapping;
 use crate::region::Region;
@@ -12,8 +13,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the names of rings end with.
-pub const SUFFIX: &str = ".ring";
 /// The smallest ring worth having, in bytes.
 pub const LEAST: usize = 64 * 1024;
 
@@ -32,7 +31,7 @@ pub struct OwnRing {
 ///
 /// # Errors
 /// When the directory cannot be written, or has no room.
-pub fn create(directory: &Path, capacity: usize) -> io::Result<OwnRing> {
+pub fn create(directory: &Path, kind: Kind, capacity: usize) -> io::Result<OwnRing> {
     let owner = Owner::here()?;
     let mut file = OwnedFile::create(directory)?;
     let mut capacity = capacity.next_multiple_of(4096).max(LEAST);
@@ -63,7 +62,7 @@ pub fn create(directory: &Path, capacity: usize) -> io::Result<OwnRing> {
         region.header(index).store(value, Relaxed);
     }
     region.header(CHECKSUM).store(checksum(&region), Relaxed);
-    let path = file.publish(directory, SUFFIX)?;
+    let path = file.publish(directory, kind.suffix())?;
     Ok(OwnRing { file, path, region })
 }
 
@@ -143,15 +142,17 @@ impl Ring {
     }
 }
 
-/// The names of all rings of a directory, in order.
+/// The names of all rings of a kind in a directory, in order.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn list(directory: &Path, kind: Kind) -> io::Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory)?
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(SUFFIX)))
+        .filter(|path| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(kind.suffix()))
+        })
         .collect();
     paths.sort();
     Ok(paths)

@@ -14,7 +14,7 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Descriptors that the child closes, and which files they must be: somebody may have closed them, and got the
 /// number for a file of his own.
-static HELD: [Held; 8] = [const { Held::new() }; 8];
+static HELD: [Held; 16] = [const { Held::new() }; 16];
 
 struct Held {
     descriptor: AtomicI32,

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | where every word lies | [`layout`] |
 //! | what a record says about itself | [`head`] |
+//! | lines or spans: a ring of each kind | [`kind`] |
 //! | how a record is written, and who is refused when the ring is full | [`writer`] |
 //! | how records are read beside the writer | [`reader`] |
 //! | how far each receiver has come, and what it lost | [`cursors`] |
@@ -22,6 +23,7 @@ pub mod file;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod fork;
 pub mod head;
+pub mod kind;
 pub mod layout;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod mapping;
@@ -39,3 +41,4 @@ pub mod totals;
 pub mod writer;
 
 pub use head::{flags, Head, Level, Outcome, Reason};
+pub use kind::Kind;

@@ -1,18 +1,63 @@
-//! What became of log records, as metric families.
+//! What became of records, as metric families.
 
 use crate::head::{Level, Reason};
+use crate::kind::Kind;
 use crate::totals::Snapshot;
 use ferrometer_core::computed::{Computed, Sample, Value};
 use ferrometer_core::labels::Labels;
 
-/// The names of the samples, behind the namespace.
-pub const NAMES: [&str; 5] = [
-    "log_lines_total",
-    "log_dropped_total",
-    "log_shipped_total",
-    "log_queue_bytes",
-    "log_last_success_timestamp_seconds",
-];
+/// How the families of a kind of records are called, behind the namespace, and what they tell.
+struct Words {
+    /// Records by what they are; given up; taken; bytes that wait; the latest success.
+    names: [&'static str; 5],
+    helps: [&'static str; 5],
+}
+
+const LINES: Words = Words {
+    names: [
+        "log_lines_total",
+        "log_dropped_total",
+        "log_shipped_total",
+        "log_queue_bytes",
+        "log_last_success_timestamp_seconds",
+    ],
+    helps: [
+        "Log lines, whatever became of them",
+        "Log lines given up, by reason and by the sink that never saw them",
+        "Log lines that a sink took",
+        "Bytes of log lines that wait for a sink",
+        "When a sink took log lines last",
+    ],
+};
+
+const SPANS: Words = Words {
+    names: [
+        "spans_total",
+        "spans_dropped_total",
+        "spans_exported_total",
+        "span_queue_bytes",
+        "span_last_success_timestamp_seconds",
+    ],
+    helps: [
+        "Recorded spans that have ended, whatever became of them",
+        "Spans given up, by reason and by the receiver that never saw them",
+        "Spans that a receiver took",
+        "Bytes of spans that wait for a receiver",
+        "When a receiver took spans last",
+    ],
+};
+
+fn words(kind: Kind) -> &'static Words {
+    match kind {
+        Kind::Lines => &LINES,
+        Kind::Spans => &SPANS,
+    }
+}
+
+/// The names of the samples of a kind of records, behind the namespace.
+pub fn names(kind: Kind) -> [&'static str; 5] {
+    words(kind).names
+}
 
 /// A name behind a namespace.
 pub fn named(namespace: &str, name: &str) -> String {
@@ -25,7 +70,17 @@ pub fn named(namespace: &str, name: &str) -> String {
 
 /// The families. A reason that never occurred is told all the same, as 0: its increase can be watched.
 pub fn families(snapshot: &Snapshot) -> Vec<Computed> {
-    let lines = Level::ALL.map(|level| sample(&["level"], &[level.name()], Value::Int(snapshot.lines(level))));
+    let recorded: Vec<Sample> = match snapshot.kind {
+        Kind::Lines => Level::ALL
+            .iter()
+            .map(|&level| sample(&["level"], &[level.name()], Value::Int(snapshot.lines(level))))
+            .collect(),
+        // A span that says that it failed is an error, every other one is information.
+        Kind::Spans => [("ok", Level::Info), ("error", Level::Error)]
+            .iter()
+            .map(|&(status, level)| sample(&["status"], &[status], Value::Int(snapshot.lines(level))))
+            .collect(),
+    };
     // Before the ring they are lost for all receivers; behind it for one.
     let mut dropped: Vec<Sample> = Reason::ALL
         .iter()
@@ -49,21 +104,22 @@ pub fn families(snapshot: &Snapshot) -> Vec<Computed> {
             success.push(sample(&["sink"], &[name], Value::Float(receiver.success)));
         }
     }
-    let family = |name: &str, help: &str, kind: &str, mut samples: Vec<Sample>| {
-        let name = named(&snapshot.namespace, name.trim_end_matches("_total"));
+    let words = words(snapshot.kind);
+    let family = |index: usize, kind: &str, mut samples: Vec<Sample>| {
+        let name = named(&snapshot.namespace, words.names[index].trim_end_matches("_total"));
         if kind == "counter" {
             for sample in &mut samples {
                 sample.suffix = "_total".into();
             }
         }
-        Computed { name, help: help.into(), kind: kind.into(), samples }
+        Computed { name, help: words.helps[index].into(), kind: kind.into(), samples }
     };
     let families = [
-        family(NAMES[0], "Log lines, whatever became of them", "counter", lines.into()),
-        family(NAMES[1], "Log lines given up, by reason and by the sink that never saw them", "counter", dropped),
-        family(NAMES[2], "Log lines that a sink took", "counter", shipped),
-        family(NAMES[3], "Bytes of log lines that wait for a sink", "gauge", queued),
-        family(NAMES[4], "When a sink took log lines last", "gauge", success),
+        family(0, "counter", recorded),
+        family(1, "counter", dropped),
+        family(2, "counter", shipped),
+        family(3, "gauge", queued),
+        family(4, "gauge", success),
     ];
     families.into_iter().filter(|family| !family.samples.is_empty()).collect()
 }

@@ -1,9 +1,10 @@
-//! The ring of this process: one at a time, and another one in the child of a fork. All of this is called with the
+//! The rings of this process: one at a time of each kind, and others in the child of a fork. All of this is called with the
 //! GIL held; that is what makes the process a single writer.
 
 use crate::file::{self, OwnRing};
 use crate::fork::{close_in_child, generation, install};
 use crate::head::{Head, Level, Outcome, Reason, LEVELS};
+use crate::kind::{Kind, KINDS};
 use crate::reader::Place;
 use crate::region::Region;
 use crate::writer::Writer;
@@ -31,11 +32,11 @@ struct Slot(UnsafeCell<Option<Own>>);
 // SAFETY: used by whoever holds the GIL, one thread at a time; every door below asks for that.
 unsafe impl Sync for Slot {}
 
-static OWN: Slot = Slot(UnsafeCell::new(None));
+static OWN: [Slot; KINDS] = [const { Slot(UnsafeCell::new(None)) }; KINDS];
 
 /// The same memory for threads without the GIL, and where it lies. What is replaced is leaked: a few words for each
 /// ring that a process ever makes, so that neither a thread nor a fork meets a lock here.
-static SHOWN: AtomicPtr<Shown> = AtomicPtr::new(null_mut());
+static SHOWN: [AtomicPtr<Shown>; KINDS] = [const { AtomicPtr::new(null_mut()) }; KINDS];
 
 struct Shown {
     generation: u64,
@@ -43,13 +44,13 @@ struct Shown {
     path: Option<PathBuf>,
 }
 
-/// Records that found no ring, by level.
-static CLOSED: [AtomicU64; LEVELS] = [const { AtomicU64::new(0) }; LEVELS];
+/// Records that found no ring, by kind and level.
+static CLOSED: [[AtomicU64; LEVELS]; KINDS] = [const { [const { AtomicU64::new(0) }; LEVELS] }; KINDS];
 
 /// What to do when a ring has been made after a fork: start whoever ships.
-static REOPENED: OnceLock<fn()> = OnceLock::new();
+static REOPENED: [OnceLock<fn()>; KINDS] = [const { OnceLock::new() }; KINDS];
 
-/// Makes the ring of this process: in a file of this directory, or in private memory. Where there is one already,
+/// Makes the ring of this process for a kind of records: in a file of this directory, or in private memory. Where there is one already,
 /// in another place, what it holds moves along.
 ///
 /// # Errors
@@ -57,16 +58,16 @@ static REOPENED: OnceLock<fn()> = OnceLock::new();
 ///
 /// # Safety
 /// The GIL is held.
-pub unsafe fn open(directory: Option<&Path>, capacity: usize) -> io::Result<()> {
+pub unsafe fn open(kind: Kind, directory: Option<&Path>, capacity: usize) -> io::Result<()> {
     install();
     // SAFETY: the GIL is held, and nothing below runs Python.
-    let own = unsafe { &mut *OWN.0.get() };
+    let own = unsafe { &mut *OWN[kind as usize].0.get() };
     if let Some(own) = &*own {
         if own.generation == generation() && own.directory.as_deref() == directory {
             return Ok(());
         }
     }
-    let fresh = make(directory, capacity)?;
+    let fresh = make(kind, directory, capacity)?;
     if let Some(mut old) = own.replace(fresh) {
         if old.generation == generation() {
             if let Some(own) = own {
@@ -83,15 +84,15 @@ pub unsafe fn open(directory: Option<&Path>, capacity: usize) -> io::Result<()> 
     Ok(())
 }
 
-fn make(directory: Option<&Path>, capacity: usize) -> io::Result<Own> {
-    let file = directory.map(|directory| file::create(directory, capacity)).transpose()?;
+fn make(kind: Kind, directory: Option<&Path>, capacity: usize) -> io::Result<Own> {
+    let file = directory.map(|directory| file::create(directory, kind, capacity)).transpose()?;
     if let Some(file) = &file {
         close_in_child(file.file.file());
     }
     let region = file.as_ref().map_or_else(|| Arc::new(Region::private(capacity)), |file| file.region.clone());
     let path = file.as_ref().map(|file| file.path.clone());
     let shown = Box::new(Shown { generation: generation(), region: region.clone(), path });
-    SHOWN.store(Box::into_raw(shown), Release);
+    SHOWN[kind as usize].store(Box::into_raw(shown), Release);
     Ok(Own {
         writer: Writer::new(region),
         generation: generation(),
@@ -123,31 +124,31 @@ fn move_along(old: &Own, new: &mut Own) {
 /// # Safety
 /// The GIL is held.
 #[inline]
-pub unsafe fn append(head: &Head, parts: &[&[u8]]) -> Outcome {
+pub unsafe fn append(kind: Kind, head: &Head, parts: &[&[u8]]) -> Outcome {
     // SAFETY: the GIL is held, and nothing below runs Python.
-    match unsafe { &mut *OWN.0.get() } {
+    match unsafe { &mut *OWN[kind as usize].0.get() } {
         Some(own) if own.generation == generation() => own.writer.append(head, parts),
-        own => append_elsewhere(own, head, parts),
+        own => append_elsewhere(kind, own, head, parts),
     }
 }
 
 #[cold]
-fn append_elsewhere(slot: &mut Option<Own>, head: &Head, parts: &[&[u8]]) -> Outcome {
+fn append_elsewhere(kind: Kind, slot: &mut Option<Own>, head: &Head, parts: &[&[u8]]) -> Outcome {
     let Some(parents) = slot else {
-        CLOSED[head.level as usize].fetch_add(1, Relaxed);
+        CLOSED[kind as usize][head.level as usize].fetch_add(1, Relaxed);
         return Outcome::Dropped(Reason::Closed);
     };
     let (directory, capacity) = (parents.directory.clone(), parents.capacity);
     // Without room for a file, private memory: this process ships it itself, if it lives.
-    let made = make(directory.as_deref(), capacity).or_else(|_| make(None, capacity));
+    let made = make(kind, directory.as_deref(), capacity).or_else(|_| make(kind, None, capacity));
     let Ok(fresh) = made else {
-        CLOSED[head.level as usize].fetch_add(1, Relaxed);
+        CLOSED[kind as usize][head.level as usize].fetch_add(1, Relaxed);
         return Outcome::Dropped(Reason::Closed);
     };
     if let Some(mut parents) = slot.replace(fresh) {
         std::mem::forget(parents.file.take());
     }
-    if let Some(reopened) = REOPENED.get() {
+    if let Some(reopened) = REOPENED[kind as usize].get() {
         reopened();
     }
     match slot {
@@ -156,24 +157,24 @@ fn append_elsewhere(slot: &mut Option<Own>, head: &Head, parts: &[&[u8]]) -> Out
     }
 }
 
-/// Makes every child of a fork do this once it has a ring; the first such work is the only one.
-pub fn when_reopened(work: fn()) {
-    let _ = REOPENED.set(work);
+/// Makes every child of a fork do this once it has a ring of a kind; the first such work is the only one.
+pub fn when_reopened(kind: Kind, work: fn()) {
+    let _ = REOPENED[kind as usize].set(work);
 }
 
 /// The memory of this process's ring, and its name if it is a file. Without the GIL.
-pub fn shown() -> Option<(Arc<Region>, Option<PathBuf>)> {
+pub fn shown(kind: Kind) -> Option<(Arc<Region>, Option<PathBuf>)> {
     // SAFETY: null, or leaked above.
-    let shown = unsafe { SHOWN.load(Acquire).as_ref()? };
+    let shown = unsafe { SHOWN[kind as usize].load(Acquire).as_ref()? };
     (shown.generation == generation()).then(|| (shown.region.clone(), shown.path.clone()))
 }
 
 /// Whether this process has a ring.
-pub fn is_open() -> bool {
-    shown().is_some()
+pub fn is_open(kind: Kind) -> bool {
+    shown(kind).is_some()
 }
 
 /// Records of a level that found no ring.
-pub fn closed(level: Level) -> u64 {
-    CLOSED[level as usize].load(Relaxed)
+pub fn closed(kind: Kind, level: Level) -> u64 {
+    CLOSED[kind as usize][level as usize].load(Relaxed)
 }

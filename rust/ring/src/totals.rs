@@ -1,10 +1,11 @@
-//! What all processes of a directory logged, and what became of it: the rings that are there, and a file with the
-//! counts of those that are gone. That file is also the lock by which the one shipper of a directory is elected.
+//! What all processes of a directory recorded, lines or spans, and what became of it: the rings that are there, and a
+//! file with the counts of those that are gone. That file is also the lock by which the one shipper of a directory is elected.
 
 use crate::cursors::Cursor;
 use crate::file::{allocate, list, Ring};
 use crate::fork::{close_in_child, keep_in_child};
 use crate::head::{Level, Reason, LEVELS, REASONS};
+use crate::kind::Kind;
 use crate::layout::SINKS;
 use crate::mapping::Mapping;
 use crate::reader::Counts;
@@ -15,8 +16,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The name of the file.
-pub const NAME: &str = "shipper";
 const MAGIC: u64 = u64::from_le_bytes(*b"FERROSHP");
 const VERSION: u64 = 1;
 const BYTES: usize = 8192;
@@ -52,11 +51,11 @@ impl Totals {
     ///
     /// # Errors
     /// When the directory cannot be written.
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    pub fn open(directory: &Path, kind: Kind) -> io::Result<Self> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-        let file = options.open(directory.join(NAME))?;
+        let file = options.open(directory.join(kind.totals()))?;
         if file.metadata()?.len() < BYTES as u64 {
             // Two who come at once make the same file. Zeros are no counts.
             file.set_len(BYTES as u64)?;
@@ -199,9 +198,11 @@ pub struct Receiver {
     pub success: f64,
 }
 
-/// What all processes of a directory logged.
+/// What all processes of a directory recorded.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
+    /// What the records are.
+    pub kind: Kind,
     /// What the names of the application's own metrics begin with.
     pub namespace: String,
     /// Records by level, and those refused.
@@ -253,18 +254,18 @@ impl Cursor {
     }
 }
 
-/// What all processes of a directory logged; nothing where nobody ever shipped.
+/// What all processes of a directory recorded; nothing where nobody ever shipped.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn snapshot(directory: &Path) -> io::Result<Option<Snapshot>> {
-    if !directory.join(NAME).exists() {
+pub fn snapshot(directory: &Path, kind: Kind) -> io::Result<Option<Snapshot>> {
+    if !directory.join(kind.totals()).exists() {
         return Ok(None);
     }
-    let totals = Totals::open(directory)?;
+    let totals = Totals::open(directory, kind)?;
     loop {
         let (turn, state) = totals.state();
-        let mut snapshot = Snapshot { namespace: totals.text(NAMESPACE, 8), ..Snapshot::default() };
+        let mut snapshot = Snapshot { kind, namespace: totals.text(NAMESPACE, 8), ..Snapshot::default() };
         for level in 0..LEVELS {
             snapshot.counts.accepted[level] = state[2 + level];
             for reason in 0..REASONS {
@@ -279,7 +280,7 @@ pub fn snapshot(directory: &Path) -> io::Result<Option<Snapshot>> {
             receiver.success = f64::from_bits(totals.map.words()[NAMES + slot * NAME_WORDS + SUCCESS].load(Relaxed));
             snapshot.receivers.push(receiver);
         }
-        for path in list(directory)? {
+        for path in list(directory, kind)? {
             // It is being removed, or it is not a ring.
             let Ok(ring) = Ring::open(&path) else { continue };
             if words_of(ring.uuid) != state[..2] {

@@ -6,7 +6,7 @@ use ferrometer_ring::file::{create, list, Ring, LEAST};
 use ferrometer_ring::reader::Place;
 use ferrometer_ring::totals::{hash, snapshot, Totals};
 use ferrometer_ring::writer::Writer;
-use ferrometer_ring::{own, Head, Level, Outcome};
+use ferrometer_ring::{own, Head, Kind, Level, Outcome};
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -21,12 +21,12 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn damage_costs_the_records_that_it_hits_and_no_others() {
     let directory = folder("damage");
-    let own = create(&directory, LEAST).unwrap();
+    let own = create(&directory, Kind::Lines, LEAST).unwrap();
     let mut writer = Writer::new(own.region.clone());
     for number in 0..10u8 {
         assert_eq!(writer.append(&Head::default(), &[&[number; 40]]), Outcome::Queued);
     }
-    let path = list(&directory).unwrap().remove(0);
+    let path = list(&directory, Kind::Lines).unwrap().remove(0);
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     // The fourth record: a byte of its payload.
     file.write_at(&[99], 4096 + 3 * 96 + 60).unwrap();
@@ -55,16 +55,16 @@ fn damage_costs_the_records_that_it_hits_and_no_others() {
 #[test]
 fn counts_of_rings_that_are_gone_stay() {
     let directory = folder("totals");
-    assert_eq!(snapshot(&directory).unwrap(), None);
-    let totals = Totals::open(&directory).unwrap();
+    assert_eq!(snapshot(&directory, Kind::Lines).unwrap(), None);
+    let totals = Totals::open(&directory, Kind::Lines).unwrap();
     assert!(totals.lead().unwrap());
-    assert!(!Totals::open(&directory).unwrap().lead().unwrap());
+    assert!(!Totals::open(&directory, Kind::Lines).unwrap().lead().unwrap());
     totals.set_namespace("gw");
     assert_eq!(
         (totals.receiver("stdout"), totals.receiver("loki"), totals.receiver("stdout")),
         (Some(0), Some(1), Some(0))
     );
-    let own = create(&directory, LEAST).unwrap();
+    let own = create(&directory, Kind::Lines, LEAST).unwrap();
     let mut writer = Writer::new(own.region.clone());
     for level in [Level::Info, Level::Error, Level::Error] {
         assert_eq!(writer.append(&Head { level, ..Head::default() }, &[b"{}"]), Outcome::Queued);
@@ -72,22 +72,22 @@ fn counts_of_rings_that_are_gone_stay() {
     let slot = own.region.slot(hash("stdout")).unwrap();
     let end = own.region.read(Place::default(), usize::MAX).end;
     own.region.set_cursor(slot, &Cursor { place: end, shipped: 2, rejected: 1, ..Cursor::default() });
-    let before = snapshot(&directory).unwrap().unwrap();
+    let before = snapshot(&directory, Kind::Lines).unwrap().unwrap();
     assert_eq!((before.lines(Level::Error), before.receivers[0].counts.shipped, before.receivers[0].queued), (2, 2, 0));
     assert_eq!((before.receivers[1].queued, before.receivers[1].counts.shipped), (3, 0));
     drop(own);
-    let path = list(&directory).unwrap().remove(0);
+    let path = list(&directory, Kind::Lines).unwrap().remove(0);
     let ring = Ring::open(&path).unwrap();
     totals.fold(&ring);
     // Whoever folds may die before it removes the file; the next one folds it again.
     totals.fold(&ring);
-    let meanwhile = snapshot(&directory).unwrap().unwrap();
+    let meanwhile = snapshot(&directory, Kind::Lines).unwrap().unwrap();
     assert_eq!(meanwhile.counts, before.counts);
     fs::remove_file(&path).unwrap();
-    let after = snapshot(&directory).unwrap().unwrap();
+    let after = snapshot(&directory, Kind::Lines).unwrap().unwrap();
     assert_eq!((&after.namespace[..], after.counts, after.receivers[0].counts.shipped), ("gw", before.counts, 2));
     drop(totals);
-    assert!(Totals::open(&directory).unwrap().lead().unwrap());
+    assert!(Totals::open(&directory, Kind::Lines).unwrap().lead().unwrap());
     fs::remove_dir_all(directory).unwrap();
 }
 
@@ -97,30 +97,31 @@ fn a_forked_child_has_a_ring_of_its_own() {
     let directory = folder("fork");
     let log = |text: &str| {
         // SAFETY: no other test of this program appends.
-        unsafe { own::append(&Head::default(), &[text.as_bytes()]) }
+        unsafe { own::append(Kind::Lines, &Head::default(), &[text.as_bytes()]) }
     };
     assert!(matches!(log("too early"), Outcome::Dropped(_)));
-    assert_eq!(own::closed(Level::Info), 1);
+    assert_eq!(own::closed(Kind::Lines, Level::Info), 1);
     // SAFETY: likewise.
-    unsafe { own::open(None, LEAST).unwrap() };
+    unsafe { own::open(Kind::Lines, None, LEAST).unwrap() };
     assert_eq!(log("before it is shared"), Outcome::Queued);
     // SAFETY: likewise.
-    unsafe { own::open(Some(&directory), LEAST).unwrap() };
+    unsafe { own::open(Kind::Lines, Some(&directory), LEAST).unwrap() };
     assert_eq!(log("parent"), Outcome::Queued);
     // SAFETY: the child runs nothing but this, and ends without unwinding.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let is_fresh = !own::is_open();
+        let is_fresh = !own::is_open(Kind::Lines);
         let outcome = log("child");
         // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(!(is_fresh && outcome == Outcome::Queued && own::is_open()))) };
+        unsafe { libc::_exit(i32::from(!(is_fresh && outcome == Outcome::Queued && own::is_open(Kind::Lines)))) };
     }
     let mut status = 0;
     // SAFETY: the child is ours.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert_eq!(status, 0);
     assert_eq!(log("parent again"), Outcome::Queued);
-    let rings: Vec<Ring> = list(&directory).unwrap().iter().map(|path| Ring::open(path).unwrap()).collect();
+    let rings: Vec<Ring> =
+        list(&directory, Kind::Lines).unwrap().iter().map(|path| Ring::open(path).unwrap()).collect();
     let texts = |ring: &Ring| -> Vec<String> {
         let batch = ring.region.read(Place::default(), usize::MAX);
         batch.records.into_iter().map(|record| String::from_utf8(record.payload).unwrap()).collect()

@@ -4,7 +4,7 @@
 use ferrometer_ring::file::{create, list, Ring};
 use ferrometer_ring::reader::Place;
 use ferrometer_ring::writer::Writer;
-use ferrometer_ring::{Head, Level, Outcome, Reason};
+use ferrometer_ring::{Head, Kind, Level, Outcome, Reason};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ fn payload(number: u64) -> Vec<u8> {
 
 /// Appends until it is killed, and acknowledges every record on stdout once it is in.
 fn work(directory: &Path) -> ! {
-    let ring = create(directory, 1 << 20).unwrap();
+    let ring = create(directory, Kind::Lines, 1 << 20).unwrap();
     let mut writer = Writer::new(ring.region.clone());
     let mut out = std::io::stdout().lock();
     for number in 0u64.. {
@@ -60,7 +60,7 @@ fn kill_once(directory: &Path, after: Duration) -> u64 {
         acknowledged
     });
     let begun = std::time::Instant::now();
-    while list(directory).unwrap().is_empty() {
+    while list(directory, Kind::Lines).unwrap().is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(30), "the worker made no ring");
         std::thread::sleep(Duration::from_micros(200));
     }
@@ -71,7 +71,7 @@ fn kill_once(directory: &Path, after: Duration) -> u64 {
     let start = acknowledged.windows(8).position(|bytes| bytes == [0; 8]).unwrap_or(acknowledged.len());
     let told: Vec<u64> =
         acknowledged[start..].chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
-    let path = list(directory).unwrap().remove(0);
+    let path = list(directory, Kind::Lines).unwrap().remove(0);
     let ring = Ring::open(&path).unwrap();
     assert!(!ring.is_alive());
     let batch = ring.region.read(Place::default(), usize::MAX);

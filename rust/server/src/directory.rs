@@ -11,6 +11,7 @@ use ferrometer_core::registry::{names_of, Computed, Visited};
 use ferrometer_core::segment::view::View;
 use ferrometer_ring::metrics::families;
 use ferrometer_ring::totals::snapshot;
+use ferrometer_ring::Kind;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -83,8 +84,10 @@ impl Directory {
         });
         computed.extend(Computed::faults(faults));
         computed.extend(view.about());
-        if let Ok(Some(logs)) = snapshot(&self.path) {
-            computed.extend(families(&logs));
+        for kind in [Kind::Lines, Kind::Spans] {
+            if let Ok(Some(records)) = snapshot(&self.path, kind) {
+                computed.extend(families(&records));
+            }
         }
         for family in &computed {
             each(Visited::Computed(family));

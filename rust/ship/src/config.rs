@@ -9,7 +9,8 @@ use crate::sink::Sink;
 use crate::stream::Stream;
 use crate::syslog::{name, Framing, Header, Syslog};
 use ferrometer_ring::layout::SINKS;
-use serde::Deserialize;
+use ferrometer_ring::Kind as RecordKind;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What is shipped.
+    #[serde(default, deserialize_with = "kind")]
+    pub records: RecordKind,
     /// The directory that processes share; private memory without one.
     pub directory: Option<PathBuf>,
     /// Bytes of the ring of this process.
@@ -39,6 +43,15 @@ pub struct Config {
     /// Seconds to leave the lead to others at first.
     #[serde(default)]
     pub patience: f64,
+}
+
+/// `lines` or `spans`.
+fn kind<'de, D: Deserializer<'de>>(from: D) -> Result<RecordKind, D::Error> {
+    match String::deserialize(from)?.as_str() {
+        "lines" => Ok(RecordKind::Lines),
+        "spans" => Ok(RecordKind::Spans),
+        other => Err(serde::de::Error::custom(format!("records are lines or spans, not {other:?}"))),
+    }
 }
 
 fn queue_bytes() -> usize {

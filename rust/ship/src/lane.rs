@@ -11,7 +11,7 @@ use crate::time::{now_ns, rfc3339};
 use ferrometer_ring::cursors::Cursor;
 use ferrometer_ring::reader::Record;
 use ferrometer_ring::totals::hash;
-use ferrometer_ring::{Head, Level, Reason};
+use ferrometer_ring::{Head, Kind, Level, Reason};
 use std::collections::HashMap;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -87,6 +87,8 @@ pub struct Status {
 pub struct Lane {
     /// Its receiver's name.
     pub name: String,
+    /// What the records are.
+    pub records: Kind,
     /// Its receiver.
     pub sink: Box<dyn Sink>,
     /// What it reads.
@@ -312,6 +314,10 @@ impl Lane {
 
     /// Sends the lines that say how many others were lost; they count nowhere, and are not sent again.
     fn tell_of_losses(&mut self, places: &mut HashMap<[u8; 16], Place>) {
+        if self.records != Kind::Lines {
+            // What is not read line by line has counters, and no line that tells of them.
+            return;
+        }
         let notices = self.notices(places);
         if notices.is_empty() {
             return;
@@ -349,7 +355,7 @@ impl Lane {
             let is_due = self.whispered.is_none_or(|at| at.elapsed() > WHISPER);
             if !failed_before && is_due && self.name != "stderr" {
                 self.whispered = Some(Instant::now());
-                whisper(&format!("ferrometer: logs for {}: {trouble}\n", self.name));
+                whisper(&format!("ferrometer: {} for {}: {trouble}\n", self.records.noun(), self.name));
             }
         }
         status.trouble.clone_from(&delivery.trouble);

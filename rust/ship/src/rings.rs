@@ -2,6 +2,7 @@
 
 use ferrometer_ring::file::Ring;
 use ferrometer_ring::region::Region;
+use ferrometer_ring::Kind;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +65,7 @@ impl Rings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// The processes of a directory.
-    Directory(PathBuf),
+    Directory(PathBuf, Kind),
     /// This process alone.
-    Private,
+    Private(Kind),
 }

@@ -1,4 +1,4 @@
-//! The one shipper of a directory: elected by a lock, taken over at the death of whoever holds it. It finds the rings
+//! The one shipper of a directory for a kind of records: elected by a lock, taken over at the death of whoever holds it. It finds the rings
 //! of all processes, and removes those of the dead once every receiver has them.
 
 use crate::config::Config;
@@ -45,10 +45,13 @@ impl Shipper {
     /// be no thread.
     pub fn start(config: &Config) -> io::Result<Self> {
         let sinks = config.open()?;
-        let source = config.directory.clone().map_or(Source::Private, Source::Directory);
+        let source = match config.directory.clone() {
+            Some(directory) => Source::Directory(directory, config.records),
+            None => Source::Private(config.records),
+        };
         let totals = match &source {
-            Source::Directory(directory) => {
-                let totals = Totals::open(directory)?;
+            Source::Directory(directory, kind) => {
+                let totals = Totals::open(directory, *kind)?;
                 totals.set_namespace(&config.namespace);
                 for (name, _) in &sinks {
                     if totals.receiver(name).is_none() {
@@ -58,7 +61,7 @@ impl Shipper {
                 }
                 Some(Arc::new(totals))
             }
-            Source::Private => None,
+            Source::Private(_) => None,
         };
         let signal = Arc::new(Signal::default());
         let leads = Arc::new(AtomicBool::new(false));
@@ -77,6 +80,7 @@ impl Shipper {
             .into_iter()
             .zip(&statuses)
             .map(|((name, sink), (_, status))| Lane {
+                records: config.records,
                 succeeded: succeeded(work.totals.clone(), &name),
                 name,
                 sink,
@@ -225,15 +229,18 @@ impl Work {
     /// Finds the rings that there are.
     fn look(&mut self) {
         let before = self.rings.all();
-        let Source::Directory(directory) = &self.source else {
-            if let Some((region, _)) = own::shown() {
-                if !before.iter().any(|known| Arc::ptr_eq(&known.region, &region)) {
-                    self.rings.set(vec![Known::private(region)]);
+        let (directory, kind) = match &self.source {
+            Source::Directory(directory, kind) => (directory, *kind),
+            Source::Private(kind) => {
+                if let Some((region, _)) = own::shown(*kind) {
+                    if !before.iter().any(|known| Arc::ptr_eq(&known.region, &region)) {
+                        self.rings.set(vec![Known::private(region)]);
+                    }
                 }
+                return;
             }
-            return;
         };
-        let Ok(paths) = list(directory) else { return };
+        let Ok(paths) = list(directory, kind) else { return };
         let known = |path: &PathBuf| before.iter().find(|known| known.ring.as_ref().is_some_and(|r| r.path == *path));
         if paths.len() == before.len() && paths.iter().all(|path| known(path).is_some()) {
             return;

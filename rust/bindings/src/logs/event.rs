@@ -5,7 +5,7 @@ use super::{console, level, sampling, style, value};
 use crate::interned;
 use crate::thread_exit::protect;
 use ferrometer_logs::line::{Line, Style};
-use ferrometer_ring::{flags, own as ring, Head, Level};
+use ferrometer_ring::{flags, own as ring, Head, Kind, Level};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -55,7 +55,7 @@ pub struct Event<'a, 'py> {
 
 /// Writes it down. Nothing of it raises into the application.
 pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
-    if !ring::is_open() && !open_by_default(py) {
+    if !ring::is_open(Kind::Lines) && !open_by_default(py) {
         FAILED.fetch_add(1, Relaxed);
         return;
     }
@@ -98,7 +98,7 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
     }
     let readable = style::console(py).map(|is_coloured| console::readable(&out, style.format, is_coloured));
     // SAFETY: the GIL is held, and no Python runs in there.
-    let _counted = unsafe { ring::append(&head, &[readable.as_ref().unwrap_or(&out)]) };
+    let _counted = unsafe { ring::append(Kind::Lines, &head, &[readable.as_ref().unwrap_or(&out)]) };
     style::give_back(out, group);
 }
 
@@ -159,7 +159,7 @@ fn open_by_default(py: Python<'_>) -> bool {
     let opened = py
         .import(interned!(py, "ferrometer.logs.pipeline"))
         .and_then(|module| module.call_method0(interned!(py, "open_by_default")));
-    opened.is_ok() && ring::is_open()
+    opened.is_ok() && ring::is_open(Kind::Lines)
 }
 
 /// Logs one event of another library's logger; level 0 to 4.

@@ -4,6 +4,7 @@ use crate::thread_exit::protect;
 use ferrometer_ring::file::{list, Ring};
 use ferrometer_ring::own;
 use ferrometer_ring::reader::{Place, Record};
+use ferrometer_ring::Kind;
 use ferrometer_ship::fields::hex;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -56,7 +57,7 @@ impl LogReader {
 
 impl LogReader {
     fn look_here(&self) -> Look {
-        let Some((region, _)) = own::shown() else { return (Vec::new(), 0, false) };
+        let Some((region, _)) = own::shown(Kind::Lines) else { return (Vec::new(), 0, false) };
         let mut place = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = region.recall(*place, 1 << 20);
         let lost = if *place == Place::default() { 0 } else { batch.overwritten };
@@ -69,7 +70,7 @@ impl LogReader {
 
     fn look(&self) -> std::io::Result<Look> {
         let Some(directory) = &self.directory else { return Ok(self.look_here()) };
-        let paths = list(directory)?;
+        let paths = list(directory, Kind::Lines)?;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths {
             // What is no ring is remembered, too: it will be none at the next look.

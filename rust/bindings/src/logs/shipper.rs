@@ -4,8 +4,8 @@ use crate::registry::Registry;
 use crate::thread_exit::protect;
 use ferrometer_core::registry::{Computed, Source};
 use ferrometer_core::scrape::Scrape;
-use ferrometer_ring::metrics::{families, named, NAMES};
-use ferrometer_ring::{own as ring, Head, Level, Outcome, Reason};
+use ferrometer_ring::metrics::{families, named, names};
+use ferrometer_ring::{own as ring, Head, Kind, Level, Outcome, Reason};
 use ferrometer_ship::config::Config;
 use ferrometer_ship::own;
 use ferrometer_ship::shipper::Shipper;
@@ -35,10 +35,10 @@ pub fn start_shipping(config: &str) -> PyResult<()> {
 #[pyfunction]
 pub fn flush_logs(py: Python<'_>, timeout: f64) -> bool {
     protect();
-    let Some((shipper, _)) = own::current() else { return true };
+    let Some((shipper, _)) = own::current(Kind::Lines) else { return true };
     let time = Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0));
     // Not as `detached` does it: a fork need not wait for a slow receiver, and finds nothing locked.
-    py.detach(|| own::flush(&shipper, time))
+    py.detach(|| own::flush(Kind::Lines, &shipper, time))
 }
 
 /// Appends a finished line as it is; False when it is dropped.
@@ -48,20 +48,20 @@ pub fn append_log_line(level: u64, line: &[u8], time_ns: Option<u64>) -> bool {
     let time_ns = time_ns.unwrap_or_else(ferrometer_ship::time::now_ns);
     let head = Head { level: Level::of(level), time_ns, ..Head::default() };
     // SAFETY: the GIL is held.
-    unsafe { ring::append(&head, &[line]) == Outcome::Queued }
+    unsafe { ring::append(Kind::Lines, &head, &[line]) == Outcome::Queued }
 }
 
 /// Gives up shipping; what has not left yet stays for others, where processes share.
 #[pyfunction]
 pub fn stop_shipping(py: Python<'_>, timeout: f64) {
     protect();
-    py.detach(|| own::stop(Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0))));
+    py.detach(|| own::stop(Kind::Lines, Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0))));
 }
 
 /// What was logged and what became of it, as JSON: lines, dropped, sinks; "null" where nobody logs.
 #[pyfunction]
 pub fn log_counts() -> PyResult<String> {
-    let Some(told) = own::told().map_err(|error| raise(&error))? else { return Ok("null".into()) };
+    let Some(told) = own::told(Kind::Lines).map_err(|error| raise(&error))? else { return Ok("null".into()) };
     let snapshot = &told.snapshot;
     let levels = Level::ALL.map(|level| (level.name().to_owned(), snapshot.lines(level).into()));
     let dropped = Reason::ALL.map(|reason| (reason.name().to_owned(), snapshot.refused(reason).into()));
@@ -85,7 +85,7 @@ pub fn log_counts() -> PyResult<String> {
     let all = json!({
         "lines": levels.into_iter().collect::<serde_json::Map<_, _>>(),
         "dropped": dropped.into_iter().collect::<serde_json::Map<_, _>>(),
-        "closed": Level::ALL.iter().map(|&level| ring::closed(level)).sum::<u64>(),
+        "closed": Level::ALL.iter().map(|&level| ring::closed(Kind::Lines, level)).sum::<u64>(),
         "sinks": sinks.collect::<serde_json::Map<_, _>>(),
         "leads": told.leads,
     });
@@ -100,14 +100,14 @@ struct Logs {
 impl Source for Logs {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
         // A directory that cannot be read is told of by the segments.
-        if let Ok(Some(mut told)) = own::told() {
+        if let Ok(Some(mut told)) = own::told(Kind::Lines) {
             told.snapshot.namespace.clone_from(&self.namespace);
             out.extend(families(&told.snapshot));
         }
     }
 
     fn names(&self) -> Vec<String> {
-        NAMES.iter().map(|name| named(&self.namespace, name)).collect()
+        names(Kind::Lines).iter().map(|name| named(&self.namespace, name)).collect()
     }
 }
 
