@@ -43,7 +43,9 @@ fn put(out: &mut Vec<u8>, value: &Any) {
         Any::Text(value) => write::text(out, |out| out.extend_from_slice(value.as_bytes())),
         Any::Bytes(value) => write::bytes(out, value),
         Any::List(values) => write::list(out, |out| {
-            values.iter().for_each(|value| put(out, value));
+            for value in values {
+                put(out, value);
+            }
             values.len() as u32
         }),
         Any::Map(pairs) => write::map(out, |out| {
