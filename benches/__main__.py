@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from benches import report
-from benches.peers import MissingPeer, absent, missing
-from benches.rounds import Effort, Samples
 from benches.row import Result, Row
+from ferrometer.bench.peers import MissingPeer, absent, missing
+from ferrometer.bench.rounds import Effort, Samples
 
 
 def rows() -> list[Row]:

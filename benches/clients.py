@@ -13,10 +13,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from benches import answers
-from benches.peers import peer
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, OURS, Aim, Row
+from ferrometer.bench import answers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 BARE = "unwatched"
 OPENTELEMETRY = "opentelemetry"

@@ -19,8 +19,8 @@ from typing import Any
 
 from benches.footprint import run
 from benches.loop import blank, generate
-from benches.rounds import Effort, Samples, Subject, interleave, progress
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave, progress
 
 FASTER = 100
 CACHES, QUEUES = 10, 5

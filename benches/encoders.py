@@ -9,12 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from benches import answers
 from benches.exposition import CHILDREN, CLIENT, QUICK_CHILDREN, check_text, filled
 from benches.footprint import run
-from benches.peers import peer
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, Aim, Row
+from ferrometer.bench import answers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 TEXT, OPEN, PROTOBUF = "ferrometer text", "ferrometer OpenMetrics", "ferrometer protobuf"
 ENCODERS = {TEXT: "generate_latest", OPEN: "generate_openmetrics", PROTOBUF: "generate_protobuf"}

@@ -6,11 +6,11 @@ import time
 from functools import partial
 from typing import Any
 
-from benches import answers
-from benches.peers import peer
 from benches.record import BUCKETS, DRIVERS, LABELS, latencies
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, OURS, Aim, Row
+from ferrometer.bench import answers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 CHILDREN = 10_000
 QUICK_CHILDREN = 500

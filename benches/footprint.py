@@ -10,9 +10,9 @@ from functools import partial
 from time import perf_counter
 
 from benches.fill import KNOWN_BYTES
-from benches.peers import peer
-from benches.rounds import Effort, Samples, progress
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, progress
 
 CLIENT = "prometheus_client"
 MODULES = {

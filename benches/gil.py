@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benches.exposition import CHILDREN, CLIENT, QUICK_CHILDREN, filled
-from benches.peers import absent, peer
 from benches.record import DRIVERS
-from benches.rounds import Effort, Samples, progress
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench.peers import absent, peer
+from ferrometer.bench.rounds import Effort, Samples, progress
 
 OTHER_PROCESS = "another process scraping"
 FLOOR_BYTES = 16 << 20  # hashed in about the time of one of our scrapes

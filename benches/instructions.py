@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benches import middleware, peers, record, wrapped
+from benches import middleware, record
 from benches.callgrind import Place, self_costs
-from benches.rounds import Subject
 from benches.row import FLOOR, OURS
+from ferrometer.bench import peers, wrapped
+from ferrometer.bench.rounds import Subject
 
 BY_SUBJECT: dict[str, tuple[Callable[[], list[Subject]], str, tuple[str, ...]]] = {
     # Key: the subjects, the one to subtract, and those to show.

@@ -15,30 +15,16 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from benches import answers, wrapped
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
-from benches.wrapped import BARE, PASS_THROUGH, SAMPLED, Wrapped
+from ferrometer.bench import answers, wrapped
+from ferrometer.bench.requests import HEADERS, receive, send
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
+from ferrometer.bench.wrapped import BARE, PASS_THROUGH, SAMPLED, Wrapped
 
 Drive = Callable[[ASGIApp, int], float]
 Driver = Callable[[], Drive]
 
-HEADERS = [
-    (b"host", b"127.0.0.1:8000"),
-    (b"accept", b"*/*"),
-    (b"accept-encoding", b"gzip, deflate"),
-    (b"connection", b"keep-alive"),
-    (b"user-agent", b"python-httpx/0.28.1"),
-]
 ROUTER = wrapped.starlette()  # peers look for the template in `scope["app"].routes` and `scope["router"]`
-
-
-async def receive() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def send(message: Message) -> None:
-    return None
 
 
 def new_scope() -> Scope:
@@ -51,7 +37,7 @@ def new_scope() -> Scope:
         "client": ("127.0.0.1", 50000),
         "scheme": "http",
         "root_path": "",
-        "headers": HEADERS,
+        "headers": list(HEADERS),
         "state": {},
         "method": b"GET".decode("ascii"),
         "path": b"/v1/chat/completions".decode("ascii"),

@@ -19,10 +19,10 @@ from functools import partial
 from typing import NamedTuple
 
 from benches.exposition import CLIENT
-from benches.peers import absent, peer
-from benches.rounds import Effort, Samples, progress
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
-from benches.wrapped import PATH
+from ferrometer.bench.peers import absent, peer
+from ferrometer.bench.rounds import Effort, Samples, progress
+from ferrometer.bench.wrapped import PATH
 
 SERIES, QUICK_SERIES = 100_000, 2_000
 RATE = 400  # requests a second: a third of what the server can do

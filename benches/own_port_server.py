@@ -13,8 +13,8 @@ import sys
 
 import uvicorn
 
-from benches import wrapped
-from benches.peers import peer
+from ferrometer.bench import wrapped
+from ferrometer.bench.peers import peer
 
 
 def main(library: str, series: int, core: int) -> None:

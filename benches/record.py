@@ -8,12 +8,12 @@ from functools import partial
 from string import Template
 from typing import Any
 
-from benches import answers
 from benches.floor import noop
 from benches.loop import UNROLL, Stream, blank, generate, pack
-from benches.peers import peer
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench import answers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 EMPTY = "empty loop"
 SINGLE_NOOP = "no-op inc()"

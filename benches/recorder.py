@@ -12,8 +12,8 @@ from __future__ import annotations
 import statistics
 import sys
 
-from benches import peers
 from benches.instructions import BATCH, BY_SUBJECT
+from ferrometer.bench import peers
 
 PIECES = 8
 

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benches.peers import PEERS
 from benches.row import CONTROL, FLOOR, OURS, Figure, Result, Verdict
+from ferrometer.bench.peers import PEERS
 
 PACKAGES = (
     "ferrometer",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benches.rounds import Effort, Samples
+from ferrometer.bench.rounds import Effort, Samples
 
 OURS = "ferrometer"
 FLOOR = "floor"

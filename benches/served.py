@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from benches.peers import absent, peer, tool
-from benches.rounds import Effort, Samples, progress
 from benches.row import FLOOR, OURS, Aim, Row
-from benches.wrapped import BARE, BARE_AGAIN, PASS_THROUGH, PATH, SAMPLED
+from ferrometer.bench.peers import absent, peer, tool
+from ferrometer.bench.rounds import Effort, Samples, progress
+from ferrometer.bench.wrapped import BARE, BARE_AGAIN, PASS_THROUGH, PATH, SAMPLED
 
 CONNECTIONS = 32
 SELDOM = 3  # the peers are far away: every third round is enough for them

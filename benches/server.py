@@ -17,7 +17,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from benches import wrapped
+from ferrometer.bench import wrapped
 
 APPLICATIONS: dict[str, Callable[[], ASGIApp]] = {"plain": wrapped.plain, "starlette": wrapped.starlette}
 

@@ -19,13 +19,13 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from benches import answers
 from benches.crew import CLIENT, EVENTS
 from benches.fill import KNOWN_BYTES
-from benches.peers import peer
 from benches.record import BUCKETS
-from benches.rounds import Effort, Samples, Subject, interleave, progress
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench import answers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave, progress
 
 PROCESSES, ROUTES = 32, 1000
 QUICK_PROCESSES, QUICK_ROUTES = 4, 50

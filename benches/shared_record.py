@@ -13,9 +13,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benches.peers import peer
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 CLIENT = "prometheus_client"
 VARIABLES = {OURS: "FERROMETER_DIR", CLIENT: "PROMETHEUS_MULTIPROC_DIR"}

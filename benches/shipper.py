@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benches.rounds import Effort, Samples
 from benches.row import FLOOR, OURS, Aim, Row
+from ferrometer.bench.rounds import Effort, Samples
 
 LINES = 20_000
 #: A usual line: 372 bytes.

@@ -9,8 +9,8 @@ import pytest
 import ferrometer
 from benches import exposition, footprint, gil, own_port, served, shared, shared_record
 from benches.fixture import Benchmark
-from benches.rounds import Effort
 from benches.row import CONTROL, OURS, Result, Row
+from ferrometer.bench.rounds import Effort
 
 QUICK = Effort(quick=True)
 [SCRAPE] = exposition.ROWS

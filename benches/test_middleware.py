@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 from starlette.types import ASGIApp
 
-from benches import middleware, wrapped
+from benches import middleware
 from benches.fixture import Benchmark
-from benches.peers import absent
-from benches.rounds import Subject, interleave
 from benches.row import CLEARLY, CONTROL, FLOOR
+from ferrometer.bench import wrapped
+from ferrometer.bench.peers import absent
+from ferrometer.bench.rounds import Subject, interleave
 
 REQUESTS = 500
 DRIVERS = {"await": middleware.awaited, "tasks": middleware.in_tasks}

@@ -10,8 +10,8 @@ import pytest
 import ferrometer
 from benches import record
 from benches.fixture import Benchmark
-from benches.rounds import Subject, interleave
 from benches.row import CLEARLY, CONTROL, FLOOR, OURS
+from ferrometer.bench.rounds import Subject, interleave
 
 OPERATIONS: dict[str, Callable[[], list[Subject]]] = {
     "inc": record.inc_subjects,

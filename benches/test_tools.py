@@ -11,8 +11,8 @@ import pytest
 from benches import __main__, loop, plot, publish, report
 from benches.callgrind import Place, self_costs
 from benches.floor import noop
-from benches.rounds import Effort, Samples, Subject, interleave
 from benches.row import CONTROL, FLOOR, OURS, Aim, Result, Row
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 
 def row(samples: Samples, *aims: Aim, **more: object) -> Result:

@@ -27,7 +27,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"health"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
-    frozenset({"demo"}),
+    frozenset({"bench", "demo"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

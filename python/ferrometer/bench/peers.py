@@ -14,7 +14,10 @@ PEERS = (
     "starlette_exporter",
     "fastapi-instrumentator",
 )
-INSTALL = "pip install -r benches/requirements.txt"
+INSTALL = (
+    "pip install starlette-exporter prometheus-fastapi-instrumentator"
+    " opentelemetry-instrumentation-asgi opentelemetry-sdk pytheus"
+)
 
 only: set[str] | None = None
 """Top-level packages to look for; all of them unless a tool that needs few says otherwise."""

@@ -12,4 +12,5 @@ class PassThrough:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on."""
         await self.app(scope, receive, send)

@@ -1,6 +1,6 @@
 """The same ASGI application inside each metrics middleware: ours, the floor, the peers.
 
-Used in one process by `middleware.py` and behind uvicorn by `served.py`.
+The project's own `benches` use them too, in one process and behind uvicorn.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from benches import answers
-from benches.floor.asgi import PassThrough
-from benches.peers import peer
+from ferrometer.bench import answers
+from ferrometer.bench.empty import PassThrough
+from ferrometer.bench.peers import peer
 
 PATH = "/v1/chat/completions"
 BARE = "no middleware"
@@ -41,6 +41,7 @@ def own_code(function: Any) -> Any:
 
 
 async def endpoint(request: Request) -> PlainTextResponse:
+    """What the route answers."""
     return PlainTextResponse("hello")
 
 
@@ -88,10 +89,12 @@ class Wrapped:
 
 
 def bare(app: ASGIApp) -> Wrapped:
+    """The application alone."""
     return Wrapped(app)
 
 
 def pass_through(app: ASGIApp) -> Wrapped:
+    """The floor: an empty middleware."""
     own = type("PassThrough", (PassThrough,), {"__call__": own_code(PassThrough.__call__)})
     return Wrapped(own(app))
 
@@ -115,6 +118,7 @@ def ours(app: ASGIApp, sample: float = 1.0) -> Wrapped | None:
 
 
 def starlette_exporter(app: ASGIApp) -> Wrapped | None:
+    """With its labels by route; None where it is not installed."""
     library, client = peer("starlette_exporter"), peer("prometheus_client")
     if library is None:
         return None
@@ -129,6 +133,7 @@ def starlette_exporter(app: ASGIApp) -> Wrapped | None:
 
 
 def fastapi_instrumentator(app: ASGIApp) -> Wrapped | None:
+    """With its default metrics; None where it is not installed."""
     library, client = peer("prometheus_fastapi_instrumentator.middleware"), peer("prometheus_client")
     if library is None:
         return None
@@ -138,6 +143,7 @@ def fastapi_instrumentator(app: ASGIApp) -> Wrapped | None:
 
 
 def opentelemetry(app: ASGIApp) -> Wrapped | None:
+    """Its metrics, without traces; None where it is not installed."""
     library = peer("opentelemetry.instrumentation.asgi")
     metrics, export = peer("opentelemetry.sdk.metrics"), peer("opentelemetry.sdk.metrics.export")
     if library is None or metrics is None:
@@ -160,6 +166,7 @@ def _otel_requests(reader: Any) -> float:
 
 
 def pytheus(app: ASGIApp) -> Wrapped | None:
+    """With its default metrics; None where it is not installed."""
     library, registry = peer("pytheus.middleware"), peer("pytheus.registry")
     if library is None:
         return None

@@ -38,9 +38,11 @@ class Effort:
     quick: bool = False
 
     def rounds(self, full: int, quick: int = 3) -> int:
+        """How many."""
         return quick if self.quick else full
 
     def seconds(self, full: float, quick: float = 0.0005) -> float:
+        """How long each of them."""
         return quick if self.quick else full
 
 
