@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,8 @@ def test_commands_exist(fence: Fence) -> None:
             case ["pip", "install", package]:
                 named = re.search(r"ferrometer\[(\w+)\]", package)
                 assert package.strip("'") == "." or (named and named[1] in extras), f"{fence}: {line}"
+            case ["pytest", "--pyargs", package, "--benchmark-only"]:
+                assert find_spec(package), f"{fence}: {line}"
             case [".venv/bin/python", "-m", module, *_]:
                 place = ROOT / module.replace(".", "/")
                 assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), (
