@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -20,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+import ferrometer
 from ferrometer import CollectorRegistry, MetricsMiddleware, Observability, ServiceStats, instrument
 from tests.endpoints.client import calling
 from tests.endpoints.small_apps import counted, fastapi_app, starlette_app
@@ -364,3 +367,37 @@ async def test_a_namespace_of_an_application_that_is_gone_is_free() -> None:
     registry = CollectorRegistry()
     for name in ("one", "two", "three"):
         instrument(fastapi_app(), namespace=name, registry=registry, default_collectors=False)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("prefix", "here: namespace="),
+        ("app_name", "here: namespace="),
+        ("excluded_handlers", "here: skip_paths="),
+        ("excluded_urls", "here: skip_paths="),
+        ("group_paths", "here: paths are always grouped by route template"),
+        ("should_group_status_codes", "here: statuses are never grouped"),
+        ("namespce", "did you mean namespace="),
+        ("zzz", "it takes "),
+    ],
+)
+async def test_another_middlewares_argument_is_answered_with_ours(argument: str, words: str) -> None:
+    asked: dict[str, Any] = {argument: "x"}
+    for call in (
+        lambda: ferrometer.instrument(Starlette(), **asked),
+        lambda: ferrometer.MetricsMiddleware(Starlette(), **asked),
+    ):
+        with pytest.raises(TypeError, match=rf"got an unexpected keyword argument '{argument}'; .*{words}"):
+            call()
+
+
+async def test_a_misspelt_name_is_answered_with_a_near_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import ferrometer; ferrometer.instrumnt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Did you mean: 'instrument'" in done.stderr
+    assert {"instrument", "History", "serve_metrics"} <= set(dir(ferrometer))

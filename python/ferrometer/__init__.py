@@ -188,20 +188,22 @@ if (
     _by_inheritance()
 
 
-def __getattr__(name: str) -> object:
-    module = _LAZY.get(name)
-    if module is None and name in _ALIASES:
+if not TYPE_CHECKING:  # a checker that sees it takes every misspelt name for a good one
+
+    def __getattr__(name: str) -> object:
         import importlib
 
-        return importlib.import_module(f"ferrometer.{name}")
-    if module is None:
-        raise AttributeError(f"module 'ferrometer' has no attribute {name!r}")
-    import importlib
+        module = _LAZY.get(name)
+        if module is None and name in _ALIASES:
+            return importlib.import_module(f"ferrometer.{name}")
+        if module is None:
+            # With these two, Python looks for a near match among the names below.
+            raise AttributeError(
+                f"module 'ferrometer' has no attribute {name!r}", name=name, obj=_sys.modules[__name__]
+            )
+        value = getattr(importlib.import_module(f"ferrometer.{module}"), name)
+        globals()[name] = value
+        return value
 
-    value = getattr(importlib.import_module(f"ferrometer.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -8,8 +8,9 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from anyio import CancelScope
@@ -31,6 +32,7 @@ from ferrometer.health.checks import Check, HealthChecks
 from ferrometer.health.feature import Health
 from ferrometer.http.feature import Http, HttpSettings
 from ferrometer.http.middleware import MetricsMiddleware
+from ferrometer.http.peer_arguments import explain
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.share import settle
 from ferrometer.stats.service import ServiceStats
@@ -174,6 +176,24 @@ def instrument(
     app.router.routes[:0] = endpoints.routes
     setattr(app.state, _STATE, made)
     return made
+
+
+if not TYPE_CHECKING:  # a type checker sees the arguments that there are
+
+    def _explained(function: Callable[..., Observability]) -> Callable[..., Observability]:
+        """The function, whose error for an argument that it does not have says what is meant."""
+        known = [name for name, one in signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
+
+        @wraps(function)
+        def instrument(*arguments: Any, **keywords: Any) -> Observability:
+            given = (name for name in keywords if name != "app")
+            if words := explain("instrument", given, known):
+                raise TypeError(words)
+            return function(*arguments, **keywords)
+
+        return instrument
+
+    instrument = _explained(instrument)
 
 
 def _check_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:

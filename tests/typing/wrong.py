@@ -5,6 +5,9 @@ Nobody runs this file.
 
 from __future__ import annotations
 
+from starlette.applications import Starlette
+
+import ferrometer
 from ferrometer import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Summary, generate_latest
 
 registry = CollectorRegistry()
@@ -43,3 +46,6 @@ def add(a: int) -> int:
 
 
 add("1")  # type: ignore[arg-type]
+print(ferrometer.Countr)  # type: ignore[attr-defined]
+print(ferrometer.instrumnt)  # type: ignore[attr-defined]
+ferrometer.instrument(Starlette(), prefix="x")  # type: ignore[call-arg]

@@ -174,7 +174,10 @@ class PeerView(_Native):
         return f"{self._type}:{self._name}"
 
     def __repr__(self) -> str:
-        return f"{type(self).__module__}.{type(self).__name__}({self._name})"
+        values = getattr(self, "_labelvalues", ())
+        labels = ", ".join(f"{name}={value!r}" for name, value in zip(self._labelnames, values, strict=False))
+        shown = f"{self._name}{{{labels}}}" if labels else self._name
+        return f"{type(self).__module__}.{type(self).__name__}({shown})"
 
 
 def _exemplar(parts: tuple[dict[str, str], float, float] | None) -> Any:

@@ -148,7 +148,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Obj, keywords: Ob
 
 #[pyfunction(name = "MetricsMiddleware")]
 #[pyo3(signature = (app, metrics=None, *, namespace=None, registry=None, sample=None, buckets=None,
-    skip_paths=None, skip_methods=None, request_id=false, route=None, exemplars=None))]
+    skip_paths=None, skip_methods=None, request_id=false, route=None, exemplars=None, **unknown))]
 #[expect(clippy::too_many_arguments, reason = "they are the keyword arguments of the Python class")]
 fn make(
     py: Python<'_>,
@@ -163,7 +163,11 @@ fn make(
     request_id: bool,
     route: Option<&Bound<'_, PyAny>>,
     exemplars: Option<&Bound<'_, PyAny>>,
+    unknown: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Py<PyAny>> {
+    if let Some(unknown) = unknown {
+        return Err(refuse(unknown));
+    }
     if !app.is_callable() {
         let text = format!("app must be an ASGI application, which is callable, not {}", app.repr()?);
         return Err(PyTypeError::new_err(text));
@@ -213,6 +217,28 @@ fn make(
         ffi::PyObject_GC_Track(object.cast());
         Ok(Bound::from_owned_ptr(py, object.cast()).unbind())
     }
+}
+
+/// What to say of arguments that there are not: other middlewares' words for ours are among them.
+fn refuse(unknown: &Bound<'_, PyDict>) -> PyErr {
+    const KNOWN: [&str; 10] = [
+        "metrics",
+        "namespace",
+        "registry",
+        "sample",
+        "buckets",
+        "skip_paths",
+        "skip_methods",
+        "request_id",
+        "route",
+        "exemplars",
+    ];
+    let words = unknown
+        .py()
+        .import("ferrometer.http.peer_arguments")
+        .and_then(|module| module.call_method1("explain", ("MetricsMiddleware", unknown.keys(), KNOWN)))
+        .and_then(|words| words.extract::<String>());
+    words.map_or_else(|error| error, PyTypeError::new_err)
 }
 
 fn skip_of(paths: Option<&Bound<'_, PyAny>>, methods: Option<&Bound<'_, PyAny>>) -> PyResult<Skip> {
