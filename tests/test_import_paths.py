@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ferrometer
 from ferrometer._prometheus_client import ALIASES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,3 +48,14 @@ def test_importing_the_package_imports_little() -> None:
         [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
     assert heavy & (set(done.stdout.split()) - set(bare.stdout.split())) == set()
+
+
+def test_a_misspelt_name_is_answered_with_a_near_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import ferrometer; ferrometer.instrumnt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Did you mean: 'instrument'" in done.stderr
+    assert {"instrument", "History", "serve_metrics"} <= set(dir(ferrometer))

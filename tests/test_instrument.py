@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -390,14 +388,3 @@ async def test_another_middlewares_argument_is_answered_with_ours(argument: str,
     ):
         with pytest.raises(TypeError, match=rf"got an unexpected keyword argument '{argument}'; .*{words}"):
             call()
-
-
-async def test_a_misspelt_name_is_answered_with_a_near_one() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import ferrometer; ferrometer.instrumnt"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Did you mean: 'instrument'" in done.stderr
-    assert {"instrument", "History", "serve_metrics"} <= set(dir(ferrometer))
