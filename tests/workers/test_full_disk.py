@@ -28,6 +28,10 @@ def define():
         Gauge("own", "help", ["n"], multiprocess_mode="all"),
         Histogram("h", "help", ["n"], buckets=[1, 2]),
         Summary("s", "help", ["n"]),
+        Summary("wide", "help", quantiles=(0.5,)),
+        Histogram("far", "help"),
+        Info("told", "help"),
+        Counter("traced", "help"),
     ]
 
 if first:
@@ -40,7 +44,7 @@ limit = max(sizes) + room
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 if not first:
     define()
-counter, gauge, own, histogram, summary = late
+counter, gauge, own, histogram, summary, wide, far, info, traced = late
 for n in range(N):
     label = str(n)
     counter.labels(label).inc()
@@ -62,7 +66,24 @@ def told():
             totals[name][1] += float(line.rpartition(" ")[2])
     return totals
 
+for n in range(1, 4001):
+    wide.observe(n)
+    wide.observe(2000.5)  # its bin outgrows its cells
+    far.observe(10.0 ** (-200 - n % 50))
+    far.observe(0.5)
+info.info({"text": "x" * 500})
+traced.inc(1, {"trace_id": "abc"})
+
 shown = told()
+from ferrometer.exposition import choose_encoder
+openmetrics = choose_encoder("application/openmetrics-text; version=1.0.0")[0](REGISTRY).decode()
+private = {
+    "wide": [wide.quantile(q) for q in (0, 0.1, 0.5, 0.9, 1)],
+    "text": [line for line in generate_latest().decode().splitlines() if line.startswith("wide{")],
+    "far": [far.quantile(q) for q in (0, 0.4, 0.9, 1)],
+    "info": 'told_info{text="' + "x" * 500 + '"} 1.0' in openmetrics,
+    "exemplar": [line.rpartition(" # ")[2][:18] for line in openmetrics.splitlines() if line.startswith("traced_total")],
+}
 collected = {}
 for metric in REGISTRY.collect():
     for sample in metric.samples:
@@ -71,7 +92,7 @@ counter.labels("5999").inc(10)
 counter.remove("5998")
 after = told()
 faults = [line for line in generate_latest().decode().splitlines() if line.startswith("ferrometer_segment")]
-print(json.dumps({"shown": shown, "collected": collected, "after": after["c_total"], "faults": faults}))
+print(json.dumps({"shown": shown, "collected": collected, "after": after["c_total"], "faults": faults, "private": private}))
 """
 
 
@@ -105,6 +126,14 @@ def test_a_process_shows_all_that_it_holds(tmp_path: Path, room: int, when: str)
     for name in ("c_total", "g", "own", "h_count", "s_sum"):
         assert told["collected"][name] == 6000
     assert told["after"] == [5999, 5999 + first + 10]
+    private = told["private"]
+    assert private["wide"] == pytest.approx([1, 800, 2000.5, 3200, 4000], rel=0.0028)
+    [quantile] = private["text"]
+    assert quantile.startswith('wide{quantile="0.5"} ')
+    assert float(quantile.rpartition(" ")[2]) == pytest.approx(2000.5, rel=0.0028)
+    assert private["far"] == pytest.approx([1e-249, 1e-210, 0.5, 0.5], rel=0.0028)
+    assert private["info"]
+    assert private["exemplar"] == ['{trace_id="abc"} 1']
 
 
 OTHER = """

@@ -4,7 +4,7 @@ use crate::cell::store_bytes;
 use crate::clock::now;
 use crate::head::Head;
 use crate::slab::{place_of, Block, Zeroed};
-use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering::Release};
+use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering::{Acquire, Release}};
 
 /// As it lies in the slab.
 #[repr(C)]
@@ -56,6 +56,7 @@ impl Info {
     /// Replaces the labels.
     pub fn set(&self, rendered: String) {
         lock(&self.text).own = Some(rendered);
+        self.slot.set_at.store(now().to_bits(), Release);
         self.show();
     }
 
@@ -79,6 +80,11 @@ impl Info {
         // Before anything else is written where the one before the last is.
         fence(Release);
         text.previous = text.copy.replace(copy);
+    }
+
+    /// When the labels were set, in seconds since 1970.
+    pub(crate) fn set_at(&self) -> f64 {
+        f64::from_bits(self.slot.set_at.load(Acquire))
     }
 
     /// Where its block lies in the file.

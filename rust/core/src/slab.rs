@@ -17,5 +17,5 @@ mod zeroed;
 pub(crate) use block::Block;
 pub(crate) use memory::place_of;
 #[cfg(all(target_os = "linux", not(loom)))]
-pub(crate) use memory::{come_back, leave_file, move_into};
+pub(crate) use memory::{come_back, is_partly_private, leave_file, move_into};
 pub(crate) use zeroed::Zeroed;

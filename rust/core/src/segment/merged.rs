@@ -91,6 +91,16 @@ impl<'a> MergedFamily<'a> {
         }
     }
 
+    /// The same, without gauges that nobody has touched: those are not there.
+    pub(super) fn visit_touched(&self, mut visit: impl FnMut(&MergedSeries)) {
+        let is_gauge = matches!(self.entry.definition.kind, Kind::Gauge(_) | Kind::StateSet(_));
+        self.visit(|series| {
+            if !is_gauge || series.gauge_and_set().is_some() {
+                visit(series);
+            }
+        });
+    }
+
     /// Has the cells of a series brought nearer.
     fn fetch(&self, slot: &Slot) {
         let buckets = self.entry.layout().map(|layout| layout.bounds().len());
@@ -121,13 +131,7 @@ impl Reading for MergedFamily<'_> {
     }
 
     fn for_each(&self, visit: &mut dyn FnMut(&dyn Series)) {
-        let is_gauge = matches!(self.entry.definition.kind, Kind::Gauge(_) | Kind::StateSet(_));
-        self.visit(|series| {
-            // What nobody has touched is not there.
-            if !is_gauge || series.gauge_and_set().is_some() {
-                visit(series);
-            }
-        });
+        self.visit_touched(|series| visit(series));
     }
 
     fn faults(&self) -> (u64, u64) {
@@ -208,6 +212,21 @@ impl<'a> MergedSeries<'a> {
         }
     }
 
+    /// The snapshot of all processes but the one whose file has this uuid.
+    pub(super) fn snapshot_without(&self, uuid: [u8; 16]) -> Snapshot {
+        self.snapshot_of(self.cells().filter(|cells| cells.segment().header().uuid != uuid))
+    }
+
+    fn snapshot_of(&self, cells: impl Iterator<Item = Cells<'a>>) -> Snapshot {
+        let Some(layout) = self.layout() else {
+            return Snapshot::empty(Layout::new(&[]).expect("no bounds are good bounds"));
+        };
+        let mut all = cells.filter_map(|cells| cells.snapshot(layout));
+        let mut merged = all.next().unwrap_or_else(|| Snapshot::empty(layout.clone()));
+        all.for_each(|snapshot| merged.merge(&snapshot));
+        merged
+    }
+
     /// The constant labels of an info, and when they were set.
     pub(super) fn info_and_set(&self) -> Option<(String, f64)> {
         self.latest(Cells::info)
@@ -262,13 +281,7 @@ impl Series for MergedSeries<'_> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let Some(layout) = self.layout() else {
-            return Snapshot::empty(Layout::new(&[]).expect("no bounds are good bounds"));
-        };
-        let mut all = self.cells().filter_map(|cells| cells.snapshot(layout));
-        let mut merged = all.next().unwrap_or_else(|| Snapshot::empty(layout.clone()));
-        all.for_each(|snapshot| merged.merge(&snapshot));
-        merged
+        self.snapshot_of(self.cells())
     }
 
     fn info(&self) -> Option<String> {

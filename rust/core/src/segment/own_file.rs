@@ -9,11 +9,22 @@ use super::share_error::ShareError;
 use super::tmpfile::{random, TempFile};
 use crate::clock::now;
 use crate::descriptor::Descriptor;
-use crate::sync::Ordering::{Relaxed, Release, SeqCst};
+use crate::sync::{
+    lock as lock_mutex, Mutex,
+    Ordering::{Relaxed, Release, SeqCst},
+};
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+/// Of the file that the cells lie in.
+static UUID: Mutex<[u8; 16]> = Mutex::new([0; 16]);
+
+/// What the header of this process's file says; zeros before it has one.
+pub(super) fn uuid() -> [u8; 16] {
+    *lock_mutex(&UUID)
+}
 
 /// The file of this process.
 pub(super) struct OwnFile {
@@ -67,6 +78,11 @@ impl OwnFile {
     /// The name that it has, or will have.
     pub(super) fn path(&self) -> PathBuf {
         self.directory.join(format!("{}{SUFFIX}", hex(&self.uuid)))
+    }
+
+    /// This is the file that the process's cells lie in from now on.
+    pub(super) fn note(&self) {
+        *lock_mutex(&UUID) = self.uuid;
     }
 
     pub(super) fn directory(&self) -> &Path {

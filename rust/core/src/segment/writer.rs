@@ -219,6 +219,7 @@ pub(super) fn begin(directory: &Path, families: u32) -> Result<Writer, ShareErro
         return Err(error);
     }
     removal_epoch::watch(Some(writer.control.counted()), epoch);
+    writer.own.note();
     Ok(writer)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The length of the first chunk in grains. Later ones are an eighth of all that there is, so that there
 /// are few of them; whole ones are as long as pages get.
@@ -15,6 +16,9 @@ const SMALLEST: usize = 128 * 1024 / GRAIN;
 const LARGEST: usize = 4 * 1024 * 1024 / GRAIN;
 
 static SLAB: Mutex<Slab> = Mutex::new(Slab::new());
+
+/// Whether a chunk found no place in the file.
+static PARTLY_PRIVATE: AtomicBool = AtomicBool::new(false);
 
 struct Slab {
     /// The uncut rest of the newest chunk, and its length in grains.
@@ -70,6 +74,7 @@ impl Slab {
             if file.place(&mut chunk).and_then(|()| chunk.map(file)).is_err() {
                 // What failed half-way may have left nothing at these addresses.
                 chunk.map_private(false);
+                PARTLY_PRIVATE.store(true, Relaxed);
             }
         }
         (self.next, self.left) = (chunk.start, chunk.grains);
@@ -122,6 +127,12 @@ pub(crate) fn place_of<T: ?Sized>(block: &T) -> u32 {
     lock(&SLAB).place_of(ptr::from_ref(block).addr())
 }
 
+/// Whether some blocks lie in private memory although the others lie in a file: the file system is full.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_partly_private() -> bool {
+    PARTLY_PRIVATE.load(Relaxed)
+}
+
 /// Moves all blocks, and those to come, into a file from this offset on, at the addresses that they have.
 /// Only with the GIL held: whoever writes into a block meanwhile loses what is written.
 ///
@@ -138,6 +149,7 @@ pub(crate) fn move_into(file: Descriptor, path: PathBuf, from: u64) -> io::Resul
         return moved;
     }
     slab.file = Some(file);
+    PARTLY_PRIVATE.store(false, Relaxed);
     Ok(())
 }
 
@@ -146,6 +158,7 @@ pub(crate) fn move_into(file: Descriptor, path: PathBuf, from: u64) -> io::Resul
 pub(crate) fn leave_file() {
     let mut slab = lock(&SLAB);
     if slab.file.take().is_some() {
+        PARTLY_PRIVATE.store(false, Relaxed);
         slab.chunks.iter_mut().for_each(|chunk| chunk.map_private(false));
     }
 }
@@ -154,6 +167,7 @@ pub(crate) fn leave_file() {
 pub(crate) fn come_back() {
     let mut slab = lock(&SLAB);
     if slab.file.take().is_some() {
+        PARTLY_PRIVATE.store(false, Relaxed);
         slab.chunks.iter_mut().for_each(|chunk| chunk.map_private(true));
     }
 }
