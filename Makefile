@@ -29,7 +29,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
+.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean compat real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
 	FERROMETER_CHAOS=$(or $(KILLS),1000) $(PY) -m pytest -s tests/logs/test_chaos.py
+
+compat: $(VENV)/.dev $(VENV)/.demo  ## other programs' own tests with prometheus_client and under `ferrometer run` (PROGRAMS="flower ..."; minutes)
+	$(PY) tools/compat.py $(PROGRAMS)
 
 real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
 	@tools/victoria-logs
