@@ -4,7 +4,10 @@ use crate::cell::store_bytes;
 use crate::clock::now;
 use crate::head::Head;
 use crate::slab::{place_of, Block, Zeroed};
-use crate::sync::{fence, lock, AtomicU64, Mutex, Ordering::{Acquire, Release}};
+use crate::sync::{
+    fence, lock, AtomicU64, Mutex,
+    Ordering::{Acquire, Release},
+};
 
 /// As it lies in the slab.
 #[repr(C)]
