@@ -82,7 +82,7 @@ private = {
     "text": [line for line in generate_latest().decode().splitlines() if line.startswith("wide{")],
     "far": [far.quantile(q) for q in (0, 0.4, 0.9, 1)],
     "info": 'told_info{text="' + "x" * 500 + '"} 1.0' in openmetrics,
-    "exemplar": [line.rpartition(" # ")[2][:18] for line in openmetrics.splitlines() if line.startswith("traced_total")],
+    "exemplar": [line.rpartition(" # ")[2][:18] for line in openmetrics.splitlines() if "trace_id" in line],
 }
 collected = {}
 for metric in REGISTRY.collect():
@@ -92,7 +92,8 @@ counter.labels("5999").inc(10)
 counter.remove("5998")
 after = told()
 faults = [line for line in generate_latest().decode().splitlines() if line.startswith("ferrometer_segment")]
-print(json.dumps({"shown": shown, "collected": collected, "after": after["c_total"], "faults": faults, "private": private}))
+after = after["c_total"]
+print(json.dumps({"shown": shown, "collected": collected, "after": after, "faults": faults, "private": private}))
 """
 
 
