@@ -1,4 +1,4 @@
-"""`make gpu`: what it says without a GPU, and that it finds what differs (on fakes of NVML, nvidia-smi, CUDA)."""
+"""`make gpu`: what it says without a GPU, and what it finds where NVML, nvidia-smi and CUDA are fakes."""
 
 from __future__ import annotations
 

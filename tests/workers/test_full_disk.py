@@ -93,7 +93,8 @@ counter.remove("5998")
 after = told()
 faults = [line for line in generate_latest().decode().splitlines() if line.startswith("ferrometer_segment")]
 after = after["c_total"]
-print(json.dumps({"shown": shown, "collected": collected, "after": after, "faults": faults, "private": private}))
+result = {"shown": shown, "collected": collected, "after": after, "faults": faults, "private": private}
+print(json.dumps(result))
 """
 
 
