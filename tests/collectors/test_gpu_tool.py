@@ -124,7 +124,7 @@ def test_without_a_gpu_it_says_so_and_what_it_would_run(tmp_path: Path, required
 @pytest.mark.parametrize("differs", [False, True])
 def test_what_differs_is_found(fake_library: Path, tmp_path: Path, differs: bool) -> None:
     (tmp_path / "cuda.c").write_text(CUDA)
-    made = ["cc", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", tmp_path / "cuda.c"]
+    made = ["cc", "-shared", "-fPIC", "-o", f"{tmp_path}/libcuda.so.1", f"{tmp_path}/cuda.c"]
     subprocess.run(made, check=True)
     smi = tmp_path / "nvidia-smi"
     smi.write_text(SMI.replace("<gpu_temp>64 C", "<gpu_temp>40 C") if differs else SMI)
