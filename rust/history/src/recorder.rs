@@ -426,7 +426,11 @@ impl Recorder {
         let numbered = self.broken(index);
         let progress = &mut self.levels[index];
         let schema = progress.level.schema.unwrap_or(7);
-        let time_ms = if ends_only { progress.last_ms + 1 } else { self.time_ms };
+        // Whoever is broken at this look was there at the look before, though its level may not have had to be told.
+        let time_ms = if ends_only { self.before_ms.max(progress.last_ms) + 1 } else { self.time_ms };
+        if ends_only && time_ms >= self.time_ms {
+            return None;
+        }
         let mut frame = Frame::new(Tick { time_ms, sparse: true, bins: false });
         for (number, position) in numbered {
             let Track { now, alive, slots, .. } = &mut self.tracks[self.breaks[position].track as usize];

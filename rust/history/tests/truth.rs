@@ -94,75 +94,103 @@ fn increase(values: impl Iterator<Item = f64>) -> f64 {
     total
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
+/// What the store shows of these scripts is what was recorded.
+fn check(scripts: &[Vec<Step>], gauges: bool) {
+    let store = Store::new(plan());
+    let shape = if gauges { Shape::Gauge } else { Shape::Counter };
+    let shapes = vec![shape.clone(); scripts.len()];
+    let mut recorder = Recorder::new(&store.plan, 0);
+    let truth = play(&store, &mut recorder, scripts, &shapes, START);
+    let last = *truth.looks.last().unwrap();
+    let finest = store.lock().levels[0].first_ms();
+    for (index, values) in truth.values.iter().enumerate() {
+        let matcher = Matcher::new("__name__", Operation::Equal, format!("series_{index}")).unwrap();
+        let selection = store.select(&[matcher], i64::MIN, i64::MAX).unwrap();
+        if selection.count() == 0 {
+            let first = store.lock().levels[2].first_ms();
+            assert!(values.range(first..).next().is_none());
+            continue;
+        }
+        assert_eq!(selection.count(), 1);
+        let mut samples = Samples::default();
+        selection.read(0, i64::MIN, i64::MAX, &mut samples).unwrap();
+        let shown: Vec<_> = samples.floats.iter().filter(|point| !is_stale(point.value)).collect();
+        for point in &shown {
+            // What a coarse level keeps of a reset may be a moment behind its time.
+            let second = point.time_ms.div_euclid(1000) * 1000;
+            assert_eq!(values.get(&second).copied(), Some(point.value), "at {}", point.time_ms - START);
+        }
+        // The finest level shows every look.
+        let fine: Vec<_> = shown.iter().filter(|p| p.time_ms >= finest).map(|p| (p.time_ms, p.value)).collect();
+        let all: Vec<_> = values.range(finest..).map(|(&time, &value)| (time, value)).collect();
+        assert_eq!(fine, all);
+        // Stale exactly where it was gone.
+        for point in samples.floats.iter().filter(|point| is_stale(point.value)) {
+            let next = truth.looks.iter().find(|&&look| look >= point.time_ms).unwrap();
+            assert!(!values.contains_key(next), "stale at {}", point.time_ms - START);
+        }
+        // No total is lost, however coarse.
+        if let (Some(first), false) = (shown.first(), gauges) {
+            let unbroken = values.range(first.time_ms..).count() as i64 == (last - first.time_ms) / 1000 + 1;
+            if unbroken {
+                let real = increase(values.range(first.time_ms..).map(|(_, &value)| value));
+                assert_eq!(increase(shown.iter().map(|point| point.value)), real);
+                let windows = Windows { first_end_ms: last, step_ms: 0, count: 1, width_ms: last - first.time_ms + 1 };
+                let mut found = Vec::new();
+                assert!(selection.counter_windows(0, &windows, &mut found).unwrap());
+                let window = found[0].unwrap();
+                assert_eq!(window.last - window.first + window.lost, real);
+                assert_eq!(window.count, shown.len() as u64);
+            }
+        }
+        // The extremes of whole steps are those of all looks.
+        if let (Some(first), true) = (shown.first(), gauges) {
+            let windows = Windows { first_end_ms: last, step_ms: 0, count: 1, width_ms: last - first.time_ms + 1 };
+            for (extreme, choose) in [(Extreme::Maximum, f64::max as fn(f64, f64) -> f64), (Extreme::Minimum, f64::min)]
+            {
+                let mut found = Vec::new();
+                assert!(selection.extreme_windows(0, &windows, extreme, &mut found).unwrap());
+                // Of a life shorter than a step a coarse level need not know.
+                let real = values.range(first.time_ms..).map(|(_, &value)| value).reduce(choose).unwrap();
+                let gone = truth.looks.iter().any(|look| *look >= first.time_ms && !values.contains_key(look));
+                if !gone {
+                    assert_eq!(found[0], Some(real));
+                }
+            }
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(40), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_recorded_is_remembered(
         scripts in prop::collection::vec(prop::collection::vec(step(), 90..240), 1..5),
         gauges in any::<bool>(),
     ) {
-        let store = Store::new(plan());
-        let shape = if gauges { Shape::Gauge } else { Shape::Counter };
-        let shapes = vec![shape.clone(); scripts.len()];
-        let mut recorder = Recorder::new(&store.plan, 0);
-        let truth = play(&store, &mut recorder, &scripts, &shapes, START);
-        let last = *truth.looks.last().unwrap();
-        let finest = store.lock().levels[0].first_ms();
-        for (index, values) in truth.values.iter().enumerate() {
-            let matcher = Matcher::new("__name__", Operation::Equal, format!("series_{index}")).unwrap();
-            let selection = store.select(&[matcher], i64::MIN, i64::MAX).unwrap();
-            if selection.count() == 0 {
-                let first = store.lock().levels[2].first_ms();
-                prop_assert!(values.range(first..).next().is_none());
-                continue;
-            }
-            prop_assert_eq!(selection.count(), 1);
-            let mut samples = Samples::default();
-            selection.read(0, i64::MIN, i64::MAX, &mut samples).unwrap();
-            let shown: Vec<_> = samples.floats.iter().filter(|point| !is_stale(point.value)).collect();
-            for point in &shown {
-                // What a coarse level keeps of a reset may be a moment behind its time.
-                let second = point.time_ms.div_euclid(1000) * 1000;
-                prop_assert_eq!(values.get(&second).copied(), Some(point.value), "at {}", point.time_ms - START);
-            }
-            // The finest level shows every look.
-            let fine: Vec<_> = shown.iter().filter(|p| p.time_ms >= finest).map(|p| (p.time_ms, p.value)).collect();
-            let all: Vec<_> = values.range(finest..).map(|(&time, &value)| (time, value)).collect();
-            prop_assert_eq!(fine, all);
-            // Stale exactly where it was gone.
-            for point in samples.floats.iter().filter(|point| is_stale(point.value)) {
-                let next = truth.looks.iter().find(|&&look| look >= point.time_ms).unwrap();
-                prop_assert!(!values.contains_key(next), "stale at {}", point.time_ms - START);
-            }
-            // No total is lost, however coarse.
-            if let (Some(first), false) = (shown.first(), gauges) {
-                let unbroken = values.range(first.time_ms..).count() as i64 == (last - first.time_ms) / 1000 + 1;
-                if unbroken {
-                    let real = increase(values.range(first.time_ms..).map(|(_, &value)| value));
-                    prop_assert_eq!(increase(shown.iter().map(|point| point.value)), real);
-                    let windows = Windows { first_end_ms: last, step_ms: 0, count: 1, width_ms: last - first.time_ms + 1 };
-                    let mut found = Vec::new();
-                    prop_assert!(selection.counter_windows(0, &windows, &mut found).unwrap());
-                    let window = found[0].unwrap();
-                    prop_assert_eq!(window.last - window.first + window.lost, real);
-                    prop_assert_eq!(window.count, shown.len() as u64);
-                }
-            }
-            // The extremes of whole steps are those of all looks.
-            if let (Some(first), true) = (shown.first(), gauges) {
-                let windows = Windows { first_end_ms: last, step_ms: 0, count: 1, width_ms: last - first.time_ms + 1 };
-                for (extreme, choose) in [(Extreme::Maximum, f64::max as fn(f64, f64) -> f64), (Extreme::Minimum, f64::min)] {
-                    let mut found = Vec::new();
-                    prop_assert!(selection.extreme_windows(0, &windows, extreme, &mut found).unwrap());
-                    // Of a life shorter than a step a coarse level need not know.
-                    let real = values.range(first.time_ms..).map(|(_, &value)| value).reduce(choose).unwrap();
-                    let gone = truth.looks.iter().any(|look| *look >= first.time_ms && !values.contains_key(look));
-                    if !gone {
-                        prop_assert_eq!(found[0], Some(real));
-                    }
-                }
-            }
+        check(&scripts, gauges);
+    }
+}
+
+/// A series that does not change ends, whenever that is, at the look that did not show it any more: not at the last
+/// time that a coarse level had to be told something.
+#[test]
+fn a_quiet_series_ends_where_it_vanished() {
+    for gone_at in 1..130 {
+        let mut script = vec![Step::Add(5)];
+        script.resize(gone_at, Step::Stay);
+        script.push(Step::Vanish);
+        script.resize(140, Step::Stay);
+        let returns: Vec<Step> = script.iter().cloned().chain([Step::Add(7)]).collect();
+        let lives = vec![Step::Add(1); 240];
+        for gauges in [false, true] {
+            check(&[script.clone(), returns.clone(), lives.clone()], gauges);
         }
     }
 }

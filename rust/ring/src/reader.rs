@@ -316,7 +316,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 4 } else { 500 },
+            cases: if cfg!(miri) { 4 } else { ProptestConfig::default().cases.max(500) },
             failure_persistence: None,
             ..ProptestConfig::default()
         })]

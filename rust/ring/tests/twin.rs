@@ -67,8 +67,13 @@ fn payload(number: usize, length: usize) -> Vec<u8> {
     (0..length).map(|index| (number * 31 + index * 7) as u8).collect()
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(if cfg!(miri) { 4 } else { 256 }), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_ring_does_what_its_twin_does(script in steps()) {
