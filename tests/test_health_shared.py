@@ -200,3 +200,35 @@ def test_every_worker_and_the_sidecar_know_what_one_found(tmp_path: Path) -> Non
         workers[1].wait()
         assert ask(workers[0], "status") == "unhealthy"
         assert polled(sidecar.port)["status"] == "unhealthy"
+
+
+def test_each_of_two_applications_in_a_process_runs_its_checks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FERROMETER_HEALTH_INTERVAL", "0.1")
+    monkeypatch.setenv("FERROMETER_DIR", str(tmp_path))
+    monkeypatch.setenv("FERROMETER_SHARED", "false")
+    registry = CollectorRegistry()
+    runs = [0, 0]
+
+    def made(number: int) -> Starlette:
+        def database() -> bool:
+            runs[number] += 1
+            return number == 0
+
+        app = Starlette()
+        instrument(
+            app, registry=registry, health_checks={"database": database}, default_collectors=False
+        ).health._cache_seconds = 0
+        return app
+
+    applications = [made(0), made(1)]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(TestClient(app)) for app in applications]
+        for client in clients:
+            client.get("/live")
+        until(lambda: min(runs) >= 2)
+        until(lambda: [client.get("/polling").json()["status"] for client in clients] == ["ok", "unhealthy"])
+        # Each check has a series of its own, although both are called alike.
+        assert value(registry, "ferrometer_health_check", "database") == 1
+        assert value(registry, "ferrometer_health_check", "2:database") == 0

@@ -46,6 +46,9 @@ class Collector(Protocol):
     scope: Scope = "process"
     """``"machine"``: exactly one worker of the application runs it."""
 
+    lease: str | None = None
+    """Of scope ``"machine"``: what the worker that runs it holds; by default its name."""
+
     stale: Stale = "drop"
     """What becomes of its gauges after a failure: no value, the last value, or NaN. Counters stay."""
 

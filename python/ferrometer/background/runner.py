@@ -199,7 +199,7 @@ class Watch:
             return True
         try:
             if self._lease is None:
-                self._lease = self._make_lease(self.name)
+                self._lease = self._make_lease(getattr(self.collector, "lease", None) or self.name)
             if self._lease.hold():
                 if self.status.state in ("starting", "standby"):
                     self._mark_stale()

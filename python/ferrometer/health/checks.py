@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
@@ -108,6 +108,7 @@ class HealthChecks:
         self._expose_errors = expose_errors
         self._components: dict[str, _Component] = {}
         self._shared: shared.SharedResults | None = None
+        self._pools: dict[str, shared.PoolWatch] = {}
         for name, check in (checks or {}).items():
             self.register(name, check)
 
@@ -148,6 +149,9 @@ class HealthChecks:
             self._components[name] = _Component(
                 name, check, seconds, critical, self._expose_errors, self._tell
             )
+            if self._shared is not None:
+                self._shared.label(name)
+            self._watch_pool(name, check)
             return check
 
         return add if check is None else add(check)
@@ -156,6 +160,8 @@ class HealthChecks:
         """Remove a component; one that is not there is no error."""
         if self._components.pop(name, None) is not None and self._shared is not None:
             self._shared.forget(name)
+        if (pool := self._pools.pop(name, None)) is not None:
+            pool.forget()
 
     def names(self) -> tuple[str, ...]:
         """The registered components."""
@@ -164,6 +170,16 @@ class HealthChecks:
     def share(self, results: shared.SharedResults) -> None:
         """Tell every result there from now on, and know what other workers found."""
         self._shared = results
+        for name, component in self._components.items():
+            results.label(name)  # in the order of the program, which is that of all workers
+            self._watch_pool(name, component.check)
+
+    def _watch_pool(self, name: str, check: Check) -> None:
+        if (before := self._pools.pop(name, None)) is not None:
+            before.forget()
+        connections = getattr(check, "connections", None)
+        if self._shared is not None and callable(connections):
+            self._pools[name] = shared.PoolWatch(name, connections, self._shared)
 
     def _tell(self, name: str, result: CheckResult) -> None:
         if self._shared is not None:
@@ -177,8 +193,15 @@ class HealthChecks:
         for component, flight in zip(components, begun, strict=True):
             # One after another is enough: they fly together, and each has a deadline of its own.
             await flight.wait()
-            results[component.name] = component.result(flight)
+            results[component.name] = self._of_all(component.name, component.result(flight))
         return HealthReport(_status(results.values()), timestamp(), results)
+
+    def _of_all(self, name: str, result: CheckResult) -> CheckResult:
+        """The result with the connections of all workers' pools in place of this one's."""
+        pool = self._pools.get(name)
+        if pool is None or not result.fields.keys() & shared.CONNECTIONS.keys():
+            return result
+        return replace(result, fields={**result.fields, **pool.total()})
 
     def last_status(self) -> Status:
         """The status as last known, without running anything; ``"ok"`` when nothing is known.
@@ -209,7 +232,7 @@ class _Component:
     ) -> None:
         self.name = name
         self._tell = tell
-        self._check = check
+        self.check = check
         self._timeout = timeout
         self._critical = critical
         self._expose_errors = expose_errors
@@ -224,7 +247,7 @@ class _Component:
             flight = self._flight
             if flight is None or (flight.over and (flight.aborted or flight.age() >= cache_seconds)):
                 flight = self._flight = Flight(self._timeout)
-                launch(self._check, flight, name=f"ferrometer-health-{self.name}")
+                launch(self.check, flight, name=f"ferrometer-health-{self.name}")
             return flight
 
     def known(self) -> CheckResult | None:

@@ -47,17 +47,20 @@ class Health(Feature):
     def open(self, runtime: Runtime) -> None:
         """The results become gauges of the application's registry."""
         chosen: HealthSettings = runtime.settings(self)
-        self.checks.share(SharedResults(runtime.registry))
-        runtime.collect(
-            FunctionCollector(
-                "health",
-                lambda: self._run(),
-                interval=chosen.interval,
-                timeout=TIMEOUT,
-                scope="machine",
-                stale="keep",
-            )
+        space = runtime.namespace or ""
+        _OPENED[space] = number = _OPENED.get(space, 0) + 1
+        self.checks.share(SharedResults(runtime.registry, runtime.namespace))
+        collector = FunctionCollector(
+            "health",
+            lambda: self._run(),
+            interval=chosen.interval,
+            timeout=TIMEOUT,
+            scope="machine",
+            stale="keep",
         )
+        # One worker runs an application's checks; those of another application in the process are others.
+        collector.lease = "-".join(filter(None, ("health", space, str(number) if number > 1 else "")))
+        runtime.collect(collector)
 
     def start(self) -> None:
         """Checks run on the application's event loop, where their pools live, if it has one here."""
@@ -118,5 +121,8 @@ def _on_this_trio(run: Callable[[], Any]) -> Callable[[], object] | None:
         return None
     return lambda: trio.from_thread.run(run, trio_token=token)
 
+
+#: How many applications of each namespace this process has: workers that run the same program agree on it.
+_OPENED: dict[str, int] = {}
 
 FEATURE = Health

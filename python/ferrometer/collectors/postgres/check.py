@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from ferrometer.collectors.app.pools import counting
+
 Result: TypeAlias = Mapping[str, int]
 
 _PING = "SELECT 1"
@@ -42,12 +44,15 @@ def _counts(total: int, idle: int, maximum: int | None) -> Result:
 
 
 def _asyncpg(pool: Any) -> Callable[[], Awaitable[Result]]:
+    def counts() -> Result:
+        return _counts(pool.get_size(), pool.get_idle_size(), pool.get_max_size())
+
     async def check() -> Result:
         async with pool.acquire() as connection:
             await connection.fetchval(_PING)
-        return _counts(pool.get_size(), pool.get_idle_size(), pool.get_max_size())
+        return counts()
 
-    return check
+    return counting(check, counts)
 
 
 def _psycopg(pool: Any) -> Callable[[], Awaitable[Result]] | Callable[[], Result]:
@@ -62,14 +67,14 @@ def _psycopg(pool: Any) -> Callable[[], Awaitable[Result]] | Callable[[], Result
                 await connection.execute(_PING)
             return counts()
 
-        return check_async
+        return counting(check_async, counts)
 
     def check() -> Result:
         with pool.connection() as connection:
             connection.execute(_PING)
         return counts()
 
-    return check
+    return counting(check, counts)
 
 
 def _sqlalchemy(engine: Any) -> Callable[[], Awaitable[Result]] | Callable[[], Result]:
@@ -77,7 +82,8 @@ def _sqlalchemy(engine: Any) -> Callable[[], Awaitable[Result]] | Callable[[], R
 
     statement = text(_PING)
 
-    def counts(pool: Any) -> Result:
+    def counts() -> Result:
+        pool = getattr(engine, "sync_engine", engine).pool
         if not callable(getattr(pool, "checkedout", None)):
             return {}  # NullPool and StaticPool keep no count
         idle, overflow = pool.checkedin(), getattr(pool, "_max_overflow", 0)
@@ -89,26 +95,29 @@ def _sqlalchemy(engine: Any) -> Callable[[], Awaitable[Result]] | Callable[[], R
         async def check_async() -> Result:
             async with engine.connect() as connection:
                 await connection.execute(statement)
-            return counts(engine.sync_engine.pool)
+            return counts()
 
-        return check_async
+        return counting(check_async, counts)
 
     def check() -> Result:
         with engine.connect() as connection:
             connection.execute(statement)
-        return counts(engine.pool)
+        return counts()
 
-    return check
+    return counting(check, counts)
 
 
 def _sqlite(pool: Any) -> Callable[[], Result]:
-    def check() -> Result:
-        with pool.connection() as connection:
-            connection.execute(_PING)
+    def counts() -> Result:
         state = pool.state()
         return _counts(state.active + state.idle, state.idle, state.maximum)
 
-    return check
+    def check() -> Result:
+        with pool.connection() as connection:
+            connection.execute(_PING)
+        return counts()
+
+    return counting(check, counts)
 
 
 __all__ = ["postgres_check"]

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from ferrometer.collectors.app.pools import counting
 from ferrometer.collectors.redis.pool import read_pools
 
 
@@ -33,13 +34,13 @@ def redis_check(
             await client.ping()
             return counts()
 
-        return check_async
+        return counting(check_async, counts)
 
     def check() -> Mapping[str, int]:
         client.ping()
         return counts()
 
-    return check
+    return counting(check, counts)
 
 
 __all__ = ["redis_check"]
