@@ -93,9 +93,16 @@ real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the test
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
 	@tools/sanitize
 
-docs: needs-rust $(VENV)/.dev $(VENV)/.demo  ## the Rust API pages (target/doc) and every snippet of the Markdown pages, executed
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+docs: needs-rust $(VENV)/.dev $(VENV)/.demo $(VENV)/docs/.installed  ## the site (target/site, links checked), the Rust API (target/doc), every snippet executed
+	$(VENV)/docs/bin/mkdocs build --quiet --strict
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	$(PY) -m pytest tests/test_docs.py
+	@echo "target/site/index.html"
+
+$(VENV)/docs/.installed: docs/requirements.txt $(VENV)/.created
+	"$(PYTHON)" -m venv $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	@touch $@
 
 clean:  ## forget everything that was built or fetched
 	rm -rf $(VENV) .matrix .cache target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -69,7 +70,7 @@ def test_commands_exist(fence: Fence) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for line in fence.code.splitlines():
         assert line.startswith("$ "), f"{fence}: a command begins with `$ `: {line}"
-        words = line[2:].split("#")[0].split()
+        words = shlex.split(line[2:], comments=True)
         match words:
             case ["make", *arguments]:
                 assert {a for a in arguments if "=" not in a} <= targets, f"{fence}: {line}"

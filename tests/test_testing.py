@@ -7,10 +7,24 @@ import subprocess
 import time
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from ferrometer import Counter, Enum, Gauge, Histogram, Info, generate_latest
+from ferrometer import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, generate_latest, instrument
 from ferrometer.collectors import CollectError, Collector
-from ferrometer.testing import PedanticRegistry, collect, collect_async, examine, lint, samples, value
+from ferrometer.testing import (
+    PedanticRegistry,
+    collect,
+    collect_async,
+    examine,
+    fresh,
+    lint,
+    reset,
+    samples,
+    value,
+)
 from tests.real.component import PROMTOOL
 
 GOOD = """\
@@ -287,3 +301,54 @@ def test_a_flight_on_a_running_loop() -> None:
     registry = PedanticRegistry()
     asyncio.run(collect_async(Works(registry)))
     assert value(registry, "works_seen_total") == 1
+
+
+def test_reset_sets_back_what_was_counted_and_keeps_the_objects(registry: CollectorRegistry) -> None:
+    counter = Counter("served", "Served", ["route"], registry=registry)
+    child = counter.labels("/a")
+    child.inc(5, exemplar={"trace_id": "abc"})
+    gauge = Gauge("depth", "Depth", registry=registry)
+    gauge.set(3)
+    computed = Gauge("computed", "Computed", registry=registry)
+    computed.set_function(lambda: 7)
+    histogram = Histogram("wait_seconds", "Wait", registry=registry)
+    histogram.observe(0.2)
+    Info("build", "Build", registry=registry).info({"version": "1"})
+    Enum("state", "State", states=["up", "down"], registry=registry).state("down")
+
+    app = Starlette(routes=[Route("/a", lambda request: PlainTextResponse("a"))])
+    instrument(app, registry=registry, default_collectors=False)
+    with TestClient(app) as client:
+        client.get("/a")
+        reset(registry)
+        assert value(registry, "served_total", route="/a") == value(registry, "depth") == 0
+        assert value(registry, "wait_seconds_count") == value(registry, "wait_seconds_bucket", le="+Inf") == 0
+        assert value(registry, "http_requests_total", endpoint="/a", method="GET", status="200") == 0
+        assert value(registry, "computed") == 7
+        assert value(registry, "build_info", version="1") == value(registry, "state", state="down") == 1
+        child.inc()
+        histogram.observe(0.2)
+        client.get("/a")
+        client.get("/a")
+    assert value(registry, "served_total", route="/a") == value(registry, "wait_seconds_count") == 1
+    assert value(registry, "http_requests_total", endpoint="/a", method="GET", status="200") == 2
+    assert histogram.quantile(0.5) == pytest.approx(0.2, rel=0.005)
+
+
+def test_fresh_tells_what_a_block_adds(registry: CollectorRegistry) -> None:
+    counter = Counter("served", "Served", ["route"], registry=registry)
+    counter.labels("/a").inc(5)
+    with fresh(registry) as added:
+        counter.labels("/a").inc(2)
+        counter.labels("/b").inc()
+    assert added == {("served_total", (("route", "/a"),)): 2, ("served_total", (("route", "/b"),)): 1}
+    assert value(registry, "served_total", route="/a") == 7
+
+
+def test_value_offers_near_names(registry: CollectorRegistry) -> None:
+    Counter("orders_taken", "Orders", registry=registry)
+    Counter("zebras", "Zebras", registry=registry)
+    with pytest.raises(
+        AssertionError, match=r"^there is no orders_token_total; there is orders_taken_total, "
+    ):
+        value(registry, "orders_token_total")

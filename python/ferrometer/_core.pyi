@@ -287,6 +287,9 @@ class Registry:
     def unregister(self, metric: Metric) -> bool:
         """Removes a metric's family; False when it is not here."""
 
+    def reset(self) -> None:
+        """Sets what this process has counted and measured back to zero; infos and states stay."""
+
     def names(self) -> list[str]:
         """All sample names in use."""
 

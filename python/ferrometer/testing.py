@@ -9,7 +9,9 @@ def test_my_collector() -> None:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,7 +21,7 @@ from ferrometer.background.collector import Collector, attribute, check, clear
 from ferrometer.exposition.formats import generate_latest
 from ferrometer.metrics import conventions
 from ferrometer.metrics.conventions import Family
-from ferrometer.metrics.registry import CollectorRegistry
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Enum, Gauge, Info, MetricWrapperBase
 
 Sample: TypeAlias = "tuple[str, tuple[tuple[str, str], ...]]"
@@ -74,9 +76,39 @@ def value(registry: CollectorRegistry, name: str, /, **labels: str) -> float:
     found = samples(registry)
     key = (name, tuple(sorted(labels.items())))
     if key not in found:
-        near = [f"{n}{dict(pairs)}" for n, pairs in found if n == name] or sorted({n for n, _ in found})
+        names = sorted({n for n, _ in found})
+        near = (
+            [f"{n}{dict(pairs)}" for n, pairs in found if n == name]
+            or difflib.get_close_matches(name, names, n=5)
+            or names
+        )
         raise AssertionError(f"there is no {name}{labels or ''}; there is {', '.join(near) or 'nothing'}")
     return found[key]
+
+
+def reset(registry: CollectorRegistry = REGISTRY) -> None:
+    """Sets every counter, histogram, summary and gauge of this process back to zero, the middleware's too.
+
+    The series stay, and so do the objects: whoever holds a child goes on with it. Infos and enums stay as
+    they are. Other workers keep what they counted.
+    """
+    registry._native.reset()
+
+
+@contextmanager
+def fresh(registry: CollectorRegistry = REGISTRY) -> Iterator[dict[Sample, float]]:
+    """What a block of code adds, for tests of an application whose metrics others have used before.
+
+    Yields a dictionary, which at the end of the block holds the samples that changed: the differences of
+    counters, buckets, sums and counts, and of gauges too. Nothing is set back.
+    """
+    changed: dict[Sample, float] = {}
+    before = samples(registry)
+    yield changed
+    for key, now in samples(registry).items():
+        difference = now - before.get(key, 0.0)
+        if difference and not key[0].endswith("_created"):
+            changed[key] = difference
 
 
 def collect(collector: Collector) -> None:

@@ -58,6 +58,11 @@ impl Registry {
         Ok(self.core.unregister(&metric.get().parent()?.family))
     }
 
+    /// Sets what this process has counted and measured back to zero; infos and states stay.
+    fn reset(&self) {
+        self.core.reset();
+    }
+
     /// All sample names in use.
     fn names(&self) -> Vec<String> {
         self.core.names()

@@ -356,6 +356,15 @@ impl Family {
         drop(gone);
     }
 
+    /// Sets the counters, histograms and gauges of this process back to zero; who holds one goes on with it.
+    pub fn reset(&self) {
+        if matches!(self.definition.kind, Kind::Info | Kind::StateSet(_)) {
+            return;
+        }
+        lock(&self.table).series.iter().flatten().for_each(|series| series.reset());
+        self.exemplars.clear();
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         lock(&self.table).index.len()

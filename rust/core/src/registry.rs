@@ -178,6 +178,15 @@ impl Registry {
         }
     }
 
+    /// Sets what this process has counted and measured in its families back to zero.
+    pub fn reset(&self) {
+        for entry in self.entries() {
+            if let Entry::Family(family) = entry {
+                family.reset();
+            }
+        }
+    }
+
     /// Counts a callback or collector that raised during a scrape.
     pub fn fail(&self, source: &str) {
         *lock(&self.inner).failures.entry(source.to_owned()).or_default() += 1;

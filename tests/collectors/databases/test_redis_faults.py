@@ -133,7 +133,8 @@ def test_frozen_and_thawed(
         until(lambda: success(registry) == 1)
         own_store.freeze()
         until(lambda: success(registry) == 0)
-        assert reasons(registry) == {"timeout"}
+        # On a busy machine a flight can be taken for hung before its thread sees that its socket timed out.
+        assert {"timeout"} <= reasons(registry) <= {"timeout", "hung"}
         assert not shows_values(registry)
         own_store.thaw()
         until(lambda: success(registry) == 1)
