@@ -361,7 +361,9 @@ impl Family {
         if matches!(self.definition.kind, Kind::Info | Kind::StateSet(_)) {
             return;
         }
-        lock(&self.table).series.iter().flatten().for_each(|series| series.reset());
+        for series in lock(&self.table).series.iter().flatten() {
+            series.reset();
+        }
         self.exemplars.clear();
     }
 
