@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from ferrometer.endpoints.own_port import MetricsServer, serve_metrics
     from ferrometer.health.checks import HealthChecks
     from ferrometer.history import History
+    from ferrometer.live import Page
     from ferrometer.history.values import query
     from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
     from ferrometer.http.request_id import get_request_id, request_id_var
@@ -91,6 +92,7 @@ _LAZY: dict[str, str] = {
     "share": "sharing",
     "HealthChecks": "health",
     "History": "history",
+    "Page": "live",
     "query": "history",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
@@ -135,6 +137,7 @@ __all__ = [
     "HealthChecks",
     "Histogram",
     "History",
+    "Page",
     "HttpMetrics",
     "Info",
     "Logs",

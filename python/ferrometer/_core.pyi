@@ -362,12 +362,28 @@ class Access:
     def admits(self, host: str | None) -> bool:
         """Whether a client with this address may ask; None is a Unix socket."""
 
-    def challenge(self, authorization: Sequence[bytes]) -> str | None:
-        """None where the values of all ``Authorization`` headers are one right secret, else the challenge."""
+    def challenge(self, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+        """None where ``Authorization`` is a right secret or a cookie a session of it, else the challenge."""
 
 @final
 class NativeRoute:
     """An answer of another native crate, for a ``Responder`` or a ``MetricsServer``."""
+
+@final
+class LivePage:
+    """The files of the live page: a name below ``/ferrometer/``, a media type and the contents of each; the
+    page itself has an empty name."""
+
+    def __new__(cls, files: Sequence[tuple[str, str, bytes]]) -> Self: ...
+    def show(self) -> None:
+        """Makes it the page that ``latest_routes`` are about."""
+
+    def routes(self, access: Access | None = None) -> list[NativeRoute]:
+        """The page, to those whom ``access`` lets in; it holds no figures."""
+
+    @staticmethod
+    def latest_routes(access: Access | None = None) -> list[NativeRoute]:
+        """The same for the page of this process that is shown last; none where none is."""
 
 @final
 class Responder:

@@ -228,11 +228,22 @@ DEFAULT: tuple[type[Feature], ...] = (Http, Health, Collectors, Endpoints)
 
 
 def _configured(sources: Sources, given: Sequence[Feature]) -> Iterator[Feature]:
-    """The features that have a section in the file and were not passed as an argument."""
+    """The features that were not passed as an argument: with a section in the file, or needed by another one."""
     known = {feature.section for feature in given} | {feature.section for feature in DEFAULT}
     for section in sources.named():
         if section not in known:
-            yield feature_class(section)()
+            known.add(section)
+            feature = feature_class(section)()
+            yield feature
+            given = (*given, feature)
+    wanted = [section for feature in given for section in feature.needs]
+    while wanted:
+        section = wanted.pop()
+        if section not in known:
+            known.add(section)
+            feature = feature_class(section)()
+            yield feature
+            wanted += feature.needs
 
 
 def _wrap(

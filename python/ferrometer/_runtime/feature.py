@@ -21,6 +21,8 @@ class Feature:
     section: ClassVar[str]
     #: A frozen dataclass whose fields are options (``_runtime.options.option``).
     Settings: ClassVar[type]
+    #: The sections of features that this one is nothing without; they are switched on with it.
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **given: Any) -> None:
         #: The arguments, by the name of their option.

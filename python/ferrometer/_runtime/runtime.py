@@ -15,6 +15,7 @@ from ferrometer._process import fork
 from ferrometer._runtime.delivery import Counts, Delivery
 from ferrometer._runtime.delivery_metrics import DeliveryMetrics
 from ferrometer._runtime.feature import Feature
+from ferrometer._runtime.panel import Panel
 from ferrometer._runtime.settings import Sources
 from ferrometer.background.collector import Collector, FunctionCollector
 from ferrometer.background.scheduler import CollectorScheduler
@@ -23,6 +24,7 @@ from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from ferrometer.endpoints.access import Access
 
 _log = logging.getLogger("ferrometer")
 
@@ -76,6 +78,9 @@ class Runtime:
         self.routes: list[RouteRequest] = []
         self.checks: list[CheckRequest] = []
         self.deliveries: list[Delivery] = []
+        self.panels: list[Panel] = []
+        #: Who may read the endpoints; known once all features are open.
+        self.access: Access | None = None
         self._started: list[Feature] = []
         self._pid = 0
         self._lock = threading.Lock()
@@ -133,6 +138,10 @@ class Runtime:
     def check(self, name: str, call: Check, *, critical: bool = False) -> None:
         """A health check; a service whose check is not ``critical`` is degraded and not unhealthy."""
         self.checks.append(CheckRequest(name, call, critical))
+
+    def panel(self, panel: Panel) -> None:
+        """A view of the live page; for one that needs no setting, a ``panel.py`` in the folder is enough."""
+        self.panels.append(panel)
 
     def start(self) -> None:
         """Starts everything in this process; a second call does nothing."""

@@ -16,6 +16,7 @@ from ferrometer.cli.arguments import no_directory, port, shared_directory, words
 from ferrometer.endpoints.own_port import serve_directory
 from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
+from ferrometer.live.files import live_page
 from ferrometer.logs.ship import DEADLINE, configuration
 from ferrometer.logs.sinks import parse
 
@@ -98,6 +99,7 @@ def serve(
             allow=chosen.allow,
             namespace=namespace,
             native_histograms=chosen.native_histograms,
+            page=live_page(namespace or service or None),
         )
         shipper = _shipper(directory, logs, service, namespace) if logs else None
     except (OSError, TypeError, ValueError) as error:
@@ -106,7 +108,7 @@ def serve(
     if chosen.auth_token is None and chosen.allow is None and not addr.startswith(_LOOPBACK):
         print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
     with server:
-        print(f"serving {directory} at {server.url}/metrics", flush=True)
+        print(f"serving {directory} at {server.url}/metrics, the page at {server.url}/ferrometer", flush=True)
         if not _core.inspect(directory):
             print(
                 f"ferrometer serve: no process has shared anything in {directory} yet",

@@ -67,6 +67,11 @@ class Access:
     def __repr__(self) -> str:
         return f"Access(auth={self._auth!r}, allow={self._allow!r})"
 
+    @property
+    def is_native(self) -> bool:
+        """Whether native code can decide: not where a callable does."""
+        return not isinstance(self._auth, _Custom)
+
     def native(self) -> _core.Access:
         """The same for native code. Raises TypeError for an auth callable, which is Python code."""
         if isinstance(self._auth, _Custom):
@@ -86,8 +91,7 @@ class Access:
         if isinstance(self._auth, _Custom):
             challenge = None if await self._auth.admits(request) else "Bearer"
         else:
-            presented = [value.encode("latin-1") for value in request.headers.getlist("authorization")]
-            challenge = self._native.challenge(presented)
+            challenge = self._native.challenge(request.headers.raw)
         return None if challenge is None else Refusal(401, {"WWW-Authenticate": challenge})
 
 

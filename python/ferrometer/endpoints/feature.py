@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from ferrometer._runtime.feature import Feature
-from ferrometer.endpoints.access import Auth, Network
+from ferrometer.endpoints.access import Access, Auth, Network
 from ferrometer.endpoints.protection import SECTION, EndpointsSettings
 from ferrometer.endpoints.routes import routes_of
 from ferrometer.health.checks import HealthChecks
@@ -45,12 +45,14 @@ class Endpoints(Feature):
     def open(self, runtime: Runtime) -> None:
         """Makes the routes, those that other features asked for among them: it is opened last."""
         chosen: EndpointsSettings = runtime.settings(self)
+        runtime.access = Access(chosen.auth_token, chosen.allow)
         self.routes = routes_of(
             chosen,
             registry=runtime.registry,
             stats=self._stats,
             health=self._health,
             more=runtime.routes,
+            access=runtime.access,
         )
 
 

@@ -100,7 +100,9 @@ def serve_metrics(
         figures=figures._native,
         prefix=prefix,
         native=chosen.native_histograms,
-        routes=_core.History.latest_routes() if sys.platform == "linux" else None,
+        routes=[*_core.LivePage.latest_routes(access), *_core.History.latest_routes()]
+        if sys.platform == "linux"
+        else None,
     )
     shared = _core.shared_directory()
     turn = Lease(shared / "leases", f"serve {addr} {port}") if shared is not None and port else None
@@ -116,12 +118,13 @@ def serve_directory(
     allow: str | Iterable[str | Network] | None = None,
     namespace: str | None = None,
     native_histograms: bool = False,
+    page: _core.LivePage | None = None,
 ) -> MetricsServer:
     """The same for what other processes recorded into a directory that they share, living and dead ones.
 
     Nothing is asked of them, and nothing of this process is shown. ``namespace`` is that of
     ``instrument()``; with it the ``{namespace}_requests_*`` families are told, and the JSON's numbers.
-    Linux only.
+    ``page`` is the live page, at ``/ferrometer``. Linux only.
 
     Raises OSError when the port is taken, or others can write the directory.
     """
@@ -139,7 +142,7 @@ def serve_directory(
         access=access,
         namespace=namespace,
         native=native_histograms,
-        routes=_core.History(directory).routes(),
+        routes=[*(page.routes(access) if page is not None else ()), *_core.History(directory).routes()],
     )
     return MetricsServer(_Port(addr, port, start, None), None)
 

@@ -78,11 +78,12 @@ def routes_of(
     stats: ServiceStats,
     health: HealthChecks,
     more: Sequence[RouteRequest] = (),
+    access: Access | None = None,
 ) -> list[Route]:
-    """The routes by these settings; ``more`` are the endpoints of features."""
+    """The routes by these settings; ``more`` are the endpoints of features, ``access`` who may read."""
     answers = Answers(registry, stats, health, chosen.flat_health, native_histograms=chosen.native_histograms)
     path, cors = chosen.path, Cors(chosen.cors_origins)
-    guarded, everybody = Access(chosen.auth_token, chosen.allow), Access()
+    guarded, everybody = access or Access(chosen.auth_token, chosen.allow), Access()
     routes = []
     for name, full in zip(_PATHS, endpoint_paths(path), strict=True):
         word = name.strip("/")

@@ -39,6 +39,7 @@ mod logs;
 mod metric;
 mod middleware;
 mod once;
+mod page;
 mod registry;
 mod remote_write;
 mod responder;
@@ -94,6 +95,8 @@ mod _core {
     use super::logs::style::{configure_logs, log_format_keys, log_redactions};
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
+    #[pymodule_export]
+    use super::page::LivePage;
     #[pymodule_export]
     use super::registry::{export_created, exports_created, protobuf_family, Registry};
 

@@ -56,9 +56,9 @@ impl Access {
         self.core.admits(Peer::of(host))
     }
 
-    /// None for a request whose `Authorization` headers hold the right secret, else the challenge of the 401.
-    fn challenge(&self, authorization: Vec<Vec<u8>>) -> Option<&'static str> {
-        self.core.challenge_to(&mut authorization.iter().map(Vec::as_slice))
+    /// None for a request whose headers hold the right secret or a session, else the challenge of the 401.
+    fn challenge(&self, headers: Vec<(Vec<u8>, Vec<u8>)>) -> Option<&'static str> {
+        self.core.challenge(&header_map(&headers))
     }
 }
 

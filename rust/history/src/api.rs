@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `query`, `query_range` | `PromQL` at one time, or at many (`query.rs`) |
 //! | `series`, `labels`, `label/NAME/values` | which series there are (`series.rs`) |
+//! | `batch` | several requests in one (`batch.rs`) |
 //! | `metadata`, `targets`, `status/buildinfo` | what clients ask before they ask anything else (`about.rs`) |
 
 mod about;
+mod batch;
 mod gate;
 mod parameters;
 mod query;
@@ -53,7 +55,7 @@ impl Api {
         let parameters = Parameters::new(asked.parameters, asked.now_ms);
         let path = asked.path.trim_matches('/');
         let is_post = asked.method == "POST";
-        let posted = matches!(path, "query" | "query_range" | "series" | "labels");
+        let posted = matches!(path, "query" | "query_range" | "series" | "labels" | "batch");
         if is_post && !posted {
             let text = "405 method not allowed\n".into();
             return Reply { status: 405, media_type: "text/plain; charset=utf-8", body: text };
@@ -63,6 +65,9 @@ impl Api {
             "query_range" => query::over_a_range(history, &self.limits, &self.gate, &parameters, asked.client),
             "series" => series::series(history, &parameters),
             "labels" => series::labels(history, &parameters),
+            "batch" => batch::all(asked.parameters, &mut |path, parameters| {
+                self.respond(history, &Asked { method: "GET", path, parameters, ..*asked })
+            }),
             "metadata" => about::metadata(history, &parameters),
             "targets" => Ok(about::targets(history, &self.job, asked.now_ms)),
             "status/buildinfo" => Ok(about::build()),

@@ -3,13 +3,15 @@
 //! Secrets come and stay as SHA-256 digests, so nothing here can log or show one, and a comparison tells
 //! nothing about a secret's length.
 
+use crate::session;
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use base64::Engine;
-use hyper::header::{HeaderValue, AUTHORIZATION};
+use hyper::header::{HeaderValue, AUTHORIZATION, COOKIE};
 use hyper::HeaderMap;
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 use subtle::{Choice, ConstantTimeEq};
 
 /// A SHA-256 digest.
@@ -96,13 +98,45 @@ impl Access {
         }
     }
 
-    /// `None` for a request with the right secret, else the challenge to answer with.
+    /// `None` for a request with the right secret or in a session of it, else the challenge to answer with.
     pub fn challenge(&self, headers: &HeaderMap) -> Option<&'static str> {
-        self.challenge_to(&mut headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+        let challenge = self.challenge_to(&mut headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
+        challenge.filter(|_| self.session(headers, now()).is_none())
     }
 
-    /// The same by the values of all `Authorization` headers.
-    pub fn challenge_to(&self, authorization: &mut dyn Iterator<Item = &[u8]>) -> Option<&'static str> {
+    /// When the session ends that the request is in.
+    pub fn session(&self, headers: &HeaderMap, now: u64) -> Option<u64> {
+        let cookies = || headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+        cookies().next()?;
+        self.keys().iter().find_map(|key| session::until(key, cookies(), now))
+    }
+
+    /// What sessions are signed with, for each secret.
+    pub fn keys(&self) -> Vec<Digest> {
+        match &self.secrets {
+            Secrets::Open => Vec::new(),
+            Secrets::Bearer(known) => known.clone(),
+            Secrets::Basic(user, password) => vec![digest(&[*user, *password].concat())],
+        }
+    }
+
+    /// What a session is signed with that this user and secret begin; `None` where they are wrong.
+    pub fn key_of(&self, user: &str, secret: &str) -> Option<Digest> {
+        let given = digest(secret.as_bytes());
+        match &self.secrets {
+            Secrets::Open => None,
+            Secrets::Bearer(known) => known
+                .iter()
+                .fold(None, |found, known| if bool::from(known.ct_eq(&given)) { Some(*known) } else { found }),
+            Secrets::Basic(known, password) => {
+                let is_right: bool = (known.ct_eq(&digest(user.as_bytes())) & password.ct_eq(&given)).into();
+                is_right.then(|| self.keys()[0])
+            }
+        }
+    }
+
+    /// The challenge by the values of all `Authorization` headers.
+    fn challenge_to(&self, authorization: &mut dyn Iterator<Item = &[u8]>) -> Option<&'static str> {
         match &self.secrets {
             Secrets::Open => None,
             Secrets::Bearer(known) => (!bearer(known, authorization)).then_some("Bearer"),
@@ -145,6 +179,10 @@ fn user_and_password(scheme: &[u8], presented: &[u8]) -> Option<(Vec<u8>, Vec<u8
     let password = user.get(colon + 1..).unwrap_or_default().to_vec();
     user.truncate(colon);
     Some((user, password))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn digest(secret: &[u8]) -> Digest {
@@ -203,6 +241,27 @@ mod tests {
         for wrong in ["YW5uOnNl", "YW5uOg==", "YW5u", "YW5uOnNlOmNyZXQ", "====", "-_-_"] {
             assert!(access.challenge(&headers(&[&format!("Basic {wrong}")])).is_some(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_session_opens() {
+        let of = |access: &Access, value: &str| {
+            let cookies = [(COOKIE, value.parse().unwrap())].into_iter().collect();
+            access.challenge(&cookies)
+        };
+        let tokens = access(Secrets::Bearer(vec![digest(b"old"), digest(b"new")]));
+        let pair = access(Secrets::Basic(digest(b"ann"), digest(b"secret")));
+        for (access, user, secret) in [(&tokens, "", "new"), (&tokens, "x", "old"), (&pair, "ann", "secret")] {
+            let key = access.key_of(user, secret).unwrap();
+            let cookie = format!("{}={}", session::cookie(&key), session::value(&key, now() + 60));
+            assert_eq!(of(access, &cookie), None, "{user} {secret}");
+            let ended = format!("{}={}", session::cookie(&key), session::value(&key, now() - 1));
+            assert!(of(access, &ended).is_some());
+        }
+        for (access, user, secret) in [(&tokens, "", ""), (&pair, "bob", "secret"), (&pair, "ann", "")] {
+            assert_eq!(access.key_of(user, secret), None);
+        }
+        assert!(of(&tokens, "a=b").is_some());
     }
 
     #[test]

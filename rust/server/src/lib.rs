@@ -5,7 +5,8 @@
 //! | what is served | [`exposition`]; of a process's own registry: [`local`]; of many processes: `directory` |
 //! | which path answers what, at the own port and at the application's endpoints | [`responder`] |
 //! | answers that other crates bring along | [`route`] |
-//! | who may read | [`access`] |
+//! | who may read | [`access`]; a browser that has signed in: [`session`] |
+//! | the live page | [`page`] |
 //! | which format, and of which samples | [`accept`], [`sample_filter`] |
 //! | the health as last known | [`health`] |
 //! | the numbers as JSON, and where they are from | [`stats_json`], [`requests`], [`lookup`] |
@@ -31,11 +32,13 @@ pub mod health;
 pub mod io;
 pub mod local;
 pub mod lookup;
+pub mod page;
 pub mod requests;
 pub mod responder;
 pub mod route;
 pub mod sample_filter;
 pub mod server;
+pub mod session;
 pub mod stats_json;
 pub mod views;
 
