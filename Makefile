@@ -23,13 +23,13 @@ WHEEL := $(VENV)/.wheel-$(PROFILE)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet
 PINS := requirements-dev.txt
-SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' -o -name 'Cargo.toml' \)) \
+SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' -o -name 'Cargo.toml' -o -path '*/live/web/*' \)) \
   Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
 
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo test bench lint model fuzz torture sanitize docs clean compat gpu real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
+.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ build: $(WHEEL)  ## the wheel, built and installed into .venv (PROFILE=fast: in 
 
 demo: $(VENV)/.demo  ## build, install, drive traffic at a small gateway, show the table (ONCE=1: then stop; PORT=8000)
 	@$(PY) -m ferrometer demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+screenshots: $(VENV)/.dev $(VENV)/.demo components  ## pictures of the live page under the demo's traffic, for the README
+	$(PY) tools/screenshots
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
 	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-history --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship --package ferrometer-traces

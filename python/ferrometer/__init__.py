@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from ferrometer.endpoints.own_port import MetricsServer, serve_metrics
     from ferrometer.health.checks import HealthChecks
     from ferrometer.history import History
-    from ferrometer.live import Page
     from ferrometer.history.values import query
     from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
     from ferrometer.http.request_id import get_request_id, request_id_var
     from ferrometer.instrumentation import Observability, instrument
+    from ferrometer.live import Page
     from ferrometer.logs import get_logger, get_structured_logger, propagate
     from ferrometer.logs.feature import Logs
     from ferrometer.sharing.share import share
@@ -137,7 +137,6 @@ __all__ = [
     "HealthChecks",
     "Histogram",
     "History",
-    "Page",
     "HttpMetrics",
     "Info",
     "Logs",
@@ -146,6 +145,7 @@ __all__ = [
     "MetricsMiddleware",
     "MetricsServer",
     "Observability",
+    "Page",
     "PlatformCollector",
     "ProcessCollector",
     "ServiceStats",

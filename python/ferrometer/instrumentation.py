@@ -228,7 +228,7 @@ DEFAULT: tuple[type[Feature], ...] = (Http, Health, Collectors, Endpoints)
 
 
 def _configured(sources: Sources, given: Sequence[Feature]) -> Iterator[Feature]:
-    """The features that were not passed as an argument: with a section in the file, or needed by another one."""
+    """The features that were not passed as an argument: with a section in the file, or needed by others."""
     known = {feature.section for feature in given} | {feature.section for feature in DEFAULT}
     for section in sources.named():
         if section not in known:

@@ -70,10 +70,10 @@ class Component:
         if self.npm:
             yield CACHE / self.title / "native" / "bin"
             return
-        yield CACHE / "usr/bin"
         for root in (Path("/"), CACHE):
             for pattern in self.folders:
                 yield from sorted(root.glob(pattern.lstrip("/")), reverse=True)
+        yield CACHE / "usr/bin"
 
     def require(self) -> Path:
         """The binary; a test without it is skipped, or fails where `REQUIRE_REAL=1`."""
@@ -94,6 +94,8 @@ VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
 POSTGRES = Component("postgres", apt="postgresql", folders=("/usr/lib/postgresql/*/bin",))
 PGBOUNCER = Component("pgbouncer", apt="pgbouncer", folders=("/usr/sbin",))
 REDIS = Component("redis-server", apt="redis-server")
+# Not the script of that name, which looks for it where it would be installed.
+CHROMIUM = Component("chromium", apt="chromium", folders=("/usr/lib/chromium",))
 RSYSLOG = Component("rsyslogd", apt="rsyslog", folders=("/usr/sbin",), name="rsyslog")
 # TLS is a package of its own, whose module lies beside the others.
 RSYSLOG_TLS = Component(
@@ -114,7 +116,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM),
 )
 
 

@@ -30,7 +30,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Lines of a chart: one for each series of ``query``, called as ``legend`` says, such as ``{pool} idle``."""
+    """Lines of a chart: one for each series of ``query``, called what ``legend`` says: ``{pool} idle``."""
 
     query: str
     legend: str
@@ -96,7 +96,9 @@ class Panel:
 
     def as_dict(self) -> dict[str, Any]:
         """What the page reads; what is None is left out."""
-        return asdict(self, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None})
+        return asdict(
+            self, dict_factory=lambda pairs: {key: value for key, value in pairs if value is not None}
+        )
 
 
 @cache

@@ -24,6 +24,7 @@ from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
     from ferrometer.endpoints.access import Access
 
 _log = logging.getLogger("ferrometer")

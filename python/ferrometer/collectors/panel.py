@@ -58,7 +58,9 @@ _DATABASE = Panel(
         ),
     ),
     charts=(
-        Chart("Queries", "/s", (Line("sum by (operation) (rate(db_queries_total[$window]))", "{operation}"),)),
+        Chart(
+            "Queries", "/s", (Line("sum by (operation) (rate(db_queries_total[$window]))", "{operation}"),)
+        ),
         Chart(
             "Query time, p95",
             "s",
@@ -71,11 +73,11 @@ _DATABASE = Panel(
             ),
         ),
         Chart(
-            "Connections of pools", "", (Line("sum by (pool, state) (db_pool_connections)", "{pool} {state}"),)
+            "Connections of pools",
+            "",
+            (Line("sum by (pool, state) (db_pool_connections)", "{pool} {state}"),),
         ),
-        Chart(
-            "PostgreSQL connections", "", (Line("sum by (state) (postgres_connections)", "{state}"),)
-        ),
+        Chart("PostgreSQL connections", "", (Line("sum by (state) (postgres_connections)", "{state}"),)),
         Chart(
             "Transactions",
             "/s",

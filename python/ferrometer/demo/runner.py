@@ -68,6 +68,7 @@ async def _until_interrupted(options: Options, listener: socket) -> int:
 
 async def _programme(options: Options, listener: socket) -> int:
     base = address(listener)
+    _say(f"The live page: {base}/ferrometer" if sys.platform == "linux" else "The live page needs Linux.")
     _say(f"A small GPU gateway on {base}, watched by Ferrometer.")
     cost = overhead.measure()
     async with stores(not options.sqlite) as found:

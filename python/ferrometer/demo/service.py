@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal, cast
@@ -60,6 +61,7 @@ class Gateway:
         checks = {"model": self._model.alive, "database": postgres_check(self._ledger.pool)}
         self._watched = ferrometer.instrument(
             self.app,
+            *((ferrometer.Page(),) if sys.platform == "linux" else ()),  # as its history is
             namespace=NAMESPACE,
             registry=self._registry,
             health_checks=checks | ({"cache": self._shelf.check()} if self._shelf else {}),

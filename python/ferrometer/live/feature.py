@@ -63,7 +63,7 @@ class Page(Feature):
             raise RuntimeError("Page() belongs to instrument(app, Page())")
         access = self._runtime.access
         if self._responder is None:
-            # Where a callable of the application decides, it decides about the page, too, and there is no form.
+            # Where a callable of the application decides, it decides about the page, too: there is no form.
             native = access.native() if access.is_native else None
             routes = self._page.routes(native)
             self._responder = _core.Responder(self._runtime.registry._native, access=native, routes=routes)

@@ -39,8 +39,7 @@ impl LivePage {
     #[pyo3(signature = (access=None))]
     fn latest_routes(access: Option<&Bound<'_, Access>>) -> Vec<NativeRoute> {
         let files = LATEST.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        files.map_or_else(Vec::new, |files| {
-            routes(&files, &access_of(access)).map(|route| NativeRoute { route }).into()
-        })
+        files
+            .map_or_else(Vec::new, |files| routes(&files, &access_of(access)).map(|route| NativeRoute { route }).into())
     }
 }

@@ -125,9 +125,11 @@ impl Access {
         let given = digest(secret.as_bytes());
         match &self.secrets {
             Secrets::Open => None,
-            Secrets::Bearer(known) => known
-                .iter()
-                .fold(None, |found, known| if bool::from(known.ct_eq(&given)) { Some(*known) } else { found }),
+            Secrets::Bearer(known) => {
+                known
+                    .iter()
+                    .fold(None, |found, known| if bool::from(known.ct_eq(&given)) { Some(*known) } else { found })
+            }
             Secrets::Basic(known, password) => {
                 let is_right: bool = (known.ct_eq(&digest(user.as_bytes())) & password.ct_eq(&given)).into();
                 is_right.then(|| self.keys()[0])

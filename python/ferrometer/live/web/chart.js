@@ -250,7 +250,7 @@ export class HeatMap extends Picture {
     const total = [...this.points.values()].reduce((sum, { count }) => sum + Number(count), 0);
     this.canvas.setAttribute("aria-label", `${this.title}: ${cells.length ? `${this.points.size} columns` : "nothing yet"}`);
     if (this.legend.childElementCount === 0) this.legend.append(make("li"));
-    say(this.legend.firstChild, cells.length && total ? "Darker is more requests; a row is a bin of the histogram" : "No requests in the time shown");
+    say(this.legend.firstChild, cells.length && total ? "Stronger colour: more requests. A row is a bin of the histogram" : "No requests in the time shown");
     if (this.at === null || this.at < scale.left) { this.showTip(null); return; }
     const time = scale.from + ((this.at - scale.left) / (scale.right - scale.left)) * (scale.to - scale.from);
     const at = Math.ceil(time / shown.span.step) * shown.span.step;

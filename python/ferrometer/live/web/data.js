@@ -14,8 +14,12 @@ export const SPANS = {
 /** Beyond so many routes percentiles come from the buckets, which cost a tenth. */
 const MANY = 150;
 
+/** What the health checks found, as far as it is not too old to say something. */
+const HEALTH = "ferrometer_health_check and (time() - ferrometer_health_check_timestamp_seconds < 90)";
+const CRITICAL = "ferrometer_health_check_critical";
+
 const kept = new Map();
-export const shown = { now: 0, span: SPANS["5m"], routes: 0, names: new Set(), job: "", alive: true, last: 0 };
+export const shown = { now: 0, span: SPANS["5m"], routes: 0, names: new Set(), job: "", alive: true, last: 0, checks: [] };
 let rounds = 0;
 
 /** Forgets the series: another time is shown. */
@@ -47,7 +51,7 @@ function range(expression, schema) {
   const entry = kept.get(key);
   entry.used = rounds;
   if (start > end) return null;
-  const parameters = { query: expression, start, end, step };
+  const parameters = { query: expression, start, end, step, lookback_delta: seconds > 3600 ? "3m" : "30s" };
   if (schema !== undefined) parameters.histogram_schema = schema;
   return { key, end, from, request: ["query_range", parameters] };
 }
@@ -81,14 +85,15 @@ function seriesOf(expression, schema) {
 /** One refresh: `wanted` names expressions; returns their values and series by the same names. */
 export async function refresh(wanted, signal) {
   rounds += 1;
-  const time = shown.alive || !shown.last ? {} : { time: shown.last };
+  // What has no sample for some ticks is gone: a worker that was killed leaves no word behind.
+  const time = { lookback_delta: "10s", ...(shown.alive || !shown.last ? {} : { time: shown.last }) };
   if (!shown.now) {
     // The first look: whose clock it is, and whether anybody still records.
     const [clock, targets] = await batch([["query", { query: "time()" }], ["targets", {}]], signal);
     about(clock, targets);
     if (!shown.alive && shown.last) time.time = shown.last;
   }
-  const requests = [["query", { query: "time()" }], ["targets", {}]];
+  const requests = [["query", { query: "time()" }], ["targets", {}], ["query", { query: HEALTH, ...time }], ["query", { query: CRITICAL, ...time }]];
   const looks = rounds % 5 === 1;
   if (looks) {
     requests.push(["label/__name__/values", { start: (time.time ?? shown.now) - 300 }]);
@@ -106,9 +111,10 @@ export async function refresh(wanted, signal) {
   const answers = await batch(
     [...requests, ...ranges.map(({ request }) => request), ...others.map(([, request]) => request)], signal);
   about(answers[0], answers[1]);
+  health(vector(answers[2]), vector(answers[3]));
   if (looks) {
-    shown.names = new Set(answers[2] ?? []);
-    shown.routes = Number(answers[3]?.result[0]?.value[1] ?? 0);
+    shown.names = new Set(answers[4] ?? []);
+    shown.routes = Number(answers[5]?.result[0]?.value[1] ?? 0);
   }
   const found = { now: {}, over: {}, also: {} };
   instants.forEach(([name], at) => { found.now[name] = vector(answers[first + at]); });
@@ -129,6 +135,11 @@ function about(clock, targets) {
   shown.job = target?.labels.job ?? "";
   const now = Number(clock?.result[1] ?? Date.now() / 1000);
   shown.now = shown.alive || !shown.last ? now : shown.last;
+}
+
+function health(checks, critical) {
+  const decisive = new Set(critical.filter(({ value }) => value === 1).map(({ labels }) => labels.check));
+  shown.checks = checks.map(({ labels: { check }, value }) => ({ name: check, isWell: value === 1, isCritical: decisive.has(check) }));
 }
 
 function vector(data) {

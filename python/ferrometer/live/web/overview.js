@@ -93,8 +93,6 @@ export class Overview {
         sockets: "sum(websocket_connections_active)",
         busy: "max(cgroup_cpu_used_ratio)",
         lag: quantile(0.99, "asyncio_loop_lag_seconds", near),
-        checks: "ferrometer_health_check and (time() - ferrometer_health_check_timestamp_seconds < 90)",
-        critical: "ferrometer_health_check_critical",
         ...routes.now,
       },
       over: {
@@ -127,23 +125,17 @@ export class Overview {
     const known = [...over.statuses].sort((one, other) => one.labels.class.localeCompare(other.labels.class));
     charts.statuses.set(known.map(({ labels, points }) => ({ name: labels.class, points })));
     charts.times.set(["p50", "p95", "p99"].flatMap((name) => over[name].map(({ points }) => ({ name, points }))));
-    charts.errors.set(over.errors.map(({ points }) => ({ name: "of all requests", points })));
-    this.showHealth(now);
+    charts.errors.set(over.errors.map(({ points }) => ({ name: "share that failed", points })));
+    this.showHealth(shown.checks);
     this.alerts.set(also.alerts);
     this.routes.show(now, over);
   }
 
-  showHealth({ checks, critical }) {
-    const decisive = new Map(critical.map(({ labels, value }) => [labels.check, value === 1]));
-    const failing = checks.filter(({ value }) => value !== 1).map(({ labels }) => labels.check);
-    const isDown = failing.some((check) => decisive.get(check));
-    shown.health = checks.length === 0 ? undefined
-      : failing.length === 0 ? { tone: "good", words: "Healthy" }
-        : { tone: isDown ? "bad" : "warn", words: `${isDown ? "Unhealthy" : "Degraded"}: ${failing.join(", ")}` };
+  showHealth(checks) {
     this.checks.hidden = checks.length === 0;
-    this.health.replaceChildren(...checks.map(({ labels, value }) =>
-      make("li", {}, make("span", { className: `dot ${value === 1 ? "good" : decisive.get(labels.check) ? "bad" : "warn"}` },
-        `${labels.check} ${value === 1 ? "is well" : "fails"}`))));
+    this.health.replaceChildren(...checks.map(({ name, isWell, isCritical }) =>
+      make("li", {}, make("span", { className: `dot ${isWell ? "good" : isCritical ? "bad" : "warn"}` },
+        `${name} ${isWell ? "is well" : "fails"}`))));
   }
 
   redraw() {

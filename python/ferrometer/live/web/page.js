@@ -122,8 +122,11 @@ function header() {
     by("state").className = "state warn";
     say(by("state"), shown.last ? `No process records; the last one did at ${clock(shown.last * 1000, true)}` : "Nothing is recorded yet");
   } else {
-    by("state").className = `state ${shown.health?.tone ?? "good"}`;
-    say(by("state"), shown.health?.words ?? "Recording");
+    const failing = shown.checks.filter(({ isWell }) => !isWell);
+    const isDown = failing.some(({ isCritical }) => isCritical);
+    by("state").className = `state ${isDown ? "bad" : failing.length ? "warn" : "good"}`;
+    const words = failing.length ? `${isDown ? "Unhealthy" : "Degraded"}: ${failing.map(({ name }) => name).join(", ")}` : "Healthy";
+    say(by("state"), shown.checks.length ? words : "Recording");
   }
 }
 

@@ -51,13 +51,18 @@ export class Routes {
     for (const [name, q] of [["P50", 0.5], ["P95", 0.95], ["P99", 0.99]]) now[`route${name}`] = quantile(q, TIMES, table, BY);
     const over = {};
     if (state.route) {
-      const [method, endpoint] = split(state.route);
+      const [method, endpoint] = this.labelsOf(state.route);
       const labels = `{method=${quote(method)}, endpoint=${quote(endpoint)}}`;
       const window = shown.span.bins ? rate : "15m";
       over.routeHeat = { query: `rate(${TIMES}${labels}[${window}])`, schema: shown.span.seconds > 3600 ? 2 : 3 };
       for (const [name, q] of [["p50", 0.5], ["p95", 0.95], ["p99", 0.99]]) over[`one${name}`] = quantile(q, TIMES, rate, "", labels, shown.span.bins);
     }
     return { now, over };
+  }
+
+  labelsOf(route) {
+    const { method, endpoint } = this.known.get(route)?.labels ?? {};
+    return endpoint === undefined ? split(route) : [method ?? "", endpoint];
   }
 
   show(now, over) {

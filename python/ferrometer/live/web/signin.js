@@ -8,7 +8,9 @@ export function signIn({ needs }, words = "") {
     make("label", {}, label, make("input", { name, type, autocomplete: complete, required: true }));
   const fields = needs === "password"
     ? [field("user", "User", "text", "username"), field("secret", "Password", "password", "current-password")]
-    : [field("secret", "Token", "password", "current-password")];
+    // Password managers want a name beside the secret.
+    : [make("input", { name: "user", type: "text", autocomplete: "username", value: "token", hidden: true }),
+      field("secret", "Token", "password", "current-password")];
   const text = words || (refused ? "That is not right. Try again." : "");
   by("tabs").replaceChildren();
   by("main").replaceChildren(make("form", { className: "card signin", method: "post", action: "ferrometer" },
@@ -18,5 +20,5 @@ export function signIn({ needs }, words = "") {
     make("button", { className: "primary", type: "submit" }, "Sign in")));
   for (const id of ["span", "pause"]) by(id).hidden = true;
   by("leave").hidden = true;
-  by("main").querySelector("input").focus();
+  by("main").querySelector("input:not([hidden])").focus();
 }

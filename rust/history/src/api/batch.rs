@@ -49,7 +49,9 @@ mod tests {
         let pairs: Vec<Pair> = gets.iter().map(|get| ("get".to_owned(), (*get).to_owned())).collect();
         let mut respond = |path: &str, pairs: &[Pair]| match path {
             "none" => Reply::unknown(),
-            _ => Reply::data(|body| body.push_str(&format!("\"{path} {pairs:?}\"").replace("\\", "").replace('"', "'"))),
+            _ => {
+                Reply::data(|body| body.push_str(&format!("\"{path} {pairs:?}\"").replace('\\', "").replace('"', "'")))
+            }
         };
         all(&pairs, &mut respond).map_or_else(|error| error.message, |reply| reply.body)
     }
