@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page, and pages whose faults fail their test."""
+"""A Chromium for the tests of a module: playwright holds the event loop. Faults of a page fail its test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Open = Callable[..., "Page"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
