@@ -81,16 +81,18 @@ EACH = {
 WAYS: dict[str, Callable[[Any, tuple[str, ...]], None]] = {
     "clear": lambda family, values: family.clear(),
     "remove": lambda family, values: family.remove(*values),
-    "remove_by_labels": lambda family, values: family.remove_by_labels({"endpoint": "/x"}),
+    "remove_by_labels": lambda family, values: family.remove_by_labels({"endpoint": values[1]}),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", EACH)
-@pytest.mark.parametrize("hook", [True, False])
-def test_requests_after_it_are_counted(way: str, name: str, hook: bool) -> None:
+@pytest.mark.parametrize("found", ["hook", "route", "unmatched"])
+def test_requests_after_it_are_counted(way: str, name: str, found: str) -> None:
     registry = CollectorRegistry()
-    options: dict[str, Any] = {"route": lambda scope: "/x"} if hook else {}
+    options: dict[str, Any] = {"route": lambda scope: "/x"} if found == "hook" else {}
+    endpoint = "unmatched" if found == "unmatched" else "/x"
+    served_by = {"method": "POST", "endpoint": endpoint}
 
     class Route:
         path_format = "/x"
@@ -98,7 +100,8 @@ def test_requests_after_it_are_counted(way: str, name: str, hook: bool) -> None:
     route = Route()
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = route
+        if found == "route":
+            scope["route"] = route
         await answer(scope, receive, send)
 
     app = MetricsMiddleware(routed, registry=registry, **options)
@@ -108,12 +111,12 @@ def test_requests_after_it_are_counted(way: str, name: str, hook: bool) -> None:
             asyncio.run(request(app, http_scope("/x", "POST", [(b"content-length", b"3")])))
 
     def shown(name: str) -> float:
-        labels = {**LABELS, "status": "200"} if name == "http_requests_total" else LABELS
+        labels = {**served_by, "status": "200"} if name == "http_requests_total" else served_by
         return value(registry, name, **labels)
 
     serve(3)
     assert all(shown(each) == 3 * amount for each, amount in EACH.items())
-    values = ("POST", "/x", "200") if name == "http_requests_total" else ("POST", "/x")
+    values = ("POST", endpoint, "200") if name == "http_requests_total" else ("POST", endpoint)
     WAYS[way](families(registry)[name], values)
     assert shown(name) == 0
     serve(5)

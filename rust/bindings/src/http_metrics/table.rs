@@ -34,7 +34,7 @@ pub struct Table {
     /// Templates of routes that are reached in several ways, by route and FastAPI's context of the inclusion.
     contexts: RefCell<HashMap<(usize, usize), Rc<Endpoint>>>,
     by_name: RefCell<HashMap<Box<str>, Rc<Endpoint>>>,
-    unmatched: Rc<Endpoint>,
+    unmatched: RefCell<Rc<Endpoint>>,
 }
 
 // SAFETY: only touched with the GIL held, as part of an object that Python owns.
@@ -58,7 +58,7 @@ impl Table {
             routes: RefCell::default(),
             contexts: RefCell::default(),
             by_name: RefCell::default(),
-            unmatched: Rc::new(Endpoint::new(UNMATCHED)),
+            unmatched: RefCell::new(Rc::new(Endpoint::new(UNMATCHED))),
         }
     }
 
@@ -85,15 +85,26 @@ impl Table {
     pub fn known(&self, scope: &Scope) -> Option<&Endpoint> {
         let key = scope.route_or_endpoint();
         if key == 0 {
-            return (!scope.may_hide_a_route()).then_some(&self.unmatched);
+            // SAFETY: as below.
+            return (!scope.may_hide_a_route()).then(|| unsafe { &*Rc::as_ptr(&self.unmatched.borrow()) });
         }
         let mut slot = self.slot(key)?;
         if slot.endpoint.get().is_null() {
             slot = self.slot(Some(scope.endpoint()).filter(|&key| key != 0)?)?;
         }
         // SAFETY: the endpoint of a slot is kept alive by `by_name`, or is `unmatched`, until `forget`, which clears
-        // the slots first.
+        // the slots first, and which nobody calls who holds what this returns.
         unsafe { slot.endpoint.get().as_ref() }
+    }
+
+    /// The same, to keep while Python code may run.
+    pub fn kept(&self, scope: &Scope) -> Option<Rc<Endpoint>> {
+        let known = std::ptr::from_ref(self.known(scope)?);
+        // SAFETY: the endpoints that are known lie in an `Rc` each, which `by_name` or `unmatched` holds.
+        unsafe {
+            Rc::increment_strong_count(known);
+            Some(Rc::from_raw(known))
+        }
     }
 
     /// The endpoint of a scope, asking the resolver where that is needed.
@@ -109,7 +120,7 @@ impl Table {
         let (mut key, by) = (scope.route_or_endpoint(), scope.endpoint());
         let held = scope.identities(py);
         let Resolved { template, reach, by_endpoint } = resolve(py, scope)?;
-        let endpoint = template.map_or_else(|| self.unmatched.clone(), |name| self.named(&name));
+        let endpoint = template.map_or_else(|| self.unmatched(), |name| self.named(&name));
         if by_endpoint && key != by {
             self.remember(py, &held, key, None);
             key = by;
@@ -127,7 +138,7 @@ impl Table {
 
     /// The endpoint of requests that no route matched.
     pub fn unmatched(&self) -> Rc<Endpoint> {
-        self.unmatched.clone()
+        self.unmatched.borrow().clone()
     }
 
     /// The endpoint of this name.
@@ -160,7 +171,7 @@ impl Table {
         }
         // `hold` may have forgotten the name, and the address in the slot needs an owner.
         let address = endpoint.map_or(std::ptr::null(), |endpoint| {
-            if Rc::ptr_eq(endpoint, &self.unmatched) {
+            if Rc::ptr_eq(endpoint, &self.unmatched.borrow()) {
                 return Rc::as_ptr(endpoint);
             }
             Rc::as_ptr(self.by_name.borrow_mut().entry(endpoint.name().into()).or_insert_with(|| endpoint.clone()))
@@ -199,6 +210,7 @@ impl Table {
         }
         self.contexts.borrow_mut().clear();
         self.by_name.borrow_mut().clear();
+        self.unmatched.replace(Rc::new(Endpoint::new(UNMATCHED)));
         // Dropping routes may run Python code, which may come back here: nothing is borrowed by then.
         let routes = self.routes.take();
         drop(routes);

@@ -246,17 +246,19 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         instrument.heed();
         let method = method((*request).scope);
         let scope = Scope::new((*request).scope);
-        let kept;
-        let measured = match instrument.table.known(&scope).and_then(|endpoint| endpoint.known(method)) {
-            Some(measured) if middleware.hook.is_null() => measured,
-            _ => {
-                kept = endpoint_of(middleware, &scope);
-                if !(*request).has(TIMED) && kept.known(method).is_none() {
+        let known = instrument.table.kept(&scope).filter(|_| middleware.hook.is_null());
+        // Kept: the user's code that is asked below may have the table forget it.
+        let kept = match known.filter(|endpoint| endpoint.known(method).is_some()) {
+            Some(known) => known,
+            None => {
+                let fresh = endpoint_of(middleware, &scope);
+                if !(*request).has(TIMED) && fresh.known(method).is_none() {
                     instrument.be_eager();
                 }
-                kept.measured(shared, method)?
+                fresh
             }
         };
+        let measured = kept.measured(shared, method)?;
         let status = status(&*request, ending);
         measured.count(shared, status)?;
         time(&*request, instrument, measured, now);

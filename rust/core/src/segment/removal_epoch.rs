@@ -42,7 +42,7 @@ pub(super) fn is_behind() -> bool {
     SHARES.load(Relaxed) && counted() != ACTED.load(Relaxed)
 }
 
-/// Whether all removals that are [`counted`] have been acted upon. Not so for a second after a look.
+/// Whether all removals that are [`counted`] have been acted upon. Not so for a while after a look.
 pub fn is_up_to_date() -> bool {
     counted() == ACTED.load(Relaxed)
 }
