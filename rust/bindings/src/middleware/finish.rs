@@ -248,15 +248,14 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         let scope = Scope::new((*request).scope);
         let known = instrument.table.kept(&scope).filter(|_| middleware.hook.is_null());
         // Kept: the user's code that is asked below may have the table forget it.
-        let kept = match known.filter(|endpoint| endpoint.known(method).is_some()) {
-            Some(known) => known,
-            None => {
-                let fresh = endpoint_of(middleware, &scope);
-                if !(*request).has(TIMED) && fresh.known(method).is_none() {
-                    instrument.be_eager();
-                }
-                fresh
+        let kept = if let Some(known) = known.filter(|endpoint| endpoint.known(method).is_some()) {
+            known
+        } else {
+            let fresh = endpoint_of(middleware, &scope);
+            if !(*request).has(TIMED) && fresh.known(method).is_none() {
+                instrument.be_eager();
             }
+            fresh
         };
         let measured = kept.measured(shared, method)?;
         let status = status(&*request, ending);
