@@ -162,7 +162,8 @@ print(json.dumps(seen))
 
 def test_what_another_process_clears_is_counted_on(tmp_path: Path) -> None:
     """The middleware, tracked caches and queues hold series; who clears their families is not their process."""
-    for times, seen in zip((3, 5, 7), json.loads(run(MIDDLEWARE, tmp_path / "shared")), strict=True):
+    told = json.loads(run(MIDDLEWARE, tmp_path / "shared"))
+    for times, seen in zip((3, 5, 7), told, strict=True):
         assert seen == {
             "http_requests_total": times,
             "http_request_duration_seconds_count": times,
