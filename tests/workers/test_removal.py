@@ -161,7 +161,7 @@ print(json.dumps(seen))
 
 
 def test_what_another_process_clears_is_counted_on(tmp_path: Path) -> None:
-    """The middleware, tracked caches and queues hold series; who clears their families is not their process."""
+    """The middleware, tracked caches and queues hold series that another process takes away."""
     told = json.loads(run(MIDDLEWARE, tmp_path / "shared"))
     for times, seen in zip((3, 5, 7), told, strict=True):
         assert seen == {
