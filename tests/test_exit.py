@@ -297,7 +297,7 @@ CROSSINGS = {
             _core.append_log_line(1, b"{}")
             ready.set()
             [reader.read() for _ in range(50)]
-            _core.flush_logs(0.02)
+            _core.flush_records(0.02)
             other.stop(0.0)
             if turn: _core.stop_shipping(0.02)
     """,
@@ -349,7 +349,7 @@ CROSSES = {
     "log_event": "a logged value's __str__",
     "DirectoryShipper.stop": "logs on their way",
     "LogReader.read": "logs on their way",
-    "flush_logs": "logs on their way",
+    "flush_records": "logs on their way",
     "stop_shipping": "logs on their way",
     "Counter.inc": "Counter.inc, __float__",
     "Gauge.dec": "Gauge.set, __float__",
@@ -422,8 +422,8 @@ INERT = {
     "DirectoryShipper.leads",
     "LogReader.__new__",
     "append_log_line",
-    "log_counts",
-    "register_log_metrics",
+    "record_counts",
+    "register_record_metrics",
     "start_shipping",
     "Counter.__new__",
     "Enum.__new__",

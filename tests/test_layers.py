@@ -17,13 +17,13 @@ CORE = ROOT / "rust" / "core" / "src"
 # From the ground up: a room is a folder of the package or a file of its root. A file may import from its own
 # room, where no circle may stand, and from the layers below it.
 PYTHON_LAYERS: Sequence[frozenset[str]] = (
-    frozenset({"_process", "_prometheus_client", "tracing"}),
+    frozenset({"_process", "_prometheus_client"}),
     frozenset({"sharing"}),
     frozenset({"metrics"}),
     frozenset({"exposition"}),
     frozenset({"drop_in", "stats", "background"}),
     frozenset({"_runtime"}),
-    frozenset({"collectors", "export", "history", "http", "live", "logs"}),
+    frozenset({"collectors", "export", "history", "http", "live", "logs", "tracing"}),
     frozenset({"health"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),

@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from ferrometer.logs.feature import Logs
     from ferrometer.sharing.share import share
     from ferrometer.stats.service import ServiceStats
+    from ferrometer.tracing import span
+    from ferrometer.tracing.feature import Traces
 
 _LAZY: dict[str, str] = {
     "accelerate": "drop_in.accelerate",
@@ -86,6 +88,8 @@ _LAZY: dict[str, str] = {
     "MetricsServer": "endpoints.own_port",
     "serve_metrics": "endpoints.own_port",
     "Logs": "logs.feature",
+    "Traces": "tracing.feature",
+    "span": "tracing",
     "get_logger": "logs",
     "get_structured_logger": "logs",
     "propagate": "logs",
@@ -150,6 +154,7 @@ __all__ = [
     "ProcessCollector",
     "ServiceStats",
     "Summary",
+    "Traces",
     "__version__",
     "accelerate",
     "deaccelerate",
@@ -173,6 +178,7 @@ __all__ = [
     "request_id_var",
     "serve_metrics",
     "share",
+    "span",
     "start_http_server",
     "start_wsgi_server",
     "track_cache",

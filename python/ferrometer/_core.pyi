@@ -8,7 +8,8 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Self, TypeAlias, final
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -31,18 +32,21 @@ __all__ = [
     "NativeRoute",
     "Registry",
     "Responder",
+    "Span",
     "Summary",
     "__version__",
     "append_log_line",
+    "baggage_var",
     "choose_format",
     "configure_logs",
+    "configure_traces",
+    "current_span",
     "export_created",
     "exports_created",
-    "flush_logs",
+    "flush_records",
     "inspect",
     "living",
     "log_context_var",
-    "log_counts",
     "log_event",
     "log_failures",
     "log_format_keys",
@@ -52,9 +56,12 @@ __all__ = [
     "log_requests",
     "new_request_id",
     "own_methods",
+    "parse_baggage",
+    "parse_traceparent",
     "protobuf_family",
     "read_directory",
-    "register_log_metrics",
+    "record_counts",
+    "register_record_metrics",
     "request_id_var",
     "sample_logs",
     "set_log_level",
@@ -64,8 +71,14 @@ __all__ = [
     "shared_values",
     "sharing_failure",
     "show_call",
+    "span",
+    "span_elsewhere",
+    "span_var",
     "start_shipping",
+    "start_span",
     "stop_shipping",
+    "stop_traces",
+    "trace_headers",
     "write_further_requests",
     "write_requests",
 ]
@@ -518,7 +531,7 @@ _App: TypeAlias = Callable[
 ]
 
 def start_shipping(config: str) -> None:
-    """Open the ring of this process and start its shipper, by a configuration in JSON.
+    """Open a ring of this process and start its shipper, by a configuration in JSON.
 
     Raises ValueError, OSError.
     """
@@ -526,16 +539,17 @@ def start_shipping(config: str) -> None:
 def append_log_line(level: int, line: bytes, time_ns: int | None = None) -> bool:
     """Append a finished line as it is; levels are 0 (debug) to 4 (fatal). False when it is dropped."""
 
-def flush_logs(timeout: float) -> bool:
-    """Wait until all that this process logged has left; False at the deadline, in seconds."""
+def flush_records(timeout: float, records: str = "lines") -> bool:
+    """Wait until all that this process recorded has left; False at the deadline, in seconds. ``records`` are
+    ``lines`` or ``spans``, here and below; anything else raises ValueError."""
 
-def stop_shipping(timeout: float) -> None:
+def stop_shipping(timeout: float, records: str = "lines") -> None:
     """Leave the shipping to others."""
 
-def log_counts() -> str:
-    """What was logged and what became of it, as JSON; "null" where nobody logs."""
+def record_counts(records: str = "lines") -> str:
+    """What was recorded and what became of it, as JSON; "null" where nobody records."""
 
-def register_log_metrics(registry: Registry, namespace: str) -> None:
+def register_record_metrics(registry: Registry, namespace: str, records: str = "lines") -> None:
     """Show the same in a registry. Raises ValueError when one of the names is taken."""
 
 @final
@@ -806,3 +820,143 @@ def export_created(on: bool) -> None:
 
 def exports_created() -> bool:
     """Whether they do."""
+
+# Traces.
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+span_var: ContextVar[Span | None]
+baggage_var: ContextVar[Mapping[str, str] | None]
+
+@final
+class Span:
+    """A span of a trace. It begins with ``with``, ``async with``, the call of a function that it decorates,
+    or ``start()``. All its methods do nothing once it has ended, and where it is not recorded; values of
+    any type are taken, and none of them raises."""
+
+    def __enter__(self) -> Self:
+        """Begin it, and make it the present span."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """End it; an exception is told, and goes on."""
+
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> Awaitable[None]: ...
+    def __call__(self, function: _Function, /) -> _Function:
+        """The function with such a span around each call. Raises TypeError for what is no function."""
+
+    def again(self) -> Span:
+        """Another one with the same name and attributes, that has not begun."""
+
+    def start(self) -> Self:
+        """Begin it, and leave the present span as it is."""
+
+    def end(self, end_ns: int | None = None) -> None:
+        """End it, now or at nanoseconds since 1970. A second end does nothing."""
+
+    def record_failure(self, error: BaseException) -> None:
+        """Tell that an exception left it: an event, and the status. What is no ``Exception`` says nothing."""
+
+    def record_exception(self, error: BaseException, attributes: Mapping[str, object] | None = None) -> None:
+        """Add an event for an exception; the status stays as it is."""
+
+    def set_attribute(self, name: str, value: object) -> None:
+        """Set an attribute, in place of one of the same name. None sets nothing."""
+
+    def set(self, **attributes: object) -> None:
+        """Set attributes by name."""
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, time_ns: int | None = None
+    ) -> None:
+        """Add an event, of now or of nanoseconds since 1970."""
+
+    def add_link(self, span: Span, attributes: Mapping[str, object] | None = None) -> None:
+        """Add a link to another span."""
+
+    def set_status(self, status: str, description: str | None = None) -> None:
+        """Set the status: ``ok``, which is final, or ``error``. Raises ValueError for another word."""
+
+    def update_name(self, name: str) -> None:
+        """Give it another name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether what is told it now will be seen."""
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its trace is recorded."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a span of another process."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """32 hexadecimal digits; None before it begins."""
+
+    @property
+    def span_id(self) -> str | None:
+        """16 hexadecimal digits; None before it begins."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The header for a service that this span calls; None before it begins."""
+
+    @property
+    def tracestate(self) -> str:
+        """What other tracing systems said, as the header has it; empty for nothing."""
+
+def span(name: str, /, **attributes: object) -> Span:
+    """A span that begins with ``with``, ``async with``, the call of a function that it decorates, or
+    ``start()``. Raises TypeError when the name is no string."""
+
+def start_span(
+    name: str,
+    kind: str = "internal",
+    *,
+    parent: Span | None = None,
+    is_root: bool = False,
+    attributes: Mapping[str, object] | None = None,
+    start_ns: int | None = None,
+    links: Sequence[tuple[Span, Mapping[str, object] | None]] | None = None,
+    scope: tuple[str, str] | None = None,
+) -> Span:
+    """Make a span and begin it. ``kind``: internal, server, client, producer, consumer. ``parent``:
+    without it the present span; ``is_root``: it begins a trace. ``scope``: the library that makes it, and
+    its version. Raises ValueError for an unknown kind."""
+
+def current_span() -> Span | None:
+    """The span that the running code is in, recorded or not; None outside of all spans."""
+
+def span_elsewhere(
+    trace_id: str, span_id: str, is_sampled: bool = True, tracestate: str = "", is_remote: bool = True
+) -> Span | None:
+    """A span that is not recorded here, by its ids in hexadecimal digits; None when they are none."""
+
+def parse_traceparent(traceparent: str, tracestate: str = "") -> Span | None:
+    """The span of the caller that sent these headers; None when they tell of none."""
+
+def parse_baggage(header: str) -> dict[str, str]:
+    """The members of a ``baggage`` header; malformed ones are left out."""
+
+def trace_headers() -> dict[str, str]:
+    """The headers for a service that the running code calls; none outside of a trace."""
+
+def configure_traces(
+    sampler: str, ratio: float, limits: tuple[int, int, int, int, int, int], hash_key: bytes, conventions: str
+) -> None:
+    """Record spans from now on. ``limits``: attributes, characters of a text, events, links, attributes of an
+    event and of a link. Raises ValueError for an unknown sampler or convention."""
+
+def stop_traces() -> None:
+    """Begin no more spans; those that are open still end."""

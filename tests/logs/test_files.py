@@ -130,7 +130,7 @@ def test_what_the_shipper_refuses_is_told() -> None:
 
     def shipping() -> tuple[object, ...] | None:
         """Where the lines of this process go: nowhere, unless another test has begun it."""
-        told = json.loads(_core.log_counts())
+        told = json.loads(_core.record_counts())
         return None if told is None else (told["leads"], *sorted(told["sinks"]))
 
     before = shipping()

@@ -93,7 +93,7 @@ class Logs(Feature):
                 raise ValueError(f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}")
             tls = chosen.syslog_network == "tls"
             self._to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
-        _core.register_log_metrics(runtime.registry._native, self._namespace)
+        _core.register_record_metrics(runtime.registry._native, self._namespace)
         runtime.every("logging level", 1.0, levels.follow)
 
     def start(self) -> None:

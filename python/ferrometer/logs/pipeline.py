@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +12,12 @@ from typing import TextIO
 from ferrometer import _core
 from ferrometer.logs import handler, levels, ship
 from ferrometer.logs.sinks import Sink, Stderr, Stdout, parse
+from ferrometer.sharing.hash_key import hash_key_of
 from ferrometer.sharing.share import shared_directory
 
 #: The formats, by the name of their key table.
 FORMATS = ("gpuproxy", "omtx", "platform", "staging", "gcp", "ecs")
 CONSOLE = "console"
-_KEY_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -70,7 +68,7 @@ def setup(
     shape = FORMATS[0] if format in (None, CONSOLE) else format
     number = levels.number(os.environ.get("LOG_LEVEL") or "info" if level is None else level)
     rates = rates_of(sampling or {})
-    _core.configure_logs(str(shape), service, version, environment, _hash_key(hash_key), console)
+    _core.configure_logs(str(shape), service, version, environment, hash_key_of(hash_key), console)
     ship.start(
         sinks,
         service=service,
@@ -165,30 +163,3 @@ def _console(format: str | None, sinks: Sequence[Sink]) -> bool | None:  # noqa:
 
 def _stream(sink: Sink) -> TextIO | None:
     return {Stdout: sys.__stdout__, Stderr: sys.__stderr__}.get(type(sink))
-
-
-def _hash_key(given: str | bytes | None) -> bytes:
-    given = os.environ.get("FERROMETER_LOGGING_HASH_KEY") if given is None else given
-    if given:
-        return given.encode() if isinstance(given, str) else bytes(given)
-    directory = shared_directory()
-    return secrets.token_bytes(_KEY_BYTES) if directory is None else _key_of(Path(directory) / "log-hash-key")
-
-
-def _key_of(path: Path) -> bytes:
-    """The key in that file, which the first process makes; nobody else than this user may read it."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        try:
-            # Whole, or not there: a link appears with all that it names.
-            os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(fresh)
-        return path.read_bytes() or secrets.token_bytes(_KEY_BYTES)
-    except OSError:
-        return secrets.token_bytes(_KEY_BYTES)

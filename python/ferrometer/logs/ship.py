@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ferrometer import _core
+from ferrometer._process.ending import seconds_left
 from ferrometer.logs.sinks import Sink
 from ferrometer.sharing.share import shared_directory
 
@@ -84,7 +85,7 @@ def start(
     )
     if not _registered:
         _registered = True
-        atexit.register(stop)
+        atexit.register(_at_exit)
 
 
 def register(registry: CollectorRegistry, namespace: str) -> None:
@@ -92,20 +93,24 @@ def register(registry: CollectorRegistry, namespace: str) -> None:
 
     Raises ValueError when one of the names is taken.
     """
-    _core.register_log_metrics(registry._native, namespace)
+    _core.register_record_metrics(registry._native, namespace)
 
 
 def flush(timeout: float = DEADLINE) -> bool:
     """Wait until all that this process logged has left; False when that takes longer than ``timeout``
     seconds."""
-    return _core.flush_logs(timeout)
+    return _core.flush_records(timeout)
 
 
 def stop(timeout: float = DEADLINE) -> None:
     """Flush, and leave the shipping to others. What has not left stays in the shared directory, if
     there is one."""
-    _core.flush_logs(timeout)
+    _core.flush_records(timeout)
     _core.stop_shipping(0.2)
+
+
+def _at_exit() -> None:
+    stop(seconds_left())
 
 
 def counts() -> dict[str, Any] | None:
@@ -117,5 +122,5 @@ def counts() -> dict[str, Any] | None:
     of all levels
     are what was shipped, rejected, given up and dropped, and what is queued.
     """
-    told: dict[str, Any] | None = json.loads(_core.log_counts())
+    told: dict[str, Any] | None = json.loads(_core.record_counts())
     return told

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from ferrometer._runtime import otel_environment
+
 _PERIODS = ("hourly", "daily")
 _FORMATS = ("json_lines", "rfc5424")
 _FACILITIES = {"user": 1, "daemon": 3, **{f"local{number}": 16 + number for number in range(8)}}
@@ -150,7 +152,7 @@ class Loki(Sink):
 
     def config(self, service: str, environment: str) -> dict[str, Any]:
         """What the native shipper is told."""
-        url, headers = _authorized(self.url, self.headers)
+        url, headers = otel_environment.authorized(self.url, self.headers)
         if urlsplit(url).path in ("", "/"):
             url = url.rstrip("/") + "/loki/api/v1/push"
         if self.tenant is not None:
@@ -182,34 +184,22 @@ class Otlp(Sink):
 
     def __post_init__(self) -> None:
         """Raises ValueError for what is no URL."""
-        _check_url(self._url())
-
-    def _url(self) -> str:
-        if self.endpoint is None and (whole := os.environ.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")):
-            return whole
-        base = self.endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
-        return base if base.endswith("/v1/logs") else base.rstrip("/") + "/v1/logs"
+        otel_environment.url("LOGS", self.endpoint)
 
     def config(self, service: str, environment: str) -> dict[str, Any]:
         """What the native shipper is told."""
-        given = _pairs("OTEL_EXPORTER_OTLP_HEADERS") | _pairs("OTEL_EXPORTER_OTLP_LOGS_HEADERS")
-        url, headers = _authorized(self._url(), given | dict(self.headers))
-        resource = {
-            **_pairs("OTEL_RESOURCE_ATTRIBUTES"),
-            "service.name": os.environ.get("OTEL_SERVICE_NAME") or service,
-            **({"deployment.environment.name": environment} if environment else {}),
-            "telemetry.sdk.name": "ferrometer",
-            "telemetry.sdk.language": "python",
-            **self.resource,
-        }
+        told = otel_environment.otlp(
+            "LOGS",
+            endpoint=self.endpoint,
+            headers=self.headers,
+            resource=otel_environment.resource(service, environment=environment, given=self.resource),
+            gzip=self.gzip,
+            ca=self.ca,
+        )
         return {
-            "name": self.name or _short(f"otlp:{urlsplit(url).netloc}"),
+            "name": self.name or _short(f"otlp:{urlsplit(told['url']).netloc}"),
             "kind": self.kind,
-            "url": url,
-            "headers": headers,
-            "resource": resource,
-            "gzip": self.gzip,
-            "trust": {"ca": self.ca or os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE")},
+            **told,
         }
 
 
@@ -261,24 +251,6 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"a URL is one like 'http://loki:3100', not {url!r}")
-
-
-def _authorized(url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, which become a header."""
-    from base64 import b64encode
-
-    parts, headers = urlsplit(url), dict(headers)
-    if parts.username is None:
-        return url, headers
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    headers.setdefault("Authorization", f"Basic {b64encode(pair).decode()}")
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), headers
-
-
-def _pairs(variable: str) -> dict[str, str]:
-    """``a=b,c=d`` of OpenTelemetry's variables; values are percent-encoded."""
-    pairs = (pair.partition("=") for pair in os.environ.get(variable, "").split(","))
-    return {name.strip(): unquote(value.strip()) for name, separator, value in pairs if separator}
 
 
 def _short(name: str) -> str:

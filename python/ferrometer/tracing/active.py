@@ -1,15 +1,21 @@
-"""The trace that the code is running in, as OpenTelemetry knows it."""
+"""The trace that the code is running in: ours, else OpenTelemetry's."""
 
 from __future__ import annotations
 
 import sys
 
+from ferrometer import _core
+
 
 def active_trace_id() -> str | None:
-    """The id of the active and recorded OpenTelemetry span's trace, 32 hexadecimal digits; else None.
+    """The id of the active and recorded span's trace, 32 hexadecimal digits; else None.
 
-    Nothing is imported: where the application has not, there is no span.
+    Of OpenTelemetry nothing is imported: where the application has not, there is no span.
     """
+    # Not on every platform.
+    find = getattr(_core, "current_span", None)
+    if find is not None and (span := find()) is not None:
+        return span.trace_id if span.is_sampled else None
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None

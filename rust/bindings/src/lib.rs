@@ -7,7 +7,9 @@
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
-//! | the shipper of logs, and a reader of them | `logs/` |
+//! | loggers, and a reader of what they logged | `logs/` |
+//! | the shippers of log lines and spans | `shipping.rs` |
+//! | spans, the request's own too, and what is said of them between services | `traces/` |
 //! | `Responder`, `Access`: what the application's endpoints answer, and whom | `responder.rs` |
 //! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
 //! | `History`: what is remembered, and the API over it | `history.rs` |
@@ -46,7 +48,11 @@ mod responder;
 mod samples;
 mod server;
 mod sharing;
+#[cfg(target_os = "linux")]
+mod shipping;
 mod thread_exit;
+#[cfg(target_os = "linux")]
+mod traces;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
@@ -87,11 +93,6 @@ mod _core {
     use super::logs::sampling::sample_logs;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::logs::shipper::{
-        append_log_line, flush_logs, log_counts, register_log_metrics, start_shipping, stop_shipping, DirectoryShipper,
-    };
-    #[cfg(target_os = "linux")]
-    #[pymodule_export]
     use super::logs::style::{configure_logs, log_format_keys, log_redactions};
     #[pymodule_export]
     use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
@@ -99,6 +100,12 @@ mod _core {
     use super::page::LivePage;
     #[pymodule_export]
     use super::registry::{export_created, exports_created, protobuf_family, Registry};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::shipping::{
+        append_log_line, flush_records, record_counts, register_record_metrics, start_shipping, stop_shipping,
+        DirectoryShipper,
+    };
 
     #[pymodule_export]
     use super::remote_write::{write_further_requests, write_requests};
@@ -108,6 +115,16 @@ mod _core {
     use super::server::MetricsServer;
     #[pymodule_export]
     use super::sharing::{living, read_directory, share, shared_directory, shared_values, sharing_failure};
+
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::traces::propagation::{parse_baggage, parse_traceparent, trace_headers};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::traces::span::{current_span, span_elsewhere, start_span, Span};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::traces::tracer::{configure_traces, stop_traces};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -120,6 +137,9 @@ mod _core {
         {
             super::logs::logger::install(module.py())?;
             super::logs::context::install(module)?;
+            super::traces::current::install(module)?;
+            super::traces::propagation::install(module)?;
+            super::traces::span::install(module)?;
         }
         Ok(())
     }

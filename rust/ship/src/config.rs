@@ -3,7 +3,9 @@
 use crate::http::{tls, Client, Trust};
 use crate::keys::Keys;
 use crate::loki::Loki;
-use crate::otlp::Otlp;
+use crate::otlp::common::Endpoint;
+use crate::otlp::logs::Otlp;
+use crate::otlp::traces::Traces;
 use crate::rotate::{Period, Rotating};
 use crate::sink::Sink;
 use crate::stream::Stream;
@@ -14,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A shipper.
 #[derive(Debug, Clone, Deserialize)]
@@ -98,14 +101,46 @@ pub enum Kind {
         #[serde(default)]
         trust: Trust,
     },
-    Otlp {
-        url: String,
-        headers: BTreeMap<String, String>,
-        resource: BTreeMap<String, String>,
-        gzip: bool,
-        #[serde(default)]
-        trust: Trust,
+    Otlp(OtlpConfig),
+    OtlpTraces {
+        #[serde(flatten)]
+        otlp: OtlpConfig,
+        /// Seconds to wait for more spans.
+        linger: f64,
     },
+}
+
+/// An OTLP receiver.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields are those of Python's classes")]
+pub struct OtlpConfig {
+    url: String,
+    headers: BTreeMap<String, String>,
+    resource: BTreeMap<String, String>,
+    gzip: bool,
+    #[serde(default)]
+    trust: Trust,
+    /// Seconds of an attempt.
+    #[serde(default = "timeout")]
+    timeout: f64,
+}
+
+fn timeout() -> f64 {
+    10.0
+}
+
+impl OtlpConfig {
+    fn endpoint(&self) -> io::Result<Endpoint> {
+        Ok(Endpoint {
+            client: Client::new(&self.url, pairs(&self.headers), self.gzip, &self.trust)?,
+            resource: pairs(&self.resource),
+            timeout: Duration::from_secs_f64(self.timeout.clamp(0.001, 3600.0)),
+        })
+    }
+}
+
+fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 impl Config {
@@ -139,8 +174,6 @@ impl Config {
     }
 
     fn sink(&self, kind: &Kind) -> io::Result<Box<dyn Sink>> {
-        let pairs =
-            |map: &BTreeMap<String, String>| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>();
         Ok(match kind {
             Kind::Stdout => Box::new(Stream::new(1)),
             Kind::Stderr => Box::new(Stream::new(2)),
@@ -158,9 +191,9 @@ impl Config {
                 let client = Client::new(url, pairs(headers), true, trust)?;
                 Box::new(Loki::new(client, pairs(labels), metadata.clone(), self.keys.clone()))
             }
-            Kind::Otlp { url, headers, resource, gzip, trust } => {
-                let client = Client::new(url, pairs(headers), *gzip, trust)?;
-                Box::new(Otlp::new(client, pairs(resource), self.keys.clone()))
+            Kind::Otlp(otlp) => Box::new(Otlp::new(otlp.endpoint()?, self.keys.clone())),
+            Kind::OtlpTraces { otlp, linger } => {
+                Box::new(Traces::new(otlp.endpoint()?, Duration::from_secs_f64(linger.clamp(0.0, 60.0))))
             }
         })
     }

@@ -9,7 +9,7 @@
 //! | what is configured, and how it is checked | [`config`] |
 //! | stdout, stderr, files | [`stream`], [`rotate`] |
 //! | syslog over TCP and TLS | [`syslog`] |
-//! | Loki, OTLP, and the HTTP client of both | [`loki`], [`otlp`], [`http`] |
+//! | Loki; OTLP for lines and spans; the HTTP client of both | [`loki`], [`otlp`], [`http`] |
 //! | the fields of a line, and what they are called | [`fields`], [`keys`] |
 //! | the shipper of this process, also after a fork | [`own`] |
 #![cfg(target_os = "linux")]

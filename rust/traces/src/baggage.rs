@@ -47,7 +47,8 @@ pub fn write<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Stri
         out.push_str(name);
         out.push('=');
         for byte in value.bytes() {
-            if is_octet(byte) && byte != b'%' {
+            // A plus is a space to some who read it.
+            if is_octet(byte) && byte != b'%' && byte != b'+' {
                 out.push(char::from(byte));
             } else {
                 let _ = write!(out, "%{byte:02X}");

@@ -4,8 +4,11 @@ use super::context::{self, LogContext};
 use super::{console, level, sampling, style, value};
 use crate::interned;
 use crate::thread_exit::protect;
+use crate::traces::{span, tracer};
 use ferrometer_logs::line::{Line, Style};
 use ferrometer_ring::{flags, own as ring, Head, Kind, Level};
+use ferrometer_traces::context::Context;
+use ferrometer_traces::ids::write_hex;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -51,6 +54,8 @@ pub struct Event<'a, 'py> {
     pub error: Option<Bound<'py, PyAny>>,
     /// Nanoseconds since 1970; None is now.
     pub time_ns: Option<u64>,
+    /// Where in a trace it happened; None is where the running code is.
+    pub trace: Option<Context>,
 }
 
 /// Writes it down. Nothing of it raises into the application.
@@ -75,6 +80,18 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
         let mut line = style.line(&mut out, &mut group, event.level, time_ns, event.logger, message);
         if !event.fields.iter().any(|(name, _)| value::is_same(name, interned!(py, "request_id"))) {
             request_id(py, &style, &mut line, context);
+        }
+        let place = event.trace.or_else(|| {
+            if tracer::is_on() {
+                span::parent(py).map(|parent| parent.place.context)
+            } else {
+                None
+            }
+        });
+        if let Some(place) = place {
+            trace(py, &style, &mut line, &place, context, event);
+            (head.trace_id, head.span_id) = (place.trace_id, place.span_id);
+            head.flags |= if place.is_sampled() { flags::SAMPLED } else { 0 };
         }
         for scope in [context, event.bound].into_iter().flatten() {
             if scope.trace_id != [0; 16] {
@@ -126,6 +143,32 @@ fn request_id(py: Python<'_>, style: &Style, line: &mut Line<'_>, context: Optio
     }
 }
 
+/// The ids of a span, unless a context or the event says others.
+fn trace(
+    py: Python<'_>,
+    style: &Style,
+    line: &mut Line<'_>,
+    place: &Context,
+    context: Option<&LogContext>,
+    event: &Event<'_, '_>,
+) {
+    let (mut trace_id, mut span_id) = ([0; 32], [0; 16]);
+    write_hex(&place.trace_id, &mut trace_id);
+    write_hex(&place.span_id, &mut span_id);
+    for (name, digits) in
+        [(crate::interned!(py, "trace_id"), &trace_id[..]), (crate::interned!(py, "span_id"), &span_id[..])]
+    {
+        let has = |scope: &LogContext| scope.fields.iter().any(|field| value::is_same(field.name.bind(py), name));
+        let is_said = [context, event.bound].into_iter().flatten().any(has)
+            || event.fields.iter().any(|(field, _)| value::is_same(field, name));
+        if !is_said && line.field(&style::key(style, name)) {
+            line.raw(b"\"");
+            line.raw(digits);
+            line.raw(b"\"");
+        }
+    }
+}
+
 /// The fields of a context, without those that the event has itself.
 fn inherited(py: Python<'_>, style: &Arc<Style>, line: &mut Line<'_>, scope: &LogContext, event: &Event<'_, '_>) {
     let is_rendered = scope.style == Arc::as_ptr(style) as usize;
@@ -147,7 +190,7 @@ fn failure(py: Python<'_>, style: &Style, line: &mut Line<'_>, error: &Bound<'_,
     let described = PyString::new(py, &value::described(error));
     field(style, line, interned!(py, "error"), described.as_any());
     let traced = py
-        .import(interned!(py, "ferrometer.logs.stack"))
+        .import(interned!(py, "ferrometer._process.stack"))
         .and_then(|module| module.call_method1(interned!(py, "stack_trace"), (error,)));
     if let Ok(text) = traced {
         field(style, line, interned!(py, "stack_trace"), &text);
@@ -184,7 +227,7 @@ pub fn log_event(
         all.push((name, value));
     }
     let level = level.min(4) as usize;
-    emit(py, &Event { level, logger, message, bound: None, fields: &all, error, time_ns });
+    emit(py, &Event { level, logger, message, bound: None, fields: &all, error, time_ns, trace: None });
 }
 
 /// Events of this process that could not be told.

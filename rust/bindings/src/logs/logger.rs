@@ -126,7 +126,10 @@ unsafe fn told(
         };
         let bound = logger.bound.as_ref().map(Py::get);
         let (level, logger) = (level as usize, logger.name.as_str());
-        emit(py, &Event { level, logger, message: &message, bound, fields: &fields, error, time_ns: None });
+        emit(
+            py,
+            &Event { level, logger, message: &message, bound, fields: &fields, error, time_ns: None, trace: None },
+        );
     }));
     drop(PyErr::take(py));
     if let Some(raised) = raised {

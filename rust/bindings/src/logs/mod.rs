@@ -10,7 +10,7 @@
 //! | records of `logging` | [`record`] |
 //! | what is left out of too many | [`sampling`] |
 //! | lines for a terminal | `console` |
-//! | where lines leave | [`shipper`] |
+//! | where lines leave | [`crate::shipping`] |
 
 mod console;
 pub mod context;
@@ -20,6 +20,5 @@ pub mod logger;
 pub mod reader;
 pub mod record;
 pub mod sampling;
-pub mod shipper;
 pub mod style;
 pub mod value;

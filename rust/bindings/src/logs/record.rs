@@ -98,7 +98,16 @@ pub fn log_record<'py>(record: &Bound<'py, PyAny>) -> PyResult<()> {
     let time_ns = created.filter(|created| *created > 0.0).map(|created| (created * 1e6) as u64 * 1000);
     emit(
         py,
-        &Event { level: level as usize, logger: name, message: &message, bound: None, fields: &fields, error, time_ns },
+        &Event {
+            level: level as usize,
+            logger: name,
+            message: &message,
+            bound: None,
+            fields: &fields,
+            error,
+            time_ns,
+            trace: None,
+        },
     );
     Ok(())
 }

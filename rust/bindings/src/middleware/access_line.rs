@@ -125,9 +125,20 @@ unsafe fn tell<'py>(py: Python<'py>, request: *mut Request, status: u16, level: 
         }
         let message = interned!(py, "Request completed").as_any();
         let logger = "ferrometer.access";
+        // Where a request is abandoned, its span is not the present one.
+        let trace = super::trace::context(request);
         emit(
             py,
-            &Event { level: level as usize, logger, message, bound: None, fields: &fields, error: None, time_ns: None },
+            &Event {
+                level: level as usize,
+                logger,
+                message,
+                bound: None,
+                fields: &fields,
+                error: None,
+                time_ns: None,
+                trace,
+            },
         );
     }
 }

@@ -60,7 +60,9 @@ unsafe fn start(request: *mut Request) -> bool {
             request_id::begin(request);
         }
         #[cfg(target_os = "linux")]
-        if crate::logs::event::has_lines() {
+        if crate::traces::tracer::is_on() {
+            super::trace::begin(request);
+        } else if crate::logs::event::has_lines() {
             super::access_line::begin(request);
         }
         let mut arguments = [null_mut(), (*request).scope, request.cast(), request.cast()];

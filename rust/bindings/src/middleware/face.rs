@@ -139,7 +139,10 @@ unsafe fn http(request: *mut Request, message: Obj) -> Obj {
             }
             Type::ResponseStart if (*request).status == 0 => {
                 (*request).status = status(code);
-                if (*request).has(TIMED) && (*(*request).middleware).instrument().traces.is_some() {
+                if (*request).has(TIMED)
+                    && (*request).span.is_null()
+                    && (*(*request).middleware).instrument().traces.is_some()
+                {
                     // Here, because the application's span is open now and will not be at the end.
                     look(request);
                 }

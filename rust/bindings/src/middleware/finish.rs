@@ -12,6 +12,7 @@ use ferrometer_core::clock::ticks;
 use ferrometer_core::error::Error;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use std::ptr::null_mut;
 use std::rc::Rc;
 
 /// What a server answers for an application that does not.
@@ -44,6 +45,7 @@ pub unsafe fn returned(request: *mut Request) {
             record(request, &Ending::Returned);
         }
         access_line(request, &Ending::Returned);
+        end_span(request, &Ending::Returned, null_mut());
         release(request);
     }
 }
@@ -126,6 +128,7 @@ pub unsafe fn raised(request: *mut Request) {
         let ending = judge(request, pending.value());
         record(request, &ending);
         access_line(request, &ending);
+        end_span(request, &ending, pending.value());
         release(request);
         pending.restore();
     }
@@ -140,6 +143,7 @@ pub unsafe fn abandoned(request: *mut Request) {
         let pending = Pending::take();
         record(request, &Ending::Cancelled);
         access_line(request, &Ending::Cancelled);
+        end_span(request, &Ending::Cancelled, null_mut());
         release(request);
         pending.restore();
     }
@@ -262,7 +266,10 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         measured.count(shared, status)?;
         time(&*request, instrument, measured, now);
         if let Some(traces) = &instrument.traces {
-            if let Some(trace_id) = traces.of(request as usize, (*request).scope) {
+            let said = traces.of(request as usize, (*request).scope);
+            #[cfg(target_os = "linux")]
+            let said = super::trace::sampled_id(request).or(said);
+            if let Some(trace_id) = said {
                 if (*request).has(TIMED) {
                     let seconds = instrument.clock.seconds((*request).started, now);
                     measured.duration.keep_exemplar(&shared.duration, seconds, trace_id);
@@ -311,6 +318,20 @@ unsafe fn access_line(request: *mut Request, ending: &Ending) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (request, ending);
+}
+
+/// The end of the request's span, where there is one; `error` is what left the application, or null.
+#[inline(always)]
+unsafe fn end_span(request: *mut Request, ending: &Ending, error: Obj) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the request is counted, and has not been released yet; the exception is live.
+    unsafe {
+        if !(*request).span.is_null() {
+            super::trace::end(request, ending, status(&*request, ending), error);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (request, ending, error);
 }
 
 /// An application that went on after its response has ended, too.

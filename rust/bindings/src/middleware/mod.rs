@@ -30,6 +30,8 @@ mod request;
 mod request_id;
 mod scope;
 mod socket;
+#[cfg(target_os = "linux")]
+mod trace;
 
 pub use dict::lookup;
 pub use ffi::Obj;

@@ -81,6 +81,10 @@ pub struct Request {
     pub token: Obj,
     /// What undoes the entering of the request's trace; owned, null where there is none.
     pub trace_token: Obj,
+    /// The request's span; owned, null where there are no traces.
+    pub span: Obj,
+    /// What undoes the entering of the request's baggage; owned, null where there is none.
+    pub baggage_token: Obj,
     /// What a websocket has done so far.
     pub socket: Option<Box<Socket>>,
 }
@@ -198,6 +202,8 @@ unsafe fn allocate(kind: *mut ffi::PyTypeObject) -> *mut Request {
         (&raw mut (*request).id).write(null_mut());
         (&raw mut (*request).token).write(null_mut());
         (&raw mut (*request).trace_token).write(null_mut());
+        (&raw mut (*request).span).write(null_mut());
+        (&raw mut (*request).baggage_token).write(null_mut());
         (&raw mut (*request).socket).write(None);
         request
     }
@@ -255,6 +261,8 @@ unsafe fn release_all(request: *mut Request) {
         clear(&mut (*request).receive);
         clear(&mut (*request).send);
         clear(&mut (*request).trace_token);
+        clear(&mut (*request).span);
+        clear(&mut (*request).baggage_token);
         if !(*request).id.is_null() {
             clear(&mut (*request).id);
             clear(&mut (*request).token);
@@ -276,6 +284,8 @@ unsafe extern "C" fn traverse(object: Obj, visit: ffi::visitproc, arg: *mut c_vo
             (*request).id,
             (*request).token,
             (*request).trace_token,
+            (*request).span,
+            (*request).baggage_token,
         ];
         for object in owned {
             if !object.is_null() {

@@ -1,4 +1,4 @@
-//! The shipper of this process: it takes log lines out of rings in threads that never take the GIL.
+//! The shippers of this process: they take log lines and spans out of rings in threads that never take the GIL.
 
 use crate::registry::Registry;
 use crate::thread_exit::protect;
@@ -18,12 +18,21 @@ use std::time::Duration;
 
 fn raise(error: &io::Error) -> PyErr {
     match error.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, format!("logs cannot be shipped: {error}"))),
-        None => PyValueError::new_err(format!("logs cannot be shipped: {error}")),
+        Some(number) => PyOSError::new_err((number, error.to_string())),
+        None => PyValueError::new_err(error.to_string()),
     }
 }
 
-/// Opens the ring of this process and starts its shipper, by a configuration in JSON.
+/// The kind of records of that name.
+fn kind(records: &str) -> PyResult<Kind> {
+    match records {
+        "lines" => Ok(Kind::Lines),
+        "spans" => Ok(Kind::Spans),
+        other => Err(PyValueError::new_err(format!("records must be 'lines' or 'spans', not {other:?}"))),
+    }
+}
+
+/// Opens a ring of this process and starts its shipper, by a configuration in JSON.
 #[pyfunction]
 pub fn start_shipping(config: &str) -> PyResult<()> {
     let config = Config::parse(config).map_err(|error| raise(&error))?;
@@ -31,14 +40,16 @@ pub fn start_shipping(config: &str) -> PyResult<()> {
     unsafe { own::start(config) }.map_err(|error| raise(&error))
 }
 
-/// Waits until everything that this process logged has left; False at the deadline, in seconds.
+/// Waits until everything of a kind that this process recorded has left; False at the deadline, in seconds.
 #[pyfunction]
-pub fn flush_logs(py: Python<'_>, timeout: f64) -> bool {
+#[pyo3(signature = (timeout, records="lines"))]
+pub fn flush_records(py: Python<'_>, timeout: f64, records: &str) -> PyResult<bool> {
     protect();
-    let Some((shipper, _)) = own::current(Kind::Lines) else { return true };
+    let kind = kind(records)?;
+    let Some((shipper, _)) = own::current(kind) else { return Ok(true) };
     let time = Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0));
     // Not as `detached` does it: a fork need not wait for a slow receiver, and finds nothing locked.
-    py.detach(|| own::flush(Kind::Lines, &shipper, time))
+    Ok(py.detach(|| own::flush(kind, &shipper, time)))
 }
 
 /// Appends a finished line as it is; False when it is dropped.
@@ -53,15 +64,20 @@ pub fn append_log_line(level: u64, line: &[u8], time_ns: Option<u64>) -> bool {
 
 /// Gives up shipping; what has not left yet stays for others, where processes share.
 #[pyfunction]
-pub fn stop_shipping(py: Python<'_>, timeout: f64) {
+#[pyo3(signature = (timeout, records="lines"))]
+pub fn stop_shipping(py: Python<'_>, timeout: f64, records: &str) -> PyResult<()> {
     protect();
-    py.detach(|| own::stop(Kind::Lines, Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0))));
+    let kind = kind(records)?;
+    py.detach(|| own::stop(kind, Duration::from_secs_f64(timeout.clamp(0.0, 86_400.0))));
+    Ok(())
 }
 
-/// What was logged and what became of it, as JSON: lines, dropped, sinks; "null" where nobody logs.
+/// What was recorded and what became of it, as JSON: by level, dropped, sinks; "null" where nobody records.
 #[pyfunction]
-pub fn log_counts() -> PyResult<String> {
-    let Some(told) = own::told(Kind::Lines).map_err(|error| raise(&error))? else { return Ok("null".into()) };
+#[pyo3(signature = (records="lines"))]
+pub fn record_counts(records: &str) -> PyResult<String> {
+    let kind = kind(records)?;
+    let Some(told) = own::told(kind).map_err(|error| raise(&error))? else { return Ok("null".into()) };
     let snapshot = &told.snapshot;
     let levels = Level::ALL.map(|level| (level.name().to_owned(), snapshot.lines(level).into()));
     let dropped = Reason::ALL.map(|reason| (reason.name().to_owned(), snapshot.refused(reason).into()));
@@ -83,9 +99,9 @@ pub fn log_counts() -> PyResult<String> {
         (receiver.name.clone(), told)
     });
     let all = json!({
-        "lines": levels.into_iter().collect::<serde_json::Map<_, _>>(),
+        records: levels.into_iter().collect::<serde_json::Map<_, _>>(),
         "dropped": dropped.into_iter().collect::<serde_json::Map<_, _>>(),
-        "closed": Level::ALL.iter().map(|&level| ring::closed(Kind::Lines, level)).sum::<u64>(),
+        "closed": Level::ALL.iter().map(|&level| ring::closed(kind, level)).sum::<u64>(),
         "sinks": sinks.collect::<serde_json::Map<_, _>>(),
         "leads": told.leads,
     });
@@ -93,32 +109,39 @@ pub fn log_counts() -> PyResult<String> {
 }
 
 /// The families of the above, in a registry of whatever process.
-struct Logs {
+struct Records {
+    kind: Kind,
     namespace: String,
 }
 
-impl Source for Logs {
+impl Source for Records {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
         // A directory that cannot be read is told of by the segments.
-        if let Ok(Some(mut told)) = own::told(Kind::Lines) {
+        if let Ok(Some(mut told)) = own::told(self.kind) {
             told.snapshot.namespace.clone_from(&self.namespace);
             out.extend(families(&told.snapshot));
         }
     }
 
     fn names(&self) -> Vec<String> {
-        names(Kind::Lines).iter().map(|name| named(&self.namespace, name)).collect()
+        names(self.kind).iter().map(|name| named(&self.namespace, name)).collect()
     }
 }
 
-/// Shows in a registry what was logged and what became of it.
+/// Shows in a registry what was recorded and what became of it.
 #[pyfunction]
-pub fn register_log_metrics(registry: &Bound<'_, Registry>, namespace: String) -> PyResult<()> {
-    let core = &registry.get().core;
-    core.register_source(Arc::new(Logs { namespace }), "the metrics of logs").map_err(crate::metric::value_error)
+#[pyo3(signature = (registry, namespace, records="lines"))]
+pub fn register_record_metrics(registry: &Bound<'_, Registry>, namespace: String, records: &str) -> PyResult<()> {
+    let kind = kind(records)?;
+    let what = match kind {
+        Kind::Lines => "the metrics of logs",
+        Kind::Spans => "the metrics of traces",
+    };
+    let source = Arc::new(Records { kind, namespace });
+    registry.get().core.register_source(source, what).map_err(crate::metric::value_error)
 }
 
-/// A shipper of a directory in which this process does not log.
+/// A shipper of a directory in which this process records nothing.
 #[pyclass(frozen, module = "ferrometer._core")]
 pub struct DirectoryShipper(Mutex<Option<Shipper>>);
 

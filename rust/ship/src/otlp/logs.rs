@@ -1,15 +1,14 @@
-//! Lines as OTLP log records over HTTP: protobuf, gzip.
+//! Lines as OTLP log records.
 
 use crate::fields::{hex, Fields};
-use crate::http::Client;
 use crate::keys::Keys;
+use crate::otlp::common::{attribute, scope, Endpoint};
 use crate::sink::{Delivery, Item, Sink};
 use ferrometer_ring::{flags, Level};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,15 +16,14 @@ use std::time::{Duration, Instant};
 
 /// A receiver.
 pub struct Otlp {
-    client: Client,
-    resource: Vec<(String, String)>,
+    endpoint: Endpoint,
     keys: Keys,
 }
 
 impl Otlp {
-    /// These attributes describe the service; each process adds its own.
-    pub fn new(client: Client, resource: Vec<(String, String)>, keys: Keys) -> Self {
-        Otlp { client, resource, keys }
+    /// Of lines whose keys are these.
+    pub fn new(endpoint: Endpoint, keys: Keys) -> Self {
+        Otlp { endpoint, keys }
     }
 
     fn request(&self, items: &[Item]) -> ExportLogsServiceRequest {
@@ -33,24 +31,10 @@ impl Otlp {
         for item in items {
             processes.entry(item.ring).or_insert((item.pid, Vec::new())).1.push(self.record(item));
         }
-        let resource_logs = processes.into_iter().map(|(ring, (pid, log_records))| {
-            let mut attributes: Vec<KeyValue> =
-                self.resource.iter().map(|(name, value)| attribute(name, Any::StringValue(value.clone()))).collect();
-            attributes.push(attribute("service.instance.id", Any::StringValue(hex(&ring).unwrap_or_default())));
-            attributes.push(attribute("process.pid", Any::IntValue(i64::try_from(pid).unwrap_or(i64::MAX))));
-            ResourceLogs {
-                resource: Some(Resource { attributes, ..Resource::default() }),
-                scope_logs: vec![ScopeLogs {
-                    scope: Some(InstrumentationScope {
-                        name: "ferrometer".into(),
-                        version: env!("CARGO_PKG_VERSION").into(),
-                        ..InstrumentationScope::default()
-                    }),
-                    log_records,
-                    ..ScopeLogs::default()
-                }],
-                ..ResourceLogs::default()
-            }
+        let resource_logs = processes.into_iter().map(|(ring, (pid, log_records))| ResourceLogs {
+            resource: Some(self.endpoint.resource(&ring, pid)),
+            scope_logs: vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }],
+            ..ResourceLogs::default()
         });
         ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
     }
@@ -88,10 +72,6 @@ impl Otlp {
     }
 }
 
-fn attribute(key: &str, value: Any) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
-}
-
 /// A JSON value with its type. A number that fits no integer is a double; null is an empty text, for an attribute
 /// without a value is none.
 fn any(value: Value) -> Any {
@@ -124,23 +104,9 @@ impl Sink for Otlp {
 
     fn send(&mut self, items: &[Item], until: Instant) -> Delivery {
         let body = self.request(items).encode_to_vec();
-        let answer = match self.client.post("application/x-protobuf", &body, until) {
-            Ok(answer) => answer,
-            Err(error) => return self.client.failed(&error),
-        };
-        let mut delivery = self.client.judge(items, &answer, |status| matches!(status, 429 | 502 | 503 | 504));
-        if answer.status < 300 {
-            // A part may have been refused; sending it again would not help.
-            if let Some(partial) =
-                ExportLogsServiceResponse::decode(&answer.body[..]).ok().and_then(|answer| answer.partial_success)
-            {
-                delivery.rejected = usize::try_from(partial.rejected_log_records).unwrap_or(0).min(items.len());
-                if delivery.rejected > 0 {
-                    delivery.trouble =
-                        Some(format!("{} records refused: {}", delivery.rejected, partial.error_message));
-                }
-            }
-        }
-        delivery
+        self.endpoint.post(items, &body, until, "records", |answer| {
+            let partial = ExportLogsServiceResponse::decode(answer).ok()?.partial_success?;
+            Some((partial.rejected_log_records, partial.error_message))
+        })
     }
 }
