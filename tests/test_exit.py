@@ -278,6 +278,35 @@ CROSSINGS = {
             logger.bind(value=Text())
             _core.log_record(logging.LogRecord("x", 30, "", 0, "%s", (Text(),), None))
     """,
+    "a span's attribute's __str__": """
+        from ferrometer import tracing
+        tracing.setup("s", export=False)
+        class Named(str):
+            def __del__(self): wait()
+        def work(turn):
+            with _core.span("x", value=Text()) as span:
+                span.set_attribute(Text(), Text())
+                span.set(value=Text())
+                span.add_event("e", {"value": Text()})
+                span.add_link(span, {"value": Text()})
+                span.record_exception(ValueError(Text()))
+                span.record_failure(ValueError(Text()))
+                span.update_name(Named("x"))
+                span.update_name("x")
+            asyncio.run(entered(_core.span("x", value=Text())))
+            _core.start_span("x", attributes={"value": Text()}).end()
+            span.again().start().end()
+            _core.span("x")(Finalised())
+            with tracing.within(span), tracing.Baggage(a="b"): _core.trace_headers()
+        async def entered(span):
+            async with span: pass
+    """,
+    "a request's span": """
+        from ferrometer import tracing
+        tracing.setup("s", export=False)
+        app = MetricsMiddleware(answer, registry=registry)
+        def work(turn): request(app, state={"user_id": Text()})
+    """,
     "the responder, its Python part": """
         responder = _core.Responder(registry._native)
         def part(form, escaping, names): wait(); return [], b"", b""
@@ -347,6 +376,15 @@ CROSSES = {
     "Logger.bind": "a logged value's __str__",
     "log_record": "a logged value's __str__",
     "log_event": "a logged value's __str__",
+    **{
+        f"Span.{method}": "a span's attribute's __str__"
+        for method in (
+            *("add_event", "add_link", "again", "end", "record_exception", "record_failure", "set"),
+            *("set_attribute", "start", "update_name"),
+        )
+    },
+    "start_span": "a span's attribute's __str__",
+    "trace_headers": "a span's attribute's __str__",
     "DirectoryShipper.stop": "logs on their way",
     "LogReader.read": "logs on their way",
     "flush_records": "logs on their way",
@@ -406,6 +444,22 @@ INERT = {
     "LivePage.routes",
     "LivePage.show",
     "Logger.__new__",
+    "Span.is_recording",
+    "Span.is_remote",
+    "Span.is_sampled",
+    "Span.name",
+    "Span.set_status",
+    "Span.span_id",
+    "Span.trace_id",
+    "Span.traceparent",
+    "Span.tracestate",
+    "configure_traces",
+    "current_span",
+    "parse_baggage",
+    "parse_traceparent",
+    "span",
+    "span_elsewhere",
+    "stop_traces",
     "Logger.__repr__",
     "Logger.bound",
     "Logger.name",

@@ -388,6 +388,7 @@ impl Span {
 
     /// Gives it another name.
     fn update_name(&self, name: Bound<'_, PyString>) {
+        protect();
         // SAFETY: the GIL is held. What is taken out is a string, or one of its subclasses, and dropped outside.
         let old = unsafe { self.state.with(|state| state.name.replace(name.unbind())) };
         drop(old);
