@@ -43,6 +43,8 @@ struct Progress {
     tracks: u32,
     /// The time of the last tick.
     last_ms: i64,
+    /// The time of the last tick at which all series have a sample.
+    last_whole_ms: i64,
     last_bins_ms: i64,
     /// Looks since the level's last tick, this one included.
     since: u32,
@@ -104,6 +106,7 @@ impl Recorder {
             wholes: NONE,
             tracks: 0,
             last_ms: since_ms,
+            last_whole_ms: since_ms,
             last_bins_ms: since_ms,
             since: 0,
             dirty: Vec::new(),
@@ -272,11 +275,15 @@ impl Recorder {
         }
         let mut told = Vec::new();
         for index in 0..self.levels.len() {
+            // What is shown of a coarser level ends where the first block of this one begins. A block therefore begins
+            // after a tick of both: between two ticks of the coarser level their extremes would be lost.
+            let coarser_ms = self.levels.get(index + 1).map(|coarser| coarser.last_whole_ms);
             let progress = &mut self.levels[index];
             progress.since += 1;
+            let may_begin = coarser_ms.is_none_or(|coarser_ms| coarser_ms == progress.last_whole_ms);
             let due =
                 self.time_ms.div_euclid(progress.level.step_ms) > progress.last_ms.div_euclid(progress.level.step_ms);
-            let begins = due && progress.wholes >= progress.level.block_ticks;
+            let begins = due && progress.wholes >= progress.level.block_ticks && (may_begin || progress.wholes == NONE);
             if !self.breaks.is_empty() && progress.wholes != NONE {
                 told.extend(self.before_breaks(index));
                 if begins {
@@ -377,7 +384,7 @@ impl Recorder {
         }
         progress.ticks += 1;
         progress.wholes += 1;
-        progress.last_ms = self.time_ms;
+        (progress.last_ms, progress.last_whole_ms) = (self.time_ms, self.time_ms);
         progress.since = 0;
         if bins {
             progress.last_bins_ms = self.time_ms;
