@@ -4,6 +4,10 @@
 //! cache is keyed by their addresses, which it keeps valid by owning a reference, so a hit compares a
 //! few pointers and hashes no text. It is bounded; a miss falls back to the text.
 //!
+//! What comes first takes a free place. Only what comes again takes one from another: strings that are made
+//! anew for each call come once, and leave those that stay in peace. What comes again and finds no place is
+//! also why the cache grows beyond [`MODEST`], up to twice as many entries as the family has series.
+//!
 //! What it knows is void once the family has lost a series, to whomever: the child may be that one's.
 
 use crate::thread_exit::protect;
@@ -15,8 +19,8 @@ use pyo3::{PyTraverseError, PyVisit};
 use std::ptr;
 use std::sync::Arc;
 
-/// Entries at the most; half a mebibyte for a family of thousands of series with three labels.
-const MOST: usize = 16_384;
+/// Entries that a family gets for its size alone; half a mebibyte where there are three labels.
+const MODEST: usize = 16_384;
 
 /// So many entries in a row can hold a child, from the one that its labels lead to.
 const ROW: usize = 4;
@@ -37,6 +41,10 @@ pub struct LabelCache {
     /// The family's `removals` when this was empty.
     removals: u64,
     used: usize,
+    /// Marks of what found its row full, by hash; empty until then.
+    marks: Vec<u16>,
+    /// How often something came again and found its row full, since the last growth.
+    crowded: usize,
     /// The children that a user's subclass made, which live as long as their series.
     children: Option<Py<PyDict>>,
 }
@@ -48,7 +56,8 @@ impl LabelCache {
     pub fn new(family: Arc<Family>, children: Option<Py<PyDict>>) -> Self {
         let labels = family.labels().names().len();
         let removals = family.removals();
-        let mut cache = LabelCache { slots: Vec::new(), mask: 0, labels, family, removals, used: 0, children };
+        let (slots, marks) = (Vec::new(), Vec::new());
+        let mut cache = LabelCache { slots, mask: 0, labels, family, removals, used: 0, marks, crowded: 0, children };
         cache.resize(8);
         cache
     }
@@ -164,7 +173,7 @@ impl LabelCache {
     /// references that it replaced, for the caller to drop once the cache is no longer borrowed.
     ///
     /// # Safety
-    /// The GIL is held; the pointers are live objects, as many values as labels.
+    /// The GIL is held; the pointers are live objects, as many strings as labels.
     #[must_use]
     pub unsafe fn insert(&mut self, key: &[Object], child: Object, removals: u64) -> Evicted {
         if removals != self.removals || !self.is_current() {
@@ -175,14 +184,26 @@ impl LabelCache {
         // Grow with the family, so that small families stay small; more than twice as many entries as
         // series, so that few rows are full.
         let series = self.family.len();
-        if series * 2 > self.mask + 1 && self.mask + 1 < MOST {
-            evicted = self.take_all();
-            self.resize((series * 4).next_power_of_two().min(MOST));
+        if series * 2 > self.mask + 1 && self.mask + 1 < MODEST {
+            evicted = self.grow((series * 4).next_power_of_two().min(MODEST));
         }
         let size = self.labels + 1;
         // SAFETY: by contract.
-        let row = unsafe { self.row(key.as_ptr(), self.labels).offset_from_unsigned(self.slots.as_ptr()) };
-        let free = (0..ROW).find(|entry| self.slots[row + entry * size].is_null());
+        let mut row = unsafe { self.place(key) };
+        let mut free = (0..ROW).find(|entry| self.slots[row + entry * size].is_null());
+        if free.is_none() {
+            // SAFETY: by contract.
+            if !unsafe { self.comes_again(key) } {
+                return evicted;
+            }
+            self.crowded += 1;
+            if self.crowded > self.mask / 8 && self.mask + 1 < series * 2 {
+                evicted = self.grow((series * 2).next_power_of_two());
+                // SAFETY: by contract.
+                row = unsafe { self.place(key) };
+                free = Some(0);
+            }
+        }
         // Which one has to go is as good as any other, but not always the same one.
         let place = row + free.unwrap_or(self.used % ROW) * size;
         self.used += 1;
@@ -195,6 +216,47 @@ impl LabelCache {
             *place = object;
         }
         evicted
+    }
+
+    /// Where the row for these objects begins, in `slots`.
+    ///
+    /// # Safety
+    /// As `row`, for all labels.
+    unsafe fn place(&self, key: &[Object]) -> usize {
+        // SAFETY: by contract; a row lies in `slots`.
+        unsafe { self.row(key.as_ptr(), self.labels).offset_from_unsigned(self.slots.as_ptr()) }
+    }
+
+    /// Forgets everything, for a table of so many entries.
+    fn grow(&mut self, entries: usize) -> Evicted {
+        let evicted = self.take_all();
+        self.resize(entries);
+        self.marks = Vec::new();
+        self.crowded = 0;
+        evicted
+    }
+
+    /// Whether these objects were here before, as far as a mark remembers; marks them.
+    ///
+    /// # Safety
+    /// As `insert`.
+    unsafe fn comes_again(&mut self, key: &[Object]) -> bool {
+        if self.marks.is_empty() {
+            // As many as there are series to remember, for each of them has to come twice.
+            self.marks = vec![0; (self.family.len() * 2).next_power_of_two().max(self.mask + 1)];
+        }
+        let mut hash = 0usize;
+        for &object in key {
+            // The text too: strings that are made anew lie where others lay before.
+            // SAFETY: a live string, whose hash is computed without running Python code.
+            let text = unsafe { ffi::PyObject_Hash(object) }.cast_unsigned();
+            hash = (hash ^ object as usize).wrapping_mul(MULTIPLIER);
+            hash = (hash.rotate_left(23) ^ text).wrapping_mul(MULTIPLIER);
+        }
+        let place = hash >> 20 & (self.marks.len() - 1);
+        let mark = &mut self.marks[place];
+        let own = (hash >> 48) as u16 | 1;
+        std::mem::replace(mark, own) == own
     }
 
     /// Forgets everything if some of it may be void.
