@@ -53,7 +53,7 @@ async def background(seconds: float, faster: float) -> float:
         track_cache(f"cache {number}", cache, registry=registry)
     kept += [track_queue(f"queue {n}", queue.SimpleQueue(), registry=registry) for n in range(QUEUES)]
     runtime = RuntimeCollector(registry=registry, lag_period=PERIOD / faster)
-    collectors = [runtime, *default_collectors(registry, but=["runtime"])]
+    collectors = [runtime, *default_collectors(registry, exclude=["runtime"])]
     flights = dict.fromkeys((collector.name for collector in collectors), 0)
     for collector in collectors:
         collector.interval /= faster
