@@ -29,6 +29,8 @@ from ferrometer.collectors.redis.pool import RedisPool
 from ferrometer.collectors.sql.metrics import ClientMetrics, PoolMetrics, PoolState
 from ferrometer.export.remote_write import RemoteWrite
 from ferrometer.health.shared import SharedResults
+from ferrometer.instruments import tables as instruments
+from ferrometer.instruments.family import families_of
 from ferrometer.stats.service import ServiceStats
 from tests.middleware.asgi import Receive, Scope, Send, body, http_scope, request, start, websocket_scope
 
@@ -81,6 +83,9 @@ _COLLECTORS: tuple[Callable[[CollectorRegistry], object], ...] = (
     lambda registry: RemoteWrite("http://receiver/write", registry=registry),
     lambda registry: SharedResults(registry),
     lambda registry: CollectorScheduler([], registry=registry),
+    lambda registry: [
+        families_of(registry).make(family, NAMESPACE) for family in instruments.FAMILIES.values()
+    ],
 )
 
 
@@ -182,6 +187,22 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
+def instruments_tables() -> Iterator[str]:
+    """A table for each domain of the instruments."""
+    for domain, declared in instruments.DOMAINS.items():
+        rows = [
+            (
+                f"`{families_of().name(family, NAMESPACE)}`",
+                family.kind,
+                ", ".join(family.labels),
+                family.mode,
+                family.help,
+            )
+            for family in declared
+        ]
+        yield f"### {domain}\n\n" + _table(("metric", "type", "labels", "workers", "what"), rows)
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
     lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
@@ -231,7 +252,11 @@ def printed() -> dict[Path, str]:
     """What each page with tables should hold."""
     known = families()
     pages = {file: with_metrics(file.read_text(), known) for file in sorted(DOCS.glob("*.md"))}
-    for name, sections_of in (("settings", settings), ("commands", commands)):
+    for name, sections_of in (
+        ("settings", settings),
+        ("commands", commands),
+        ("instruments", instruments_tables),
+    ):
         file = DOCS / f"{name}.md"
         before, mark, _ = pages[file].partition("<!-- printed by tests/docs_tables.py -->\n")
         pages[file] = before + mark + "\n" + "\n".join(sections_of())

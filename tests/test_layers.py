@@ -23,7 +23,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"exposition"}),
     frozenset({"drop_in", "stats", "background"}),
     frozenset({"_runtime"}),
-    frozenset({"collectors", "export", "history", "http", "live", "logs", "tracing"}),
+    frozenset({"collectors", "export", "history", "http", "instruments", "live", "logs", "tracing"}),
     frozenset({"health"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),

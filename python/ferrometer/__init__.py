@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from ferrometer.http.middleware import HttpMetrics, MetricsMiddleware
     from ferrometer.http.request_id import get_request_id, request_id_var
     from ferrometer.instrumentation import Observability, instrument
+    from ferrometer.instruments.feature import Instruments
     from ferrometer.live import Page
     from ferrometer.logs import get_logger, get_structured_logger, propagate
     from ferrometer.logs.feature import Logs
@@ -96,6 +97,7 @@ _LAZY: dict[str, str] = {
     "share": "sharing",
     "HealthChecks": "health",
     "History": "history",
+    "Instruments": "instruments.feature",
     "Page": "live",
     "query": "history",
     "ServiceStats": "stats",
@@ -143,6 +145,7 @@ __all__ = [
     "History",
     "HttpMetrics",
     "Info",
+    "Instruments",
     "Logs",
     "Metric",
     "MetricsHandler",

@@ -1,0 +1,10 @@
+"""What only the application knows: inference, tokens, cost, budgets, tools, storage, sign-ins.
+
+``get_metrics_exporter("gateway")`` records the families of docs/instruments.md, one method each.
+"""
+
+from __future__ import annotations
+
+from ferrometer.instruments.exporter import MetricsExporter, get_metrics_exporter
+
+__all__ = ["MetricsExporter", "get_metrics_exporter"]

@@ -1,0 +1,49 @@
+"""The feature: the namespace of an application's families, and what ends by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ferrometer._runtime.feature import Feature
+from ferrometer._runtime.options import option
+from ferrometer.instruments.exporter import sweep
+from ferrometer.instruments.family import families_of
+
+if TYPE_CHECKING:
+    from ferrometer._runtime.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentsSettings:
+    """What only the application knows: inference, cost, budgets, tools."""
+
+    sweep_seconds: float = option(
+        30.0, "Seconds between two looks for series of sessions and users whose `ttl` is over."
+    )
+
+
+class Instruments(Feature):
+    """Gives the families of docs/instruments.md the application's namespace, and ends old series.
+
+    The families can be recorded without it, too: a namespace is then an argument of
+    ``get_metrics_exporter``, and series end when the next one is updated.
+    """
+
+    section = "instruments"
+    Settings = InstrumentsSettings
+
+    def __init__(self, *, sweep_seconds: float | None = None) -> None:
+        super().__init__(sweep_seconds=sweep_seconds)
+
+    def open(self, runtime: Runtime) -> None:
+        """Families that are made from now on have the application's namespace."""
+        chosen: InstrumentsSettings = runtime.settings(self)
+        if not chosen.sweep_seconds > 0:
+            raise ValueError(f"[instruments] sweep_seconds must be above 0, not {chosen.sweep_seconds!r}")
+        families = families_of(runtime.registry)
+        families.namespace = runtime.namespace
+        runtime.every("instruments", chosen.sweep_seconds, lambda: sweep(runtime.registry))
+
+
+FEATURE = Instruments
