@@ -70,6 +70,19 @@ sys.exit(7)
 #: What runs in the thread. `wait()` is Python code that gives up the GIL; what has none to offer says
 #: `ready.set()` and comes back from work without the GIL.
 CROSSINGS = {
+    "a circuit breaker's listener and judge": """
+        from ferrometer.breaker import CircuitBreaker, CircuitOpenError
+        one = CircuitBreaker("provider", consecutive_failures=1)
+        one.listen(lambda *change: wait())
+        class Odd(Exception):
+            @property
+            def status_code(self): wait(); return 500
+        def work(turn):
+            one.reset()
+            try:
+                with one.call(): raise Odd
+            except (Odd, CircuitOpenError): pass
+    """,
     "labels, a label's __str__": """
         family = Counter("c", "help", ["a"], registry=registry)
         def work(turn): family.labels(Text()).inc()
@@ -364,6 +377,13 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
+    **{
+        f"{name}": "a circuit breaker's listener and judge"
+        for name in (
+            *("Breaker.begin", "Breaker.force_closed", "Breaker.force_open", "Breaker.reset"),
+            *("BreakerCall.cancel", "BreakerCall.failure", "BreakerCall.success"),
+        )
+    },
     "History.respond": "a history starts, answers and stops",
     "History.start": "a history starts, answers and stops",
     "History.stop": "a history starts, answers and stops",
@@ -434,6 +454,18 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "Breaker.__new__",
+    "Breaker.call",
+    "Breaker.forced",
+    "Breaker.rejected",
+    "Breaker.state",
+    "Breaker.trials",
+    "BreakerCall.is_trial",
+    "breakers_shared",
+    "change_breaker",
+    "list_breakers",
+    "register_breaker_metrics",
+    "state_troubles",
     "History.__new__",
     "History.after_fork",
     "History.latest_routes",

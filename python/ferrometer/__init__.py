@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         write_to_textfile,
     )
 
+    from ferrometer.breaker import CircuitBreaker, CircuitOpenError
+    from ferrometer.breaker.feature import Breakers
     from ferrometer.collectors import Collector, CollectorScheduler
     from ferrometer.collectors.app.caches import track_cache
     from ferrometer.collectors.app.published import publish
@@ -79,6 +81,9 @@ _LAZY: dict[str, str] = {
     "deaccelerate": "drop_in.accelerate",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
+    "Breakers": "breaker.feature",
+    "CircuitBreaker": "breaker",
+    "CircuitOpenError": "breaker",
     "publish": "collectors.app.published",
     "track_cache": "collectors.app.caches",
     "track_queue": "collectors.app.queues",
@@ -133,6 +138,9 @@ __all__ = [
     "PLATFORM_COLLECTOR",
     "PROCESS_COLLECTOR",
     "REGISTRY",
+    "Breakers",
+    "CircuitBreaker",
+    "CircuitOpenError",
     "Collector",
     "CollectorRegistry",
     "CollectorScheduler",

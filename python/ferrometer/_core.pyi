@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, final
+from typing import Any, Literal, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
 
 __all__ = [
     "Access",
+    "Breaker",
+    "BreakerCall",
     "Counter",
     "DirectoryShipper",
     "Enum",
@@ -37,6 +39,8 @@ __all__ = [
     "__version__",
     "append_log_line",
     "baggage_var",
+    "breakers_shared",
+    "change_breaker",
     "choose_format",
     "configure_logs",
     "configure_traces",
@@ -45,6 +49,7 @@ __all__ = [
     "exports_created",
     "flush_records",
     "inspect",
+    "list_breakers",
     "living",
     "log_context_var",
     "log_event",
@@ -61,6 +66,7 @@ __all__ = [
     "protobuf_family",
     "read_directory",
     "record_counts",
+    "register_breaker_metrics",
     "register_record_metrics",
     "request_id_var",
     "sample_logs",
@@ -76,6 +82,7 @@ __all__ = [
     "span_var",
     "start_shipping",
     "start_span",
+    "state_troubles",
     "stop_shipping",
     "stop_traces",
     "trace_headers",
@@ -960,3 +967,111 @@ def configure_traces(
 
 def stop_traces() -> None:
     """Begin no more spans; those that are open still end."""
+
+@final
+class Breaker:
+    """A circuit breaker whose state all workers share; ``ferrometer.breaker.CircuitBreaker`` is for use."""
+
+    def __new__(
+        cls,
+        name: str,
+        group: str,
+        *,
+        consecutive: int,
+        failure_rate: float,
+        slow_rate: float,
+        slow_seconds: float,
+        window: float,
+        minimum_calls: int,
+        open_seconds: float,
+        longest_open: float,
+        backoff: float,
+        jitter: float,
+        trials: int,
+        trials_needed: int,
+        trial: float,
+        opens_last: bool,
+        judge: Callable[[BaseException], bool | float | None],
+        changed: Callable[[str, str], object],
+        refuse: Callable[[float | None], BaseException],
+    ) -> Self: ...
+    def call(self) -> BreakerCall:
+        """A call that has not begun: ``with`` and ``async with`` begin and end it."""
+
+    def begin(self) -> BreakerCall:
+        """Begins a call; raises CircuitOpenError when there is no leave."""
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open`` or ``half_open``."""
+
+    @property
+    def forced(self) -> bool:
+        """Whether its state was forced."""
+
+    @property
+    def trials(self) -> int:
+        """Trials under way, of all workers."""
+
+    @property
+    def rejected(self) -> int:
+        """Calls refused, in all workers."""
+
+    def force_open(self) -> None:
+        """Makes it stay open until it is reset."""
+
+    def force_closed(self) -> None:
+        """Makes it stay closed until it is reset."""
+
+    def reset(self) -> None:
+        """Closes it, forced or not, and forgets its calls."""
+
+@final
+class BreakerCall:
+    """One call through a breaker. What is dropped without an end says nothing about the provider."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+        /,
+    ) -> Literal[False]: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Awaitable[None]: ...
+    def success(self) -> None:
+        """Ends it well."""
+
+    def failure(self, retry_after: float = 0.0) -> None:
+        """Ends it as the provider's failure, which may have said after how many seconds to come back."""
+
+    def cancel(self) -> None:
+        """Ends it without a word about the provider."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is a trial of a half-open breaker."""
+
+def register_breaker_metrics(registry: Registry, namespace: str) -> None:
+    """Shows the breakers of all workers in a registry."""
+
+def list_breakers(
+    directory: str | os.PathLike[str] | None = None,
+) -> list[tuple[str, str, bool, int, int]]:
+    """Name, state, whether forced, refused calls and trials under way of each breaker."""
+
+def change_breaker(name: str, action: str, directory: str | os.PathLike[str] | None = None) -> None:
+    """Does ``open``, ``close`` or ``reset`` to a breaker; raises KeyError when there is none of that name."""
+
+def breakers_shared() -> bool | None:
+    """Whether other workers can come by the breakers of this process; None: it has none."""
+
+def state_troubles() -> list[str]:
+    """Why state of this process is not shared with other workers; told once."""

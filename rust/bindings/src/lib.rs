@@ -13,6 +13,7 @@
 //! | `Responder`, `Access`: what the application's endpoints answer, and whom | `responder.rs` |
 //! | `MetricsServer`: a port of its own, without the GIL | `server.rs` |
 //! | `History`: what is remembered, and the API over it | `history.rs` |
+//! | state that all workers share: circuit breakers | `state/` |
 //! | what lies in a directory of segments | `inspect.rs` |
 //! | bodies of remote write requests | `remote_write.rs` |
 //! | samples for `collect()` | `samples.rs` |
@@ -50,6 +51,8 @@ mod server;
 mod sharing;
 #[cfg(target_os = "linux")]
 mod shipping;
+#[cfg(target_os = "linux")]
+mod state;
 mod thread_exit;
 #[cfg(target_os = "linux")]
 mod traces;
@@ -115,6 +118,18 @@ mod _core {
     use super::server::MetricsServer;
     #[pymodule_export]
     use super::sharing::{living, read_directory, share, shared_directory, shared_values, sharing_failure};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::breaker::Breaker;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::breaker_metrics::{change_breaker, list_breakers, register_breaker_metrics};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::call::BreakerCall;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::tables::{breakers_shared, state_troubles};
 
     #[cfg(target_os = "linux")]
     #[pymodule_export]

@@ -25,6 +25,8 @@ pub fn share(py: Python<'_>, directory: PathBuf) -> PyResult<()> {
         Some(code) => PyOSError::new_err((code, error.text)),
         None => PyValueError::new_err(error.text),
     })?;
+    #[cfg(target_os = "linux")]
+    crate::state::handle::share(&directory);
     if before.is_none() {
         // The interpreter drops all metrics at its end, and that is no reason for their totals to vanish.
         py.import("atexit")?.call_method1("register", (wrap_pyfunction!(leave_sharing, py)?,))?;

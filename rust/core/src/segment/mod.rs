@@ -8,6 +8,7 @@
 //! | how this process's own comes about | [`writer`] |
 //! | all processes' as one | `view`, `merged` |
 //! | what becomes of the dead | `fold` |
+//! | files that all processes write | `common_file` |
 //! | other files of a process, by the same rules | `owned_file` |
 //! | how a process learns what others removed | `remote_removals` |
 
@@ -15,6 +16,8 @@
 mod cells;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod chain;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod common_file;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod control;
 pub mod damage;

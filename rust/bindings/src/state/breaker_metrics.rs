@@ -1,0 +1,150 @@
+//! The metrics of circuit breakers, read from the table that all workers share.
+
+use super::tables::BREAKERS;
+use crate::metric::value_error;
+use crate::registry::Registry;
+use ferrometer_core::labels::Labels;
+use ferrometer_core::registry::{Computed, Source, Value};
+use ferrometer_core::scrape::Scrape;
+use ferrometer_core::segment::writer::shared_directory;
+use ferrometer_state::breaker::circuit::{force, reset, trials_under_way};
+use ferrometer_state::breaker::table::Table;
+use ferrometer_state::breaker::word::State;
+use ferrometer_state::time::now_ms;
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+
+struct Breakers {
+    prefix: String,
+}
+
+/// Name without namespace, type, help.
+const FAMILIES: [(&str, &str, &str); 5] = [
+    ("circuit_breaker_state", "gauge", "1 for the state that the breaker is in, in all workers"),
+    ("circuit_breaker_changes", "counter", "Changes of a breaker to a state"),
+    ("circuit_breaker_rejected", "counter", "Calls that a breaker did not let through"),
+    ("circuit_breaker_trials", "gauge", "Trial calls of a half-open breaker that are under way"),
+    ("circuit_breaker_kept_closed", "counter", "Failures that would have opened the last breaker of a group"),
+];
+const OVERFLOW: &str = "ferrometer_breakers_without_room";
+
+fn labels(names: &[&str], values: &[&str]) -> String {
+    let mut text = Vec::new();
+    Labels::new(names).render(values, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+impl Source for Breakers {
+    fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
+        let Some(table) = BREAKERS.attach(Table::existing) else { return };
+        let mut families = FAMILIES.map(|(name, kind, help)| Computed {
+            name: format!("{}{name}", self.prefix),
+            help: help.into(),
+            kind: kind.into(),
+            samples: Vec::new(),
+        });
+        for slot in table.slots() {
+            let Some(name) = slot.name() else { continue };
+            let now = slot.state().state(); // one load: exactly one state is 1
+            let mut add = |family: usize, labels: String, count: u64| {
+                let suffix = if FAMILIES[family].1 == "counter" { "_total" } else { "" };
+                let sample =
+                    ferrometer_core::registry::Sample { suffix: suffix.into(), labels, value: Value::Int(count) };
+                families[family].samples.push(sample);
+            };
+            for (state, changes) in State::ALL.into_iter().zip(slot.changes()) {
+                let labels = labels(&["provider", "state"], &[&name, state.name()]);
+                add(0, labels.clone(), u64::from(state == now));
+                add(1, labels, changes.load(Relaxed));
+            }
+            let labels = labels(&["provider"], &[&name]);
+            add(2, labels.clone(), slot.rejected().load(Relaxed));
+            add(3, labels.clone(), trials_under_way(slot, now_ms()) as u64);
+            add(4, labels, slot.kept_closed().load(Relaxed));
+        }
+        out.extend(families.into_iter().filter(|family| !family.samples.is_empty()));
+        let refused = table.without_room().load(Relaxed);
+        let help = "Breakers beyond the table's room, whose state each worker has for itself";
+        out.extend(Computed::about("counter", [OVERFLOW, help, "table"], [("breakers".into(), refused)]));
+    }
+
+    fn names(&self) -> Vec<String> {
+        let named = |(name, kind, _): (&str, &str, &str)| {
+            format!("{}{name}{}", self.prefix, if kind == "counter" { "_total" } else { "" })
+        };
+        FAMILIES.into_iter().map(named).chain([format!("{OVERFLOW}_total")]).collect()
+    }
+}
+
+/// Shows the breakers of all workers in a registry.
+#[pyfunction]
+pub fn register_breaker_metrics(registry: &Bound<'_, Registry>, namespace: &str) -> PyResult<()> {
+    let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}_") };
+    let core = &registry.get().core;
+    core.register_source(Arc::new(Breakers { prefix }), "the metrics of circuit breakers").map_err(value_error)
+}
+
+/// A table for one question.
+enum Opened {
+    Own(Option<&'static Table>),
+    Other(Option<Table>),
+}
+
+impl Opened {
+    /// That of a directory, which may be the one that this process shares: that one is open already.
+    fn of(directory: Option<&Path>) -> io::Result<Self> {
+        let shared = shared_directory();
+        match directory {
+            Some(directory) if shared.as_deref() != Some(directory) => Table::existing(directory).map(Self::Other),
+            _ => Ok(Self::Own(BREAKERS.attach(Table::existing))),
+        }
+    }
+
+    fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Own(table) => *table,
+            Self::Other(table) => table.as_ref(),
+        }
+    }
+}
+
+/// Name, state, whether it is forced, refused calls and trials under way of one breaker.
+type Row = (String, &'static str, bool, u64, usize);
+
+/// The breakers of a directory, or of this process's table.
+#[pyfunction]
+#[pyo3(signature = (directory=None))]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
+pub fn list_breakers(directory: Option<PathBuf>) -> PyResult<Vec<Row>> {
+    let opened = Opened::of(directory.as_deref())?;
+    let table = opened.table();
+    let Some(table) = table else { return Ok(Vec::new()) };
+    let rows = table.slots().filter_map(|slot| {
+        let (name, word) = (slot.name()?, slot.state());
+        let rejected = slot.rejected().load(Relaxed);
+        Some((name, word.state().name(), word.is_forced(), rejected, trials_under_way(slot, now_ms())))
+    });
+    Ok(rows.collect())
+}
+
+/// Does to a breaker of a directory, or of this process's table, what is said: open, close or reset.
+#[pyfunction]
+#[pyo3(signature = (name, action, directory=None))]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
+pub fn change_breaker(name: &str, action: &str, directory: Option<PathBuf>) -> PyResult<()> {
+    let opened = Opened::of(directory.as_deref())?;
+    let table = opened.table();
+    let slot = table.and_then(|table| table.find(name));
+    let slot = slot.ok_or_else(|| PyKeyError::new_err(format!("there is no breaker {name:?}")))?;
+    match action {
+        "open" => force(slot, State::Open),
+        "close" => force(slot, State::Closed),
+        "reset" => reset(slot),
+        _ => return Err(PyValueError::new_err(format!("the actions are open, close and reset, not {action:?}"))),
+    };
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Which tables this process uses: those of the directory that it shares, as soon as it does, else its own memory.
+
+use crate::gil::GilCell;
+use ferrometer_core::segment::writer::shared_directory;
+use ferrometer_state::breaker::table::Table as Breakers;
+use pyo3::prelude::*;
+use std::io;
+use std::path::Path;
+use std::ptr::null_mut;
+use std::sync::atomic::{
+    AtomicPtr,
+    Ordering::{AcqRel, Acquire},
+};
+
+/// A table that this process opens at its first use, and again when it begins to share. What is replaced is leaked:
+/// handles and readers without the GIL keep addresses of it.
+pub struct Current<T: 'static> {
+    table: AtomicPtr<T>,
+    open: fn(Option<&Path>) -> io::Result<T>,
+}
+
+impl<T> Current<T> {
+    const fn new(open: fn(Option<&Path>) -> io::Result<T>) -> Self {
+        Current { table: AtomicPtr::new(null_mut()), open }
+    }
+
+    /// The table, opened when it is not yet.
+    pub fn get(&self) -> io::Result<&'static T> {
+        match self.look() {
+            Some(table) => Ok(table),
+            None => self.open_in(shared_directory().as_deref()),
+        }
+    }
+
+    /// The table, if this process uses one.
+    #[inline]
+    pub fn look(&self) -> Option<&'static T> {
+        // SAFETY: null, or leaked below.
+        unsafe { self.table.load(Acquire).as_ref() }
+    }
+
+    fn open_in(&self, directory: Option<&Path>) -> io::Result<&'static T> {
+        let opened = match (self.open)(directory) {
+            Err(error) if directory.is_some() => {
+                let trouble = format!("this worker's state is not shared with the others: {error}");
+                // SAFETY: the GIL is held: `get` and `share` are for Python's calls alone; pushing runs no Python.
+                unsafe { TROUBLE.with(|all| all.push(trouble)) };
+                (self.open)(None)?
+            }
+            opened => opened?,
+        };
+        Ok(self.put(null_mut(), opened))
+    }
+
+    /// Puts a table in the place of another, unless somebody was faster.
+    fn put(&self, before: *mut T, table: T) -> &'static T {
+        let table: *mut T = Box::leak(Box::new(table));
+        let now = match self.table.compare_exchange(before, table, AcqRel, Acquire) {
+            Ok(_) => table,
+            Err(other) => other,
+        };
+        // SAFETY: leaked above, or by whoever was faster.
+        unsafe { &*now }
+    }
+
+    /// The table, or the one that other workers have made in the directory. Without the GIL.
+    pub fn attach(&self, existing: fn(&Path) -> io::Result<Option<T>>) -> Option<&'static T> {
+        self.look().or_else(|| {
+            let table = existing(&shared_directory()?).ok()??;
+            Some(self.put(null_mut(), table))
+        })
+    }
+
+    /// Opens it again in a directory, if it is in use.
+    fn share(&self, directory: &Path) {
+        let before = self.table.load(Acquire);
+        if before.is_null() {
+            return;
+        }
+        match (self.open)(Some(directory)) {
+            Ok(table) => {
+                self.put(before, table);
+            }
+            Err(error) => {
+                let trouble = format!("this worker's state is not shared with the others: {error}");
+                // SAFETY: the GIL is held, as `share` says; pushing runs no Python.
+                unsafe { TROUBLE.with(|all| all.push(trouble)) };
+            }
+        }
+    }
+}
+
+/// The circuit breakers.
+pub static BREAKERS: Current<Breakers> = Current::new(Breakers::open);
+
+static TROUBLE: GilCell<Vec<String>> = GilCell::new(Vec::new());
+
+/// This process shares a directory from now on. Called with the GIL.
+pub fn share_tables(directory: &Path) {
+    BREAKERS.share(directory);
+}
+
+/// Why tables of this process are not shared with other workers; told once.
+#[pyfunction]
+pub fn state_troubles() -> Vec<String> {
+    // SAFETY: the GIL is held; taking a list runs no Python.
+    unsafe { TROUBLE.with(std::mem::take) }
+}
+
+/// Whether the table of breakers is in use, and whether other workers can come by it.
+#[pyfunction]
+pub fn breakers_shared() -> Option<bool> {
+    BREAKERS.look().map(|table| table.region.is_shared())
+}
