@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ferrometer.instruments.call import inference
+from ferrometer.instruments.call_end import CallEnd, observe
 from ferrometer.instruments.exporter import MetricsExporter, get_metrics_exporter
 
-__all__ = ["MetricsExporter", "get_metrics_exporter"]
+__all__ = ["CallEnd", "MetricsExporter", "get_metrics_exporter", "inference", "observe"]

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import cached_property
+from typing import NoReturn
 
 from ferrometer._process import fork
 from ferrometer.instruments import tables
 from ferrometer.instruments.expiry import Expiry
-from ferrometer.instruments.family import Families, Family, checked_namespace, families_of
+from ferrometer.instruments.family import Families, checked_namespace, families_of
+from ferrometer.instruments.made import Made
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
-from ferrometer.metrics.types import Counter, Gauge
-
-if TYPE_CHECKING:
-    from ferrometer.metrics.types import Histogram
+from ferrometer.metrics.types import Counter, Gauge, Histogram
 
 _INF = math.inf
+_MOST = 1 << 53
+"""More than any count; whole numbers are compared with a whole number faster than with infinity."""
 DRIFT_STATES = ("ok", "warning", "critical")
 """What a drift check may find."""
 
@@ -37,46 +38,47 @@ class MetricsExporter:
     in any worker.
     """
 
-    if TYPE_CHECKING:
-        http_requests_total: Counter
-        http_request_duration_seconds: Histogram
-        inference_requests_total: Counter
-        inference_duration_seconds: Histogram
-        inference_tokens_total: Counter
-        inference_batch_size: Histogram
-        mcp_requests_total: Counter
-        mcp_operation_duration_seconds: Histogram
-        memory_operations_total: Counter
-        memory_operation_duration_seconds: Histogram
-        memory_items_total: Gauge
-        memory_search_results: Histogram
-        memory_budget_total_bytes: Gauge
-        memory_budget_used_bytes: Gauge
-        memory_budget_utilization: Gauge
-        drift_score: Gauge
-        drift_checks_total: Counter
-        drift_detection_duration_seconds: Histogram
-        router_decisions_total: Counter
-        router_decision_duration_seconds: Histogram
-        request_queue_depth: Gauge
-        request_queue_wait_seconds: Histogram
-        cache_hits_total: Counter
-        cache_misses_total: Counter
-        authentication_attempts_total: Counter
-        authentication_failures_total: Counter
-        jwt_validation_failures_total: Counter
-        webhooks_delivered_total: Counter
-        webhooks_failed_total: Counter
-        webhook_retries_total: Counter
-        webhook_duration_seconds: Histogram
-        s3_operations_total: Counter
-        s3_presign_operations_total: Counter
-        redis_enqueue_operations_total: Counter
-        replicate_api_calls_total: Counter
-        image_processing_errors_total: Counter
-        gpu_utilization_percent: Gauge
-        storage_used_bytes: Gauge
-        ferrometer_instruments_ignored_total: Counter
+    http_requests_total = Made[Counter]()
+    http_request_duration_seconds = Made[Histogram]()
+    inference_requests_total = Made[Counter]()
+    inference_duration_seconds = Made[Histogram]()
+    inference_tokens_total = Made[Counter]()
+    inference_batch_size = Made[Histogram]()
+    mcp_requests_total = Made[Counter]()
+    mcp_operation_duration_seconds = Made[Histogram]()
+    memory_operations_total = Made[Counter]()
+    memory_operation_duration_seconds = Made[Histogram]()
+    memory_items_total = Made[Gauge]()
+    memory_search_results = Made[Histogram]()
+    memory_budget_total_bytes = Made[Gauge]()
+    memory_budget_used_bytes = Made[Gauge]()
+    memory_budget_utilization = Made[Gauge]()
+    drift_score = Made[Gauge]()
+    drift_checks_total = Made[Counter]()
+    drift_detection_duration_seconds = Made[Histogram]()
+    router_decisions_total = Made[Counter]()
+    router_decision_duration_seconds = Made[Histogram]()
+    request_queue_depth = Made[Gauge]()
+    request_queue_wait_seconds = Made[Histogram]()
+    cache_hits_total = Made[Counter]()
+    cache_misses_total = Made[Counter]()
+    authentication_attempts_total = Made[Counter]()
+    authentication_failures_total = Made[Counter]()
+    jwt_validation_failures_total = Made[Counter]()
+    webhooks_delivered_total = Made[Counter]()
+    webhooks_failed_total = Made[Counter]()
+    webhook_retries_total = Made[Counter]()
+    webhook_duration_seconds = Made[Histogram]()
+    s3_operations_total = Made[Counter]()
+    s3_presign_operations_total = Made[Counter]()
+    redis_enqueue_operations_total = Made[Counter]()
+    replicate_api_calls_total = Made[Counter]()
+    image_processing_errors_total = Made[Counter]()
+    gpu_utilization_percent = Made[Gauge]()
+    storage_used_bytes = Made[Gauge]()
+    ferrometer_instruments_ignored_total = Made[Counter]()
+    memory_items_updated_timestamp_seconds = Made[Gauge]()
+    memory_budget_updated_timestamp_seconds = Made[Gauge]()
 
     def __init__(
         self, service: str, families: Families, namespace: str | None = None, ttl: float | None = None
@@ -89,28 +91,23 @@ class MetricsExporter:
     def __repr__(self) -> str:
         return f"MetricsExporter({self.service!r})"
 
-    def __getattr__(self, name: str) -> Any:
-        # Asked once for each name: what is found becomes an attribute.
-        made: Any
-        if family := tables.FAMILIES.get(name):
-            made = self._families.make(family, self.namespace)
-        elif name == "_records_http":
-            made = not self._families.has_middleware()
-        elif name == "_sessions":
-            made = self._expiry("memory_budget_updated_timestamp_seconds", tables.BUDGET)
-        elif name == "_users":
-            made = self._expiry(
-                "memory_items_updated_timestamp_seconds", (tables.FAMILIES["memory_items_total"],)
-            )
-        else:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
-        setattr(self, name, made)
-        return made
+    @cached_property
+    def _records_http(self) -> bool:
+        return not self._families.has_middleware()
 
-    def _expiry(self, updated: str, families: tuple[Family, ...]) -> Expiry | None:
-        if self.ttl is None:
-            return None
-        return Expiry(getattr(self, updated), [getattr(self, family.name) for family in families], self.ttl)
+    @cached_property
+    def _sessions(self) -> Expiry | None:
+        gauges = (
+            self.memory_budget_total_bytes,
+            self.memory_budget_used_bytes,
+            self.memory_budget_utilization,
+        )
+        return Expiry(self.memory_budget_updated_timestamp_seconds, gauges, self.ttl) if self.ttl else None
+
+    @cached_property
+    def _users(self) -> Expiry | None:
+        gauges = (self.memory_items_total,)
+        return Expiry(self.memory_items_updated_timestamp_seconds, gauges, self.ttl) if self.ttl else None
 
     def sweep(self) -> None:
         """Removes the series of sessions and users whose ``ttl`` is over; nothing without one."""
@@ -127,7 +124,7 @@ class MetricsExporter:
         nothing then but count itself in ``ferrometer_instruments_ignored_total``. That is decided at the
         first call.
         """
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         if self._records_http:
             self.http_requests_total.labels(method, endpoint, status).inc()
@@ -149,14 +146,14 @@ class MetricsExporter:
 
         ``None`` tokens are unknown and not recorded.
         """
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
-        if prompt_tokens is not None and not 0 <= prompt_tokens < _INF:
+        if prompt_tokens is not None and not 0 <= prompt_tokens < _MOST:
             _refuse("prompt_tokens", prompt_tokens)
-        if completion_tokens is not None and not 0 <= completion_tokens < _INF:
+        if completion_tokens is not None and not 0 <= completion_tokens < _MOST:
             _refuse("completion_tokens", completion_tokens)
         if batch_size is not None:
-            if not 1 <= batch_size < _INF:
+            if not 1 <= batch_size < _MOST:
                 _refuse("batch_size", batch_size, "a whole number of at least 1")
             self.inference_batch_size.labels(model).observe(batch_size)
         self.inference_requests_total.labels(model, status).inc()
@@ -170,7 +167,7 @@ class MetricsExporter:
 
     def record_mcp_operation(self, server: str, operation: str, status: str, duration: float) -> None:
         """Counts an operation of an MCP server; ``operation`` is the tool's name."""
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         self.mcp_requests_total.labels(server, operation, status).inc()
         self.mcp_operation_duration_seconds.labels(server, operation).observe(duration)
@@ -179,10 +176,10 @@ class MetricsExporter:
         self, operation: str, status: str, duration: float, *, results: int | None = None
     ) -> None:
         """Counts an operation of the memory engine; ``results``: how many a search found."""
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         if results is not None:
-            if not 0 <= results < _INF:
+            if not 0 <= results < _MOST:
                 _refuse("results", results)
             self.memory_search_results.observe(results)
         self.memory_operations_total.labels(operation, status).inc()
@@ -190,7 +187,7 @@ class MetricsExporter:
 
     def update_memory_items(self, user_id: str, items: int) -> None:
         """Sets how many items the memory engine holds for a user."""
-        if not 0 <= items < _INF:
+        if not 0 <= items < _MOST:
             _refuse("items", items)
         self.memory_items_total.labels(user_id).set(items)
         if self._users is not None:
@@ -226,7 +223,7 @@ class MetricsExporter:
             _refuse("score", score, "finite")
         if status not in DRIFT_STATES:
             _refuse("status", status, f"one of {', '.join(DRIFT_STATES)}")
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         self.drift_score.labels(model).set(score)
         self.drift_checks_total.labels(model, status).inc()
@@ -234,7 +231,7 @@ class MetricsExporter:
 
     def record_router_decision(self, model: str, reason: str, duration: float) -> None:
         """Counts a request that the router gave to a model, and why."""
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         self.router_decisions_total.labels(model, reason).inc()
         self.router_decision_duration_seconds.observe(duration)
@@ -243,13 +240,13 @@ class MetricsExporter:
 
     def update_queue_depth(self, depth: int) -> None:
         """Sets how many requests wait in this process; all workers' add up."""
-        if not 0 <= depth < _INF:
+        if not 0 <= depth < _MOST:
             _refuse("depth", depth)
         self.request_queue_depth.labels(self.service).set(depth)
 
     def record_queue_wait(self, seconds: float) -> None:
         """Records how long a request waited."""
-        if not 0 <= seconds < _INF:
+        if not 0.0 <= seconds < _INF:
             _refuse("seconds", seconds)
         self.request_queue_wait_seconds.labels(self.service).observe(seconds)
 
@@ -275,9 +272,9 @@ class MetricsExporter:
 
     def record_webhook(self, duration: float, *, retries: int = 0, failure: str | None = None) -> None:
         """Counts a webhook that was delivered, or given up because of ``failure``, after all its attempts."""
-        if not 0 <= duration < _INF:
+        if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
-        if not 0 <= retries < _INF:
+        if not 0 <= retries < _MOST:
             _refuse("retries", retries)
         if failure is None:
             self.webhooks_delivered_total.inc()

@@ -48,6 +48,9 @@ class Families:
         self.namespace: str | None = None
         #: What is made once for each registry, by its own key.
         self.exporters: dict[object, Any] = {}
+        #: Which names one inference is recorded under.
+        self.conventions: tuple[str, ...] = ("native",)
+        self.recorders: dict[str, Any] = {}
 
     def has_middleware(self) -> bool:
         """Whether a middleware records requests into the registry."""

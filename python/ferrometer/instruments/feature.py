@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
+from ferrometer.instruments.call import MAX_AGE, end_old_streams
 from ferrometer.instruments.exporter import sweep
 from ferrometer.instruments.family import families_of
 
@@ -21,6 +22,9 @@ class InstrumentsSettings:
     sweep_seconds: float = option(
         30.0, "Seconds between two looks for series of sessions and users whose `ttl` is over."
     )
+    stream_seconds: float = option(
+        MAX_AGE, "Seconds without a chunk after which a stream that nobody closed counts as abandoned."
+    )
 
 
 class Instruments(Feature):
@@ -33,17 +37,24 @@ class Instruments(Feature):
     section = "instruments"
     Settings = InstrumentsSettings
 
-    def __init__(self, *, sweep_seconds: float | None = None) -> None:
-        super().__init__(sweep_seconds=sweep_seconds)
+    def __init__(self, *, sweep_seconds: float | None = None, stream_seconds: float | None = None) -> None:
+        super().__init__(sweep_seconds=sweep_seconds, stream_seconds=stream_seconds)
 
     def open(self, runtime: Runtime) -> None:
         """Families that are made from now on have the application's namespace."""
         chosen: InstrumentsSettings = runtime.settings(self)
-        if not chosen.sweep_seconds > 0:
-            raise ValueError(f"[instruments] sweep_seconds must be above 0, not {chosen.sweep_seconds!r}")
+        for name in ("sweep_seconds", "stream_seconds"):
+            if not getattr(chosen, name) > 0:
+                raise ValueError(f"[instruments] {name} must be above 0, not {getattr(chosen, name)!r}")
         families = families_of(runtime.registry)
         families.namespace = runtime.namespace
-        runtime.every("instruments", chosen.sweep_seconds, lambda: sweep(runtime.registry))
+        runtime.every(
+            "instruments", chosen.sweep_seconds, lambda: self._sweep(runtime, chosen.stream_seconds)
+        )
+
+    def _sweep(self, runtime: Runtime, age: float) -> None:
+        sweep(runtime.registry)
+        end_old_streams(age)
 
 
 FEATURE = Instruments

@@ -56,6 +56,48 @@ INFERENCE = (
     _histogram("inference_duration_seconds", ("model",), "Time of an inference request", bounds.INFERENCE),
     _counter("inference_tokens_total", ("model", "type"), "Tokens; type is prompt or completion"),
     _histogram("inference_batch_size", ("model",), "Requests in a batch", bounds.BATCH),
+    _gauge("inference_in_flight", ("model",), "Inference requests that are being answered", "livesum"),
+    _counter("inference_errors_total", ("model", "type"), "Inference requests that failed, by kind of error"),
+    _counter(
+        "inference_attempts_total", ("model",), "Attempts of inference requests, the first ones included"
+    ),
+    _counter(
+        "inference_finish_reasons_total", ("model", "reason"), "Answers, by the reason why the model stopped"
+    ),
+    # Parts of inference_tokens_total; as further types of it, sum() would count them twice.
+    _counter(
+        "inference_cached_tokens_total", ("model",), "Prompt tokens that the provider read from its cache"
+    ),
+    _counter(
+        "inference_cache_written_tokens_total",
+        ("model",),
+        "Prompt tokens that the provider put into its cache",
+    ),
+    _counter(
+        "inference_reasoning_tokens_total", ("model",), "Completion tokens that the model reasoned with"
+    ),
+    _histogram(
+        "inference_time_to_first_token_seconds",
+        ("model",),
+        "Time from the call to the first token of a streamed answer",
+        bounds.FIRST_TOKEN,
+    ),
+    _histogram(
+        "inference_time_between_tokens_seconds",
+        ("model",),
+        "Mean time between two tokens of a streamed answer; one value for each answer",
+        bounds.BETWEEN_TOKENS,
+    ),
+    _counter(
+        "ferrometer_inference_usage_missing_total",
+        ("model",),
+        "Inference requests that succeeded and whose tokens nobody told",
+    ),
+    _counter(
+        "ferrometer_inference_refused_total",
+        ("what",),
+        "What a provider or an observer said about inference and what made no sense",
+    ),
 )
 
 MCP = (
