@@ -228,6 +228,7 @@ CROSSINGS = {
             history.start(registry._native)
             ready.set()
             history.respond("GET", "query", [("query", "1+1")])
+            _core.SampleStore().instant("1+1", 0)
             history.stop()
     """,
     "serve_metrics": """
@@ -385,6 +386,7 @@ CROSSES = {
         )
     },
     "History.respond": "a history starts, answers and stops",
+    "SampleStore.instant": "a history starts, answers and stops",
     "History.start": "a history starts, answers and stops",
     "History.stop": "a history starts, answers and stops",
     "LogContext.__new__": "a logged value's __str__",
@@ -468,13 +470,19 @@ INERT = {
     "state_troubles",
     "History.__new__",
     "History.after_fork",
+    "History.document",
     "History.latest_routes",
+    "History.put_document",
+    "History.record",
     "History.routes",
     "History.writes",
     "LivePage.__new__",
     "LivePage.latest_routes",
     "LivePage.routes",
     "LivePage.show",
+    "SampleStore.__new__",
+    "SampleStore.push",
+    "check_expression",
     "Logger.__new__",
     "Span.is_recording",
     "Span.is_remote",

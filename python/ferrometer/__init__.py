@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         write_to_textfile,
     )
 
+    from ferrometer.alerts import Alerts
     from ferrometer.breaker import CircuitBreaker, CircuitOpenError
     from ferrometer.breaker.feature import Breakers
     from ferrometer.collectors import Collector, CollectorScheduler
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from ferrometer.tracing.feature import Traces
 
 _LAZY: dict[str, str] = {
+    "Alerts": "alerts",
     "accelerate": "drop_in.accelerate",
     "deaccelerate": "drop_in.accelerate",
     "Collector": "collectors",
@@ -138,6 +140,7 @@ __all__ = [
     "PLATFORM_COLLECTOR",
     "PROCESS_COLLECTOR",
     "REGISTRY",
+    "Alerts",
     "Breakers",
     "CircuitBreaker",
     "CircuitOpenError",

@@ -390,6 +390,20 @@ class NativeRoute:
     """An answer of another native crate, for a ``Responder`` or a ``MetricsServer``."""
 
 @final
+class SampleStore:
+    """Series in memory and PromQL over them, for tests of rules."""
+
+    def __new__(cls) -> Self: ...
+    def push(self, labels: Sequence[tuple[str, str]], time_ms: int, value: float | None) -> None:
+        """Appends a sample; None ends the series at this time."""
+
+    def instant(self, query: str, time_ms: int) -> tuple[bool, str]:
+        """Whether an expression has a value at that time, and the answer of Prometheus's API to it."""
+
+def check_expression(query: str) -> str | None:
+    """None where PromQL can read the expression, else why not."""
+
+@final
 class LivePage:
     """The files of the live page: a name below ``/ferrometer/``, a media type and the contents of each; the
     page itself has an empty name."""
@@ -805,6 +819,15 @@ class History:
 
     def after_fork(self) -> None:
         """In the child of a fork: the parent's thread and files are not here."""
+
+    def record(self, samples: Sequence[tuple[str, Sequence[tuple[str, str]], float]]) -> None:
+        """Records these, too, with each look, until others take their place."""
+
+    def put_document(self, name: str, text: str) -> None:
+        """Replaces a text that all processes of the directory read. Raises OSError."""
+
+    def document(self, name: str) -> str | None:
+        """A text as it was put last, by whichever process."""
 
     def routes(self) -> list[NativeRoute]:
         """The API as answers of a port: ``/api/v1/``, and ``/``, which some clients ask first."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from ferrometer import _core
     from ferrometer.endpoints.access import Access
 
 _log = logging.getLogger("ferrometer")
@@ -80,6 +81,8 @@ class Runtime:
         self.checks: list[CheckRequest] = []
         self.deliveries: list[Delivery] = []
         self.panels: list[Panel] = []
+        #: What remembers the metrics, while it does in this process.
+        self.history: _core.History | None = None
         #: Who may read the endpoints; known once all features are open.
         self.access: Access | None = None
         self._started: list[Feature] = []

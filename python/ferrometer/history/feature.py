@@ -103,6 +103,7 @@ class History(Feature):
             job=job,
         )
         self._native: _core.History | None = None
+        self._runtime: Runtime | None = None
         self._chosen = HistorySettings()
         self._job = "application"
         self._registry: _core.Registry | None = None
@@ -116,7 +117,7 @@ class History(Feature):
         _check(chosen)
         self._chosen = chosen
         self._job = chosen.job or runtime.namespace or "application"
-        self._registry = runtime.registry._native
+        self._registry, self._runtime = runtime.registry._native, runtime
         runtime.route("/api/v1/{rest:path}", self._answer, methods=("GET", "POST"))
         # What prometheus_api_client asks first.
         runtime.route("/", _here)
@@ -136,6 +137,8 @@ class History(Feature):
             native = self._make(in_memory=True)
             native.start(self._registry)
         self._native = native
+        if self._runtime is not None:
+            self._runtime.history = native
         source.set_current(native)
 
     def close(self, deadline: float) -> None:
@@ -143,6 +146,8 @@ class History(Feature):
         native, self._native = self._native, None
         if native is not None:
             source.forget(native)
+            if self._runtime is not None:
+                self._runtime.history = None
             native.stop()
 
     def after_fork(self) -> None:
@@ -151,6 +156,8 @@ class History(Feature):
             self._native.after_fork()
             source.forget(self._native)
             self._native = None
+            if self._runtime is not None:
+                self._runtime.history = None
 
     def _make(self, *, in_memory: bool = False) -> _core.History:
         chosen = self._chosen

@@ -3,7 +3,8 @@
 use crate::registry::Registry;
 use crate::responder::NativeRoute;
 use crate::thread_exit::protect;
-use ferrometer_core::registry::{Computed, Source};
+use ferrometer_core::labels::Labels;
+use ferrometer_core::registry::{Computed, Sample, Source, Value};
 use ferrometer_core::scrape::Scrape;
 use ferrometer_history::api::{Api, ApiLimits, Asked};
 use ferrometer_history::history::{now_ms, History as Core, SelfMetrics};
@@ -40,6 +41,9 @@ impl Source for Latest {
         SelfMetrics(Weak::new()).names()
     }
 }
+
+/// A metric's name, its labels and a value.
+type Recorded = (String, Vec<(String, String)>, f64);
 
 /// What is remembered of a registry, or of the processes that share a directory.
 #[pyclass(frozen, module = "ferrometer._core")]
@@ -129,6 +133,39 @@ impl History {
     #[staticmethod]
     fn latest_routes() -> Vec<NativeRoute> {
         routes_of(&Asks::Latest)
+    }
+
+    /// Records these, too, with each look, until others take their place: a metric's name, its labels and a value each.
+    fn record(&self, samples: Vec<Recorded>) {
+        let mut families: Vec<Computed> = Vec::new();
+        for (name, labels, value) in samples {
+            let (names, values): (Vec<&str>, Vec<&str>) =
+                labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).unzip();
+            let mut text = Vec::new();
+            Labels::new(&names).render(&values, &mut text);
+            let labels = String::from_utf8_lossy(&text).into_owned();
+            let sample = Sample { suffix: String::new(), labels, value: Value::Float(value) };
+            match families.iter_mut().find(|family| family.name == name) {
+                Some(family) => family.samples.push(sample),
+                None => families.push(Computed {
+                    name,
+                    help: "A rule's result".into(),
+                    kind: "gauge".into(),
+                    samples: vec![sample],
+                }),
+            }
+        }
+        self.core().record(families);
+    }
+
+    /// Replaces a text that all processes of the directory read: `alerts` and `rules` are answers of the API.
+    fn put_document(&self, name: &str, text: &str) -> PyResult<()> {
+        Ok(self.core().documents().put(name, text)?)
+    }
+
+    /// A text as it was put last, by whichever process.
+    fn document(&self, name: &str) -> Option<String> {
+        self.core().documents().get(name)
     }
 
     /// Whether this process records.

@@ -46,6 +46,7 @@ mod page;
 mod registry;
 mod remote_write;
 mod responder;
+mod rule_store;
 mod samples;
 mod server;
 mod sharing;
@@ -114,6 +115,8 @@ mod _core {
     use super::remote_write::{write_further_requests, write_requests};
     #[pymodule_export]
     use super::responder::{choose_format, Access, NativeRoute, Responder};
+    #[pymodule_export]
+    use super::rule_store::{check_expression, SampleStore};
     #[pymodule_export]
     use super::server::MetricsServer;
     #[pymodule_export]

@@ -5,6 +5,7 @@
 //! | `query`, `query_range` | `PromQL` at one time, or at many (`query.rs`) |
 //! | `series`, `labels`, `label/NAME/values` | which series there are (`series.rs`) |
 //! | `batch` | several requests in one (`batch.rs`) |
+//! | `rules`, `alerts` | what the evaluation of rules told last |
 //! | `metadata`, `targets`, `status/buildinfo` | what clients ask before they ask anything else (`about.rs`) |
 
 mod about;
@@ -71,8 +72,8 @@ impl Api {
             "metadata" => about::metadata(history, &parameters),
             "targets" => Ok(about::targets(history, &self.job, asked.now_ms)),
             "status/buildinfo" => Ok(about::build()),
-            "rules" => Ok(Reply::data(|body| body.push_str("{\"groups\":[]}"))),
-            "alerts" => Ok(Reply::data(|body| body.push_str("{\"alerts\":[]}"))),
+            "rules" => Ok(document(history, "rules", "{\"groups\":[]}")),
+            "alerts" => Ok(document(history, "alerts", "{\"alerts\":[]}")),
             other => match other.strip_prefix("label/").and_then(|rest| rest.strip_suffix("/values")) {
                 Some(name) => series::values(history, name, &parameters),
                 None => return Reply::unknown(),
@@ -80,4 +81,10 @@ impl Api {
         };
         answered.unwrap_or_else(|error| Reply::error(&error))
     }
+}
+
+/// What the writer told, or that there is nothing.
+fn document(history: &History, name: &str, nothing: &str) -> Reply {
+    let told = history.documents().get(name);
+    Reply::data(|body| body.push_str(told.as_deref().unwrap_or(nothing)))
 }

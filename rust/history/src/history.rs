@@ -1,5 +1,6 @@
 //! A history in a process: the store, and the thread that writes or waits to.
 
+use crate::documents::Documents;
 use crate::files::Files;
 use crate::follower::Follower;
 use crate::level::Plan;
@@ -38,6 +39,10 @@ pub struct History {
     thread: Mutex<Option<(u32, JoinHandle<()>)>>,
     /// In which process it was made.
     process: u32,
+    /// What is recorded beside the registry: results of rules.
+    results: Arc<Mutex<Vec<Computed>>>,
+    /// What the writer tells beside the samples, such as which alerts fire.
+    documents: Documents,
 }
 
 impl History {
@@ -51,7 +56,19 @@ impl History {
             stop: Arc::default(),
             thread: Mutex::new(None),
             process: std::process::id(),
+            results: Arc::default(),
+            documents: Documents::new(directory),
         }
+    }
+
+    /// Records these, too, with each look from now on, until others take their place.
+    pub fn record(&self, results: Vec<Computed>) {
+        *self.results.lock().unwrap_or_else(PoisonError::into_inner) = results;
+    }
+
+    /// What the writer tells beside the samples.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
     }
 
     /// Begins to record a registry, as soon as no other process of the directory does.
@@ -80,6 +97,7 @@ impl History {
             lock: locked,
             stop: self.stop.clone(),
             writes: self.writes.clone(),
+            results: self.results.clone(),
         };
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
         let started = Builder::new().name("ferrometer-history".into()).spawn(move || body.run())?;
@@ -207,6 +225,7 @@ struct Thread {
     lock: Option<File>,
     stop: Arc<(Mutex<bool>, Condvar)>,
     writes: Arc<AtomicU64>,
+    results: Arc<Mutex<Vec<Computed>>>,
 }
 
 impl Thread {
@@ -250,9 +269,13 @@ impl Thread {
         let late = time_ms.rem_euclid(STEP_MS);
         let time_ms = if late <= PUNCTUAL_MS { time_ms - late } else { time_ms };
         let registry = &self.registry;
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner).clone();
         beside(|| {
             writer.look(time_ms, &mut |each: &mut dyn FnMut(Visited)| {
                 registry.visit(&Scrape::begin(), &|_| false, each);
+                for family in &results {
+                    each(Visited::Computed(family));
+                }
             })
         });
     }

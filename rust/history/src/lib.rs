@@ -21,6 +21,7 @@ pub mod block;
 pub mod catalog;
 pub mod chunk;
 pub mod classic;
+pub mod documents;
 pub mod files;
 pub mod follower;
 pub mod frame;
