@@ -24,7 +24,9 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"drop_in", "stats", "background"}),
     frozenset({"_runtime"}),
     frozenset({"active_users", "breaker", "drift", "jobs"}),
-    frozenset({"alerts", "collectors", "export", "history", "http", "instruments", "live", "logs", "tracing"}),
+    frozenset(
+        {"alerts", "collectors", "export", "history", "http", "instruments", "live", "logs", "tracing"}
+    ),
     frozenset({"health", "providers"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),

@@ -11,7 +11,19 @@ from importlib import import_module
 from ferrometer.cli import version
 
 #: In the order in which the help names them; each is a file of this folder.
-COMMANDS = ("demo", "run", "serve", "inspect", "logs", "query", "rules", "breaker", "doctor", "bench", "version")
+COMMANDS = (
+    "demo",
+    "run",
+    "serve",
+    "inspect",
+    "logs",
+    "query",
+    "rules",
+    "breaker",
+    "doctor",
+    "bench",
+    "version",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
