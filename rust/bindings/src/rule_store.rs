@@ -1,4 +1,4 @@
-//! `SampleStore`: series in memory and PromQL over them, for tests of rules.
+//! `SampleStore`: series in memory and `PromQL` over them, for tests of rules.
 
 use crate::thread_exit::protect;
 use ferrometer_promql::memory::Memory;
@@ -13,7 +13,6 @@ pub struct SampleStore {
 }
 
 #[pymethods]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
 impl SampleStore {
     #[new]
     fn new() -> Self {
@@ -40,7 +39,7 @@ impl SampleStore {
     }
 }
 
-/// None where PromQL can read the expression, else why not.
+/// None where `PromQL` can read the expression, else why not.
 #[pyfunction]
 pub fn check_expression(query: &str) -> Option<String> {
     ferrometer_promql::parse::parse(query).err().map(|error| error.message)
