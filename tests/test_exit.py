@@ -244,7 +244,7 @@ CROSSINGS = {
     """,
     "HttpMetrics.snapshot": """
         metrics = _core.HttpMetrics(registry)
-        def work(turn): ready.set(); metrics.snapshot(); metrics.uptime()
+        def work(turn): ready.set(); metrics.snapshot(); metrics.uptime(); metrics.in_flight()
     """,
     "MetricsMiddleware, a route function": """
         app = MetricsMiddleware(answer, registry=registry, route=lambda scope: wait() or "/x")
@@ -419,6 +419,7 @@ CROSSES = {
     "HttpMetrics.__new__": "HttpMetrics, a registry's repr",
     "HttpMetrics.snapshot": "HttpMetrics.snapshot",
     "HttpMetrics.uptime": "HttpMetrics.snapshot",
+    "HttpMetrics.in_flight": "HttpMetrics.snapshot",
     "Metric.__new__": "the death of a metric, a finaliser",
     "Metric._become_child": "labels, a subclass's __init__",
     "Metric._clear": "Metric._clear, a finaliser",

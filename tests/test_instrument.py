@@ -349,18 +349,6 @@ def test_under_a_real_server(loop: str, tmp_path: Path) -> None:
         assert json.loads(get("/monitor"))["metrics"]["requests"]["total"] == 20
 
 
-async def test_two_namespaces_in_one_registry_are_refused() -> None:
-    """Each would tell the requests of both applications."""
-    registry = CollectorRegistry()
-    first = fastapi_app()
-    instrument(first, namespace="one", registry=registry, default_collectors=False)
-    instrument(fastapi_app(), registry=registry, default_collectors=False)
-    with pytest.raises(ValueError, match="with the namespace 'one', and both namespaces would tell"):
-        instrument(fastapi_app(), namespace="two", registry=registry, default_collectors=False)
-    instrument(fastapi_app(), namespace="one", registry=registry, default_collectors=False)
-    instrument(fastapi_app(), namespace="two", registry=CollectorRegistry(), default_collectors=False)
-
-
 async def test_a_namespace_of_an_application_that_is_gone_is_free() -> None:
     registry = CollectorRegistry()
     for name in ("one", "two", "three"):

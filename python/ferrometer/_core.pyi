@@ -727,6 +727,9 @@ class HttpMetrics:
     def sample(self) -> float:
         """The share of requests that are timed, in (0, 1]."""
 
+    def in_flight(self) -> int:
+        """The requests that are being served now; of several applications, those of this namespace."""
+
     def uptime(self) -> float:
         """Seconds since the application was first instrumented, in whichever process."""
 

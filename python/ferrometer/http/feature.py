@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +15,6 @@ from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import TRUTH, WORDS, Form, option
 from ferrometer._runtime.settings import convert
 from ferrometer.http.middleware import MetricsMiddleware
-from ferrometer.metrics.registry import CollectorRegistry
 
 if TYPE_CHECKING:
     from ferrometer._runtime.runtime import Runtime
@@ -114,7 +111,6 @@ class Http(Feature):
         chosen: HttpSettings = runtime.settings(self)
         self.skip_paths = chosen.skip_paths
         self.namespace = chosen.namespace
-        _check_alone(self, runtime.registry)
         self.metrics = runtime.registry.with_room(
             lambda: HttpMetrics(
                 runtime.registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars
@@ -126,29 +122,6 @@ class Http(Feature):
             skip_methods=chosen.skip_methods,
             request_id=chosen.request_id,
         )
-
-
-#: Who records into a registry.
-_RECORDING: weakref.WeakKeyDictionary[CollectorRegistry, weakref.WeakSet[Http]] = weakref.WeakKeyDictionary()
-
-
-def _check_alone(http: Http, registry: CollectorRegistry) -> None:
-    """Refuses a second application of another namespace: each namespace would tell the requests of both."""
-
-    def other() -> Http | None:
-        spaces = (None, http.namespace)
-        return next((one for one in _RECORDING.get(registry, ()) if one.namespace not in spaces), None)
-
-    if http.namespace is not None and other() is not None:
-        gc.collect()  # an application that nobody has any more is a cycle until then
-        if (found := other()) is not None:
-            raise ValueError(
-                f"another application records into this registry with the namespace {found.namespace!r}, and"
-                f" both namespaces would tell the requests of both applications. Give each a registry of its"
-                f" own, instrument(app, namespace={http.namespace!r}, registry=CollectorRegistry()), or the"
-                f" same namespace"
-            )
-    _RECORDING.setdefault(registry, weakref.WeakSet()).add(http)
 
 
 def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:

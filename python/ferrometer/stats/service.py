@@ -58,17 +58,6 @@ class ServiceStats:
         self.cache = CacheStats(prefix, home)
         self.system = SystemStats(prefix, home)
         self._requests = requests
-        # The middleware's own gauge, by its definition: /polling must not add up all durations for it.
-        self._in_flight = (
-            Gauge(
-                "http_requests_in_flight",
-                "HTTP requests being served now.",
-                registry=requests.registry,
-                multiprocess_mode="livesum",
-            )
-            if isinstance(requests, HttpMetrics)
-            else None
-        )
         self._started = time.monotonic()
 
     @property
@@ -109,13 +98,15 @@ class ServiceStats:
 
     def polling(self) -> dict[str, Any]:
         """The ``metrics`` of ``/polling``: four readings, no percentile."""
-        in_flight = () if self._in_flight is None else (self._in_flight,)
         cache = (self.cache.hits, self.cache.misses)
-        instances, connections, hits, misses, *flying = _values(
-            self.gpu.instances_active, self.database.connections_active, *cache, *in_flight
+        instances, connections, hits, misses = _values(
+            self.gpu.instances_active, self.database.connections_active, *cache
         )
+        # Of the middleware, this alone: /polling must not add up all durations for it.
+        native = self._requests if isinstance(self._requests, HttpMetrics) else None
+        in_flight = self._snapshot()["in_flight"] if native is None else native.in_flight()
         return {
-            "requests_in_flight": max(0, int(flying[0] if flying else self._snapshot()["in_flight"])),
+            "requests_in_flight": int(in_flight),
             "active_gpu_instances": int(instances),
             "db_connections_active": int(connections),
             "cache_hit_rate": _known(_percent(hits, misses)),

@@ -1,6 +1,8 @@
 //! `HttpMetrics`: what the middleware records into and the endpoints read from.
 
 mod active;
+mod application;
+mod definition;
 mod endpoint;
 mod resolve;
 mod shared;
@@ -9,6 +11,7 @@ mod traces;
 mod views;
 
 pub use active::Links;
+pub use application::Application;
 pub use endpoint::{Endpoint, Measured, SocketSeries};
 pub use resolve::Scope;
 pub use shared::{series_removed, Shared};
@@ -62,6 +65,8 @@ pub struct Instrument {
     pub sampler: Sampler,
     /// Where exemplars are wanted.
     pub traces: Option<Traces>,
+    /// Whose requests these are.
+    pub application: Arc<Application>,
 }
 
 /// What an [`HttpMetrics`] is made of.
@@ -73,7 +78,8 @@ pub struct Options<'a, 'py> {
     pub exemplars: Option<&'a Bound<'py, PyAny>>,
 }
 
-// SAFETY: the gauge lies in a series that `shared` owns; that and `eager` are only touched with the GIL held.
+// SAFETY: the gauge lies in a series that `shared` owns; that, `eager` and `application` are only touched with the GIL
+// held.
 unsafe impl Send for Instrument {}
 // SAFETY: as above.
 unsafe impl Sync for Instrument {}
@@ -181,7 +187,8 @@ impl HttpMetrics {
     /// the durations are NaN where nothing was recorded.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let shared = &self.instrument.shared;
-        let (requests, uptime) = detached(py, || views::totals(&Scrape::begin(), shared));
+        let namespace = self.namespace.as_deref();
+        let (requests, uptime) = detached(py, || views::totals(&Scrape::begin(), shared, namespace));
         let dict = PyDict::new(py);
         dict.set_item("uptime_seconds", uptime)?;
         dict.set_item("total", requests.total)?;
@@ -192,6 +199,12 @@ impl HttpMetrics {
             dict.set_item(key, value)?;
         }
         Ok(dict)
+    }
+
+    /// The requests that are being served now.
+    fn in_flight(&self, py: Python<'_>) -> u64 {
+        let (shared, namespace) = (&self.instrument.shared, self.namespace.as_deref());
+        detached(py, || views::in_flight(&Scrape::begin(), shared, namespace))
     }
 
     /// Seconds since the application was first instrumented, in whichever process.
@@ -231,6 +244,8 @@ impl HttpMetrics {
         let (registry, core) = core_of(py, registry)?;
         let buckets = buckets.unwrap_or_else(|| shared::BUCKETS.to_vec());
         let shared = Shared::of(&core, &buckets).map_err(refused)?;
+        let application = shared.applications.of(namespace.as_deref(), &core, &shared.requests, &shared.duration);
+        let application = application.map_err(refused)?;
         if let Some(namespace) = &namespace {
             views::register(&core, &shared, namespace).map_err(refused)?;
         }
@@ -246,6 +261,7 @@ impl HttpMetrics {
             sampler,
             clock: Clock::get(),
             traces,
+            application,
         };
         Ok(Self { instrument, namespace, registry })
     }

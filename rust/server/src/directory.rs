@@ -80,7 +80,7 @@ impl Directory {
         }
         let mut computed = self.namespace.as_ref().map_or_else(Vec::new, |namespace| {
             let find = |name: &str, read: &mut dyn FnMut(&dyn Reading)| find(view, name, read);
-            views(namespace, uptime(&find), &Requests::read(&find))
+            views(namespace, uptime(&find), &Requests::read(Some(namespace), &find))
         });
         computed.extend(Computed::faults(faults));
         computed.extend(view.about());
@@ -113,7 +113,7 @@ impl Exposition for Directory {
         let mut numbers = Numbers {
             uptime_seconds: uptime(&find),
             status: Status::read(&find),
-            requests: Requests::read(&find),
+            requests: Requests::read(self.namespace.as_deref(), &find),
             ..Numbers::default()
         };
         let prefix = self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}_"));

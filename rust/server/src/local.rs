@@ -42,7 +42,7 @@ impl Exposition for Local {
         let mut numbers = Numbers {
             uptime_seconds: uptime(find),
             status: Status::read(find),
-            requests: Requests::read(find),
+            requests: Requests::read(prefix.strip_suffix('_'), find),
             ..Numbers::default()
         };
         numbers.read(prefix, &|name, read| look(figures, &scrape, name, read));

@@ -1,6 +1,8 @@
 //! The HTTP families of one registry, whoever records into them.
 
 use super::active::Active;
+use super::application::Applications;
+use super::definition::definition;
 use super::endpoint::Held;
 use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::now;
@@ -13,8 +15,6 @@ use ferrometer_server::requests::START;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-const MAX_SERIES: usize = 10_000;
 
 /// The upper bounds, in seconds, that `prometheus_client` has made everybody expect.
 pub const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -50,13 +50,15 @@ pub struct Shared {
     pub middlewares: Cell<usize>,
     /// When this process was instrumented; the application's start is the least of all processes'.
     pub start: Arc<Family>,
+    /// Who records here.
+    pub applications: Applications,
     registry: Weak<Registry>,
     /// Prefixes whose views are in the registry, which then owns this.
     namespaces: Mutex<Vec<String>>,
 }
 
-// SAFETY: families and gauges are `Sync` by themselves; `middlewares`, `active`, `heeded` and `background` are only
-// touched with the GIL held, and dropping them touches nothing.
+// SAFETY: families and gauges are `Sync` by themselves; `middlewares`, `active`, `heeded`, `background`, `applications`
+// and `totals` are only set with the GIL held, `totals` once, and dropping them touches nothing.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -164,6 +166,7 @@ impl Shared {
             heeded: RefCell::default(),
             middlewares: Cell::new(0),
             start,
+            applications: Applications::default(),
             registry: Arc::downgrade(registry),
             namespaces: Mutex::default(),
         })
@@ -251,17 +254,6 @@ pub fn series_removed(family: &Family) {
                 unsafe { heeded.as_ref() }.set(u64::MAX);
             }
         }
-    }
-}
-
-fn definition(name: &str, help: &str, unit: &str, kind: Kind, labels: &[&str]) -> Definition {
-    Definition {
-        name: name.into(),
-        help: help.into(),
-        unit: unit.into(),
-        kind,
-        labels: labels.iter().map(|&label| label.into()).collect(),
-        max_series: MAX_SERIES,
     }
 }
 

@@ -6,7 +6,7 @@
 use super::ffi::{clear, vectorcall, Obj};
 use super::finish;
 use super::keys::keys;
-use super::request::{Phase, Request, COUNTED, ENDED, SPECIAL, TIMED};
+use super::request::{Phase, Request, COUNTED, ENDED, SPECIAL, TIMED, TOTALLED};
 use super::request_id;
 use super::scope::Kind;
 use crate::http_metrics::Instrument;
@@ -38,7 +38,13 @@ unsafe fn begin_special(request: *mut Request, instrument: &Instrument) {
         match (*request).kind {
             Kind::Named => {}
             Kind::Websocket => instrument.shared.active.enter(request),
-            Kind::Http | Kind::Traced => begin(request, instrument),
+            Kind::Http | Kind::Traced => {
+                begin(request, instrument);
+                if let Some(totals) = instrument.application.totals() {
+                    totals.begin();
+                    (*request).flags |= TOTALLED;
+                }
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::ffi::{clear, Obj, Pending};
 use super::guard::shield;
 use super::object::Middleware;
-use super::request::{Phase, Request, COMPLETE, COUNTED, DISCONNECTED, ENDED, LISTENED, SPECIAL, STREAMING, TIMED};
+use super::request::{
+    Phase, Request, COMPLETE, COUNTED, DISCONNECTED, ENDED, LISTENED, SPECIAL, STREAMING, TIMED, TOTALLED,
+};
 use super::request_id;
 use super::scope::{content_length, has_body, method, Kind, HEAD};
 use super::socket;
@@ -247,6 +249,9 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
             _ => (*request).ended,
         };
         instrument.in_flight().add(-1.0);
+        if let Some(totals) = instrument.application.totals().filter(|_| (*request).has(TOTALLED)) {
+            totals.end();
+        }
         instrument.heed();
         let method = method((*request).scope);
         let scope = Scope::new((*request).scope);
@@ -265,6 +270,10 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         let status = status(&*request, ending);
         measured.count(shared, status)?;
         time(&*request, instrument, measured, now);
+        if let Some(totals) = instrument.application.totals() {
+            let seconds = (*request).has(TIMED).then(|| instrument.clock.seconds((*request).started, now));
+            totals.count(status, seconds, instrument.sampled);
+        }
         if let Some(traces) = &instrument.traces {
             let said = traces.of(request as usize, (*request).scope);
             #[cfg(target_os = "linux")]

@@ -53,11 +53,18 @@ unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwn
         if !is_http(scope) || !(*middleware).measures_all {
             return any_call(middleware, arguments, nargsf);
         }
-        let shared = &*(*middleware).instrument().shared;
-        if shared.middlewares.get() > 1 && shared.active.measures(scope as usize, middleware as usize) {
-            return vectorcall((*middleware).app, arguments, nargsf, null_mut());
+        let instrument = (*middleware).instrument();
+        let shared = &*instrument.shared;
+        let mut flags = 0;
+        if shared.middlewares.get() > 1 {
+            if shared.active.measures(scope as usize, middleware as usize) {
+                return vectorcall((*middleware).app, arguments, nargsf, null_mut());
+            }
+            if instrument.application.totals().is_some() {
+                flags = SPECIAL;
+            }
         }
-        Request::make(middleware, Kind::Http, 0, scope, *arguments.add(1), *arguments.add(2)).cast()
+        Request::make(middleware, Kind::Http, flags, scope, *arguments.add(1), *arguments.add(2)).cast()
     }
 }
 
@@ -84,7 +91,8 @@ unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: u
             Kind::Http if (*middleware).instrument().traces.is_some() => Kind::Traced,
             kind => kind,
         };
-        let special = kind != Kind::Http || !(*middleware).hook.is_null();
+        let is_one_of_several = (*middleware).instrument().application.totals().is_some();
+        let special = kind != Kind::Http || !(*middleware).hook.is_null() || is_one_of_several;
         Request::make(middleware, kind, if special { SPECIAL } else { 0 }, scope, *arguments.add(1), *arguments.add(2))
             .cast()
     }

@@ -44,8 +44,11 @@ pub const LISTENED: u16 = 32;
 pub const ENDED: u16 = 64;
 /// The request has been counted, and its application goes on.
 pub const COUNTED: u16 = 128;
-/// There is more to it than to a plain HTTP request: it is of another kind, or its endpoint is told by a hook.
+/// There is more to it than to a plain HTTP request: it is of another kind, its endpoint is told by a hook, or its
+/// application is one of several.
 pub const SPECIAL: u16 = 256;
+/// It is one of the requests being served in the totals of its application, too.
+pub const TOTALLED: u16 = 512;
 
 /// The native object. Owned by Python's reference counts; its fields are only touched with the GIL held, and through
 /// raw pointers, because any call into Python may come back to it.
