@@ -17,6 +17,7 @@ from typing import NamedTuple
 from celery import Celery
 
 from ferrometer import CollectorRegistry, CollectorScheduler, MetricsMiddleware
+from ferrometer._core import HttpMetrics
 from ferrometer._runtime.options import Option, options
 from ferrometer._runtime.sections import feature_class, sections
 from ferrometer.cli.main import parser
@@ -52,7 +53,8 @@ Families = dict[str, Family]
 
 def families() -> Families:
     """Every family that the documentation has a row for, by its name in the text exposition."""
-    registries = [of_requests(), *map(_made, _COLLECTORS)]
+    two_applications = _made(lambda registry: [HttpMetrics(registry, name) for name in (None, NAMESPACE)])
+    registries = [two_applications, of_requests(), *map(_made, _COLLECTORS)]
     found: Families = {}
     for registry in registries:
         for family in registry.collect():

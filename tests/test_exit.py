@@ -557,6 +557,7 @@ INERT = {
     "Registry.names",
     "Registry.release",
     "Registry.reserve",
+    "Registry.reset",
     "Registry.unregister",
     "Summary.__new__",
     "export_created",

@@ -237,7 +237,7 @@ def test_secrets_come_from_files_and_variables(directory: Path, tmp_path: Path) 
             process.terminate()
             out, errors = process.communicate(timeout=5)
             assert process.returncode == 0
-            assert "secret" not in out + errors
+            assert "-secret" not in out + errors
     with sidecar(directory, "--allow", "10.0.0.0/8,192.0.2.0/24", "--allow", "::1") as (port, _):
         assert ask(port).status == 403
 

@@ -109,7 +109,7 @@ def serve(
         print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
     with server:
         print(f"serving {directory} at {server.url}/metrics, the page at {server.url}/ferrometer", flush=True)
-        if not _core.inspect(directory):
+        if not directory.is_dir() or not _core.inspect(directory):
             print(
                 f"ferrometer serve: no process has shared anything in {directory} yet",
                 file=sys.stderr,
