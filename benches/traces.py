@@ -1,14 +1,15 @@
 """A span of four attributes, and the span of a request: ours and OpenTelemetry's, in one run.
 
-``python -m benches.traces``; nanoseconds of the calling thread, the least of interleaved rounds. OpenTelemetry's spans go to
-a batch processor whose exporter throws them away, ours into the ring and to no receiver: neither pays for a network. Peers
-that are not installed are left out.
+``python -m benches.traces``; nanoseconds of the calling thread, the least of interleaved rounds.
+OpenTelemetry's spans go to a batch processor whose exporter throws them away, ours into the ring and to no
+receiver: neither pays for a network. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ferrometer import CollectorRegistry, MetricsMiddleware, _core, span, tracing
@@ -92,10 +93,8 @@ def request(app: Any, caller: bytes | None) -> Callable[[], None]:
     headers = HEADERS if caller is None else [*HEADERS, (CALLER[0], CALLER[1] + caller)]
 
     def call() -> None:
-        try:
+        with suppress(StopIteration):
             app({**SCOPE, "headers": headers}, receive, send).__await__().send(None)
-        except StopIteration:
-            pass
 
     return call
 
@@ -126,20 +125,13 @@ def switch(name: str) -> None:
     if "alone" in name or "off" in name:
         _core.stop_traces()
     else:
-        tracing.setup("bench", export=False, queue_bytes=64 << 20) if not _on else _configure()
+        limits = (128, 8192, 128, 128, 128, 128)
+        _core.configure_traces("parentbased_traceidratio", 1.0, limits, b"key", "stable")
     time.sleep(0.001)
-
-
-_on: list[bool] = []
-
-
-def _configure() -> None:
-    _core.configure_traces("parentbased_traceidratio", 1.0, (128, 8192, 128, 128, 128, 128), b"key", "stable")
 
 
 def main() -> None:
     tracing.setup("bench", export=False, queue_bytes=64 << 20)
-    _on.append(True)
     calls: dict[str, Callable[[], None]] = {
         "floor": floor,
         "ours, off": ours,
@@ -171,9 +163,8 @@ def main() -> None:
     for group, one in ((calls, "ours"), (requests, "request, metrics alone")):
         best = measured(group, switch)
         for name, nanoseconds in best.items():
-            print(
-                f"{name:<28} {nanoseconds:9.0f} ns   x {nanoseconds / best[one]:6.2f}   {nanoseconds - best[one]:+9.0f}"
-            )
+            times, more = nanoseconds / best[one], nanoseconds - best[one]
+            print(f"{name:<28} {nanoseconds:9.0f} ns   x {times:6.2f}   {more:+9.0f}")
     counts = tracing.counts()
     ours()
     print({"spans": counts and sum(counts["spans"].values()), "dropped": counts and counts["dropped"]})

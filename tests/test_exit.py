@@ -315,6 +315,12 @@ CROSSINGS = {
         async def entered(span):
             async with span: pass
     """,
+    "metrics on their way": """
+        counter = Counter("c", "help", ["a"], registry=registry, max_series=10**6)
+        for number in range(20_000): counter.labels(str(number)).inc()
+        families = registry._native.protobuf([], None, 100, b"", b"")
+        def work(turn): ready.set(); _core.append_metrics(families, 2, 1, False)
+    """,
     "a request's span": """
         from ferrometer import tracing
         tracing.setup("s", export=False)
@@ -405,6 +411,7 @@ CROSSES = {
             *("set_attribute", "start", "update_name"),
         )
     },
+    "append_metrics": "metrics on their way",
     "start_span": "a span's attribute's __str__",
     "trace_headers": "a span's attribute's __str__",
     "DirectoryShipper.stop": "logs on their way",

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ferrometer.drop_in.accelerate import accelerate, deaccelerate
     from ferrometer.endpoints import observability_app
     from ferrometer.endpoints.own_port import MetricsServer, serve_metrics
+    from ferrometer.export.feature import Export
     from ferrometer.health.checks import HealthChecks
     from ferrometer.history import History
     from ferrometer.history.values import query
@@ -96,6 +97,7 @@ _LAZY: dict[str, str] = {
     "MetricsServer": "endpoints.own_port",
     "serve_metrics": "endpoints.own_port",
     "Logs": "logs.feature",
+    "Export": "export.feature",
     "Traces": "tracing.feature",
     "span": "tracing",
     "get_logger": "logs",
@@ -149,6 +151,7 @@ __all__ = [
     "CollectorScheduler",
     "Counter",
     "Enum",
+    "Export",
     "GCCollector",
     "Gauge",
     "HealthChecks",

@@ -38,6 +38,7 @@ __all__ = [
     "Summary",
     "__version__",
     "append_log_line",
+    "append_metrics",
     "baggage_var",
     "breakers_shared",
     "change_breaker",
@@ -560,9 +561,14 @@ def start_shipping(config: str) -> None:
 def append_log_line(level: int, line: bytes, time_ns: int | None = None) -> bool:
     """Append a finished line as it is; levels are 0 (debug) to 4 (fatal). False when it is dropped."""
 
+def append_metrics(families: bytes, time_ns: int, start_ns: int, is_exponential: bool) -> tuple[int, int]:
+    """Put an exposition in Prometheus's protobuf into the queue of metrics, as OTLP. Returns how many data
+    points it had, and how many batches of them found no room. ``start_ns``: since when series without a
+    time of their own count."""
+
 def flush_records(timeout: float, records: str = "lines") -> bool:
     """Wait until all that this process recorded has left; False at the deadline, in seconds. ``records`` are
-    ``lines`` or ``spans``, here and below; anything else raises ValueError."""
+    ``lines``, ``spans`` or ``metrics``, here and below; anything else raises ValueError."""
 
 def stop_shipping(timeout: float, records: str = "lines") -> None:
     """Leave the shipping to others."""

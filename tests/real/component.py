@@ -29,6 +29,8 @@ class Component:
     """Whether it is no program but a module of one, which nobody executes."""
     target: str = ""
     """Instead of `apt`: the target of the Makefile that builds it into the cache."""
+    only: Path | None = None
+    """The one folder where it is looked for."""
     name: str = ""
     """What it is called where the binary's name is not enough, as with several versions of one."""
 
@@ -53,7 +55,7 @@ class Component:
         """The binary: from its environment variable, PATH, the cache, or a known folder."""
         if named := os.environ.get(self.variable):
             return Path(named) if os.access(named, os.X_OK) else None
-        if not self.npm and (on_path := shutil.which(self.binary)):
+        if not self.npm and not self.only and (on_path := shutil.which(self.binary)):
             return Path(on_path)
         for folder in self._folders():
             if os.access(folder / self.binary, os.R_OK if self.module else os.X_OK):
@@ -69,6 +71,9 @@ class Component:
         return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
 
     def _folders(self) -> Iterator[Path]:
+        if self.only:
+            yield self.only
+            return
         if self.npm:
             yield CACHE / self.title / "native" / "bin"
             return
@@ -110,6 +115,10 @@ RSYSLOG_TLS = Component(
 # Not a package: `make real-victorialogs` builds it into the cache.
 VICTORIA_LOGS = Component("victoria-logs", apt="", target="real-victorialogs")
 # Likewise.
+# Built by that target into a folder of its own, for another one of the same name is a package.
+PROMETHEUS3 = Component(
+    "prometheus", apt="", target="real-prometheus3", name="prometheus3", only=CACHE / "prometheus3"
+)
 JAEGER = Component("jaeger", apt="", target="real-jaeger")
 # A server as old as they come, for the columns and views it lacks.
 OLD_POSTGRES = Component(

@@ -171,6 +171,7 @@ def rotel(folder: Path, receiver: Receiver) -> Iterator[str]:
         *("--otlp-exporter-endpoint", receiver.url, "--otlp-exporter-protocol", "http"),
         *("--otlp-http-endpoint", address, "--otlp-grpc-endpoint", f"127.0.0.1:{free_port()}"),
         *("--logs-batch-timeout", "100ms", "--traces-batch-timeout", "100ms"),
+        *("--metrics-batch-timeout", "100ms"),
     ]
     with Process(command, folder=folder, name="rotel") as process:
         process.wait_until(lambda: _listens(int(address.rpartition(":")[2])))

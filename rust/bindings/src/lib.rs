@@ -107,8 +107,8 @@ mod _core {
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::shipping::{
-        append_log_line, flush_records, record_counts, register_record_metrics, start_shipping, stop_shipping,
-        DirectoryShipper,
+        append_log_line, append_metrics, flush_records, record_counts, register_record_metrics, start_shipping,
+        stop_shipping, DirectoryShipper,
     };
 
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! The shippers of this process: they take log lines and spans out of rings in threads that never take the GIL.
 
+use crate::gil::detached;
 use crate::registry::Registry;
 use crate::thread_exit::protect;
 use ferrometer_core::registry::{Computed, Source};
@@ -25,11 +26,8 @@ fn raise(error: &io::Error) -> PyErr {
 
 /// The kind of records of that name.
 fn kind(records: &str) -> PyResult<Kind> {
-    match records {
-        "lines" => Ok(Kind::Lines),
-        "spans" => Ok(Kind::Spans),
-        other => Err(PyValueError::new_err(format!("records must be 'lines' or 'spans', not {other:?}"))),
-    }
+    Kind::named(records)
+        .ok_or_else(|| PyValueError::new_err(format!("records must be 'lines', 'spans' or 'metrics', not {records:?}")))
 }
 
 /// Opens a ring of this process and starts its shipper, by a configuration in JSON.
@@ -60,6 +58,25 @@ pub fn append_log_line(level: u64, line: &[u8], time_ns: Option<u64>) -> bool {
     let head = Head { level: Level::of(level), time_ns, ..Head::default() };
     // SAFETY: the GIL is held.
     unsafe { ring::append(Kind::Lines, &head, &[line]) == Outcome::Queued }
+}
+
+/// Puts an exposition in Prometheus's protobuf into the queue of metrics, as OTLP; how many data points it had, and how many
+/// batches of them found no room. `start_ns`: since when series without a time of their own count.
+#[pyfunction]
+pub fn append_metrics(
+    py: Python<'_>,
+    families: &[u8],
+    time_ns: u64,
+    start_ns: u64,
+    is_exponential: bool,
+) -> (usize, usize) {
+    let (batches, points) =
+        detached(py, || ferrometer_ship::otlp::convert::convert(families, time_ns, start_ns, is_exponential));
+    let head = Head { level: Level::Info, time_ns, ..Head::default() };
+    // SAFETY: the GIL is held, and no Python runs in there.
+    let append = |batch: &Vec<u8>| unsafe { ring::append(Kind::Metrics, &head, &[batch]) == Outcome::Queued };
+    let dropped = batches.iter().filter(|batch| !append(batch)).count();
+    (points, dropped)
 }
 
 /// Gives up shipping; what has not left yet stays for others, where processes share.
@@ -136,6 +153,7 @@ pub fn register_record_metrics(registry: &Bound<'_, Registry>, namespace: String
     let what = match kind {
         Kind::Lines => "the metrics of logs",
         Kind::Spans => "the metrics of traces",
+        Kind::Metrics => "the metrics of the export",
     };
     let source = Arc::new(Records { kind, namespace });
     registry.get().core.register_source(source, what).map_err(crate::metric::value_error)

@@ -47,10 +47,28 @@ const SPANS: Words = Words {
     ],
 };
 
+const METRICS: Words = Words {
+    names: [
+        "metric_batches_total",
+        "metric_batches_dropped_total",
+        "metric_batches_exported_total",
+        "metric_queue_bytes",
+        "metric_last_success_timestamp_seconds",
+    ],
+    helps: [
+        "Batches of data points that were collected for export, whatever became of them",
+        "Batches of data points given up, by reason and by the receiver that never saw them",
+        "Batches of data points that a receiver took",
+        "Bytes of data points that wait for a receiver",
+        "When a receiver took data points last",
+    ],
+};
+
 fn words(kind: Kind) -> &'static Words {
     match kind {
         Kind::Lines => &LINES,
         Kind::Spans => &SPANS,
+        Kind::Metrics => &METRICS,
     }
 }
 
@@ -75,6 +93,7 @@ pub fn families(snapshot: &Snapshot) -> Vec<Computed> {
             .iter()
             .map(|&level| sample(&["level"], &[level.name()], Value::Int(snapshot.lines(level))))
             .collect(),
+        Kind::Metrics => vec![sample(&[], &[], Value::Int(snapshot.lines(Level::Info)))],
         // A span that says that it failed is an error, every other one is information.
         Kind::Spans => [("ok", Level::Info), ("error", Level::Error)]
             .iter()

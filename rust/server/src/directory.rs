@@ -84,7 +84,7 @@ impl Directory {
         });
         computed.extend(Computed::faults(faults));
         computed.extend(view.about());
-        for kind in [Kind::Lines, Kind::Spans] {
+        for kind in Kind::ALL {
             if let Ok(Some(records)) = snapshot(&self.path, kind) {
                 computed.extend(families(&records));
             }

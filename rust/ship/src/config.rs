@@ -5,6 +5,7 @@ use crate::keys::Keys;
 use crate::loki::Loki;
 use crate::otlp::common::Endpoint;
 use crate::otlp::logs::Otlp;
+use crate::otlp::metrics::Metrics;
 use crate::otlp::traces::Traces;
 use crate::rotate::{Period, Rotating};
 use crate::sink::Sink;
@@ -48,13 +49,11 @@ pub struct Config {
     pub patience: f64,
 }
 
-/// `lines` or `spans`.
+/// `lines`, `spans` or `metrics`.
 fn kind<'de, D: Deserializer<'de>>(from: D) -> Result<RecordKind, D::Error> {
-    match String::deserialize(from)?.as_str() {
-        "lines" => Ok(RecordKind::Lines),
-        "spans" => Ok(RecordKind::Spans),
-        other => Err(serde::de::Error::custom(format!("records are lines or spans, not {other:?}"))),
-    }
+    let name = String::deserialize(from)?;
+    RecordKind::named(&name)
+        .ok_or_else(|| serde::de::Error::custom(format!("records are lines, spans or metrics, not {name:?}")))
 }
 
 fn queue_bytes() -> usize {
@@ -102,6 +101,7 @@ pub enum Kind {
         trust: Trust,
     },
     Otlp(OtlpConfig),
+    OtlpMetrics(OtlpConfig),
     OtlpTraces {
         #[serde(flatten)]
         otlp: OtlpConfig,
@@ -192,6 +192,7 @@ impl Config {
                 Box::new(Loki::new(client, pairs(labels), metadata.clone(), self.keys.clone()))
             }
             Kind::Otlp(otlp) => Box::new(Otlp::new(otlp.endpoint()?, self.keys.clone())),
+            Kind::OtlpMetrics(otlp) => Box::new(Metrics::new(otlp.endpoint()?)),
             Kind::OtlpTraces { otlp, linger } => {
                 Box::new(Traces::new(otlp.endpoint()?, Duration::from_secs_f64(linger.clamp(0.0, 60.0))))
             }

@@ -87,6 +87,7 @@ fn reopened_of(kind: Kind) -> fn() {
     match kind {
         Kind::Lines => || reopened(Kind::Lines),
         Kind::Spans => || reopened(Kind::Spans),
+        Kind::Metrics => || reopened(Kind::Metrics),
     }
 }
 

@@ -144,7 +144,8 @@ pub unsafe fn end(request: *mut Request, ending: &Ending, status: u16, error: Ob
             .cast_into_unchecked::<Span>();
         let _ = shield(shared, || {
             if let Some((recording, place)) = span.get().take(py) {
-                let mut ended = Ended { request, recording, status };
+                let is_new = recording.attributes.count() == 0;
+                let mut ended = Ended { request, recording, status, is_new };
                 let name = ended.describe(py);
                 ended.judge(py, ending, error);
                 let ticks = (*request).has(TIMED) && (*request).has(ENDED);
@@ -171,24 +172,26 @@ struct Ended {
     request: *mut Request,
     recording: Box<Recording>,
     status: u16,
+    /// Whether the application has set no attributes, so that each that is set here is the first of its name.
+    is_new: bool,
 }
 
 impl Ended {
     fn text(&mut self, name: &[u8], text: &[u8]) {
         let Recording { tracer, attributes, .. } = &mut *self.recording;
-        attributes.set(name, tracer.limits.attributes, false, |out| put_text(out, tracer, text));
+        attributes.set(name, tracer.limits.attributes, self.is_new, |out| put_text(out, tracer, text));
     }
 
     /// A text that holds no secret.
     fn plain(&mut self, name: &[u8], text: &[u8]) {
         let most = self.recording.tracer.limits.attributes;
         let put = |out: &mut Vec<u8>| write::text(out, |out| out.extend_from_slice(text));
-        self.recording.attributes.set(name, most, true, put);
+        self.recording.attributes.set(name, most, self.is_new, put);
     }
 
     fn int(&mut self, name: &[u8], number: i64) {
         let most = self.recording.tracer.limits.attributes;
-        self.recording.attributes.set(name, most, true, |out| write::int(out, number));
+        self.recording.attributes.set(name, most, self.is_new, |out| write::int(out, number));
     }
 
     /// Under its stable name, its old one, or both.
@@ -241,19 +244,19 @@ impl Ended {
                 self.both(b"url.query", b"http.query", |this, name| this.text(name, query));
             }
             if let Some(scheme) = text(lookup(scope, &keys.scheme)) {
-                self.both(b"url.scheme", b"http.scheme", |this, name| this.text(name, scheme));
+                self.both(b"url.scheme", b"http.scheme", |this, name| this.plain(name, scheme));
             }
             if let Some(version) = text(lookup(scope, &keys.http_version)) {
-                self.both(b"network.protocol.version", b"http.flavor", |this, name| this.text(name, version));
+                self.both(b"network.protocol.version", b"http.flavor", |this, name| this.plain(name, version));
             }
             if let Some((host, port)) = address(lookup(scope, &keys.server)) {
-                self.both(b"server.address", b"net.host.name", |this, name| this.text(name, host));
+                self.both(b"server.address", b"net.host.name", |this, name| this.plain(name, host));
                 if let Some(port) = port {
                     self.both(b"server.port", b"net.host.port", |this, name| this.int(name, port));
                 }
             }
             if let Some((host, _)) = address(lookup(scope, &keys.client)) {
-                self.both(b"client.address", b"net.peer.ip", |this, name| this.text(name, host));
+                self.both(b"client.address", b"net.peer.ip", |this, name| this.plain(name, host));
             }
             if let Some(agent) = header(scope, b"user-agent") {
                 self.both(b"user_agent.original", b"http.user_agent", |this, name| this.text(name, agent));
@@ -275,7 +278,7 @@ impl Ended {
             if let Ok(Some(user)) = state.get_item(crate::interned!(py, "user_id")) {
                 let most = self.recording.tracer.limits.attributes;
                 let (tracer, name) = (self.recording.tracer.clone(), crate::interned!(py, "user.id"));
-                crate::traces::value::set(&mut self.recording.attributes, &tracer, most, name, &user, true);
+                crate::traces::value::set(&mut self.recording.attributes, &tracer, most, name, &user, self.is_new);
             }
         }
     }

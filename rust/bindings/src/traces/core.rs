@@ -76,8 +76,8 @@ pub struct Recording {
     links: Vec<u8>,
     link_count: u16,
     links_dropped: u32,
-    /// The library that made it, and its version; empty for none.
-    pub scope: (String, String),
+    /// The library that made it, and its version.
+    pub scope: Option<Box<(String, String)>>,
 }
 
 impl Recording {
@@ -106,7 +106,7 @@ impl Recording {
             links: Vec::new(),
             link_count: 0,
             links_dropped: 0,
-            scope: (String::new(), String::new()),
+            scope: None,
         }
     }
 
@@ -193,8 +193,8 @@ impl Recording {
                 name,
                 place.tracestate.as_deref().unwrap_or_default().as_bytes(),
                 &self.message,
-                self.scope.0.as_bytes(),
-                self.scope.1.as_bytes(),
+                self.scope.as_ref().map_or(&b""[..], |scope| scope.0.as_bytes()),
+                self.scope.as_ref().map_or(&b""[..], |scope| scope.1.as_bytes()),
             ],
         };
         let mut out = buffer(py);

@@ -592,7 +592,7 @@ pub fn start_span<'py>(
             value::set_all(&mut pairs, &tracer, tracer.limits.attributes, attributes);
         }
         let old = span.get().recording(|recording| {
-            recording.scope = scope.unwrap_or_default();
+            recording.scope = scope.map(Box::new);
             std::mem::replace(&mut recording.attributes, pairs)
         });
         if let Some(old) = old {

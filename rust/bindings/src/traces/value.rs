@@ -1,6 +1,7 @@
 //! Any Python value as an attribute's. Nothing of it raises: what cannot be told says so. Texts lose their secrets here.
 
 use super::tracer::{buffer, Tracer};
+use crate::gil::GilCell;
 use crate::logs::value::{text_of, with_utf8};
 use ferrometer_logs::redact::{name, Action, Rule};
 use ferrometer_logs::text::redact;
@@ -26,10 +27,46 @@ pub fn set(
     if value.is_none() {
         return;
     }
-    with_utf8(name, |name| {
-        let secret = name::action(name);
-        pairs.set(name, most, is_new, |out| put(out, tracer, value, secret, 0));
+    with_utf8(name, |text| {
+        let secret = secret_of(name, text);
+        pairs.set(text, most, is_new, |out| put(out, tracer, value, secret, 0));
     });
+}
+
+/// A name that was looked up, and what is done with its values.
+type Known = (Py<PyString>, Option<Action>);
+
+/// Names of attributes, by the address of the string; a power of two of them.
+static KNOWN: GilCell<Vec<Option<Known>>> = GilCell::new(Vec::new());
+const PLACES: usize = 512;
+
+/// What is done with the values of a name; names of keywords are looked up once.
+fn secret_of(name: &Bound<'_, PyString>, text: &[u8]) -> Option<Action> {
+    let place = (name.as_ptr() as usize >> 4) & (PLACES - 1);
+    // SAFETY: the GIL is held; comparing addresses runs no Python.
+    let known = unsafe {
+        KNOWN.with(|known| match known.get(place) {
+            Some(Some((other, action))) if other.as_ptr() == name.as_ptr() => Some(*action),
+            _ => None,
+        })
+    };
+    known.unwrap_or_else(|| {
+        let action = name::action(text);
+        // SAFETY: a live object. A subclass of str may run Python when it ends, and is not kept.
+        if unsafe { pyo3::ffi::PyUnicode_CheckExact(name.as_ptr()) } != 0 {
+            let kept = Some((name.clone().unbind(), action));
+            // SAFETY: the GIL is held; what is replaced is an exact str, whose end runs no Python.
+            unsafe {
+                KNOWN.with(|known| {
+                    if known.is_empty() {
+                        known.resize_with(PLACES, || None);
+                    }
+                    known[place] = kept;
+                });
+            }
+        }
+        action
+    })
 }
 
 /// Writes the value of an attribute of that name; `false` for None, which is no value.

@@ -19,6 +19,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The service, whichever of its processes tells.
+    pub fn service(&self) -> Resource {
+        let attributes = self.resource.iter().map(|(name, value)| attribute(name, Any::StringValue(value.clone())));
+        Resource { attributes: attributes.collect(), ..Resource::default() }
+    }
+
     /// The service in one process.
     pub fn resource(&self, ring: &[u8; 16], pid: u64) -> Resource {
         let mut attributes: Vec<KeyValue> =
