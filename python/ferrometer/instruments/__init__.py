@@ -8,5 +8,6 @@ from __future__ import annotations
 from ferrometer.instruments.call import inference
 from ferrometer.instruments.call_end import CallEnd, observe
 from ferrometer.instruments.exporter import MetricsExporter, get_metrics_exporter
+from ferrometer.instruments.watching import watch
 
-__all__ = ["CallEnd", "MetricsExporter", "get_metrics_exporter", "inference", "observe"]
+__all__ = ["CallEnd", "MetricsExporter", "get_metrics_exporter", "inference", "observe", "watch"]

@@ -130,6 +130,15 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         if self._first is None:
             self._first = perf_counter()
 
+    def arrived(self) -> None:
+        """A chunk of the stream has come; the first one is timed."""
+        if self._first_chunk is None:
+            self._first_chunk = perf_counter()
+
+    def refuse(self, what: str) -> None:
+        """Counts something that the provider said and that made no sense."""
+        self._recorder.refuse(what)
+
     def attempt(self) -> None:
         """The call is tried once more."""
         self.attempts += 1
