@@ -96,6 +96,7 @@ class Component:
 
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
+ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
 PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
 VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
 POSTGRES = Component("postgres", apt="postgresql", folders=("/usr/lib/postgresql/*/bin",))
@@ -129,7 +130,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER),
 )
 
 

@@ -115,6 +115,7 @@ def state(groups: Iterable[GroupState], now: float) -> dict[str, Any]:
                             alert.fired_at,
                             alert.resolved_at,
                             alert.keep_firing_since,
+                            alert.sent_at,
                         ],
                     }
                     for alert in rule.active.values()
@@ -146,7 +147,7 @@ def restore(groups: Iterable[GroupState], told: Mapping[str, Any], now: float, t
             continue
         for one in entry["active"]:
             labels = tuple(sorted(one["labels"].items()))
-            active, fired, resolved, keeps = map(float, one["times"])
+            active, fired, resolved, keeps, sent = map(float, one["times"])
             alert = Alert(labels, dict(one["annotations"]), float(one["value"].replace("Inf", "inf")), active)
             alert.state, alert.fired_at, alert.resolved_at, alert.keep_firing_since = (
                 one["state"],
@@ -154,6 +155,7 @@ def restore(groups: Iterable[GroupState], told: Mapping[str, Any], now: float, t
                 resolved,
                 keeps,
             )
+            alert.sent_at = sent
             if alert.state == "pending":
                 alert.active_at += gap
             rule.active[labels] = alert

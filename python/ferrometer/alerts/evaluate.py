@@ -43,6 +43,8 @@ class Alert:
     fired_at: float = 0.0
     resolved_at: float = 0.0
     keep_firing_since: float = 0.0
+    #: When it was posted to Alertmanagers last.
+    sent_at: float = 0.0
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
 from ferrometer.alerts import api, rule_file
+from ferrometer.alerts.alertmanager import BATCH, QUEUE, Alertmanager, Announcer, due
 from ferrometer.alerts.duration import milliseconds
 from ferrometer.alerts.evaluate import EvaluationError, GroupState, Sample, vector
 from ferrometer.alerts.rule import Group, Rule
@@ -22,6 +23,7 @@ from ferrometer.metrics.types import Counter
 
 if TYPE_CHECKING:
     from ferrometer import _core
+    from ferrometer._runtime.delivery import Delivery
     from ferrometer._runtime.runtime import Runtime
 
 _log = logging.getLogger("ferrometer")
@@ -40,6 +42,10 @@ class AlertsSettings:
     """The section ``[alerts]``."""
 
     rules: tuple[str, ...] = option((), "Rule files, as Prometheus reads them; patterns such as rules/*.yml.")
+    alertmanagers: tuple[str, ...] = option(
+        (), "URLs of Alertmanagers that are told of alerts; user:password@ before the host.", secret=True
+    )
+    log: bool = option(True, "Whether the log says which alerts begin and end.")
     interval: float = option(15.0, "Seconds between two evaluations of groups that say nothing else.")
 
 
@@ -60,11 +66,21 @@ class Alerts(Feature):
     needs: ClassVar[tuple[str, ...]] = ("history",)
 
     def __init__(
-        self, *, rules: Sequence[str | Path | Rule | Group] | None = None, interval: float | None = None
+        self,
+        *,
+        rules: Sequence[str | Path | Rule | Group] | None = None,
+        alertmanagers: Sequence[str] | None = None,
+        log: bool | None = None,
+        interval: float | None = None,
     ) -> None:
         given = list(rules or ())
         files = None if rules is None else tuple(str(each) for each in given if isinstance(each, str | Path))
-        super().__init__(rules=files, interval=interval)
+        super().__init__(
+            rules=files,
+            alertmanagers=None if alertmanagers is None else tuple(alertmanagers),
+            log=log,
+            interval=interval,
+        )
         self._given = [each for each in given if isinstance(each, Rule | Group)]
         self._interval = 15.0
         self._sources: tuple[str, ...] = ()
@@ -74,6 +90,8 @@ class Alerts(Feature):
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_mine = False
+        self._announcer: Announcer | None = None
+        self._deliveries: list[Delivery] = []
 
     def open(self, runtime: Runtime) -> None:
         """Reads the rules."""
@@ -81,6 +99,11 @@ class Alerts(Feature):
         if not 0.1 <= chosen.interval <= 86_400:
             raise ValueError(f"[alerts] interval must be from 0.1 to 86400 seconds, not {chosen.interval!r}")
         self._interval, self._runtime, self._sources = chosen.interval, runtime, chosen.rules
+        self._announcer = Announcer() if chosen.log else None
+        for number, url in enumerate(chosen.alertmanagers):
+            receiver = Alertmanager(url)
+            name = "alertmanager" if number == 0 else f"alertmanager {number + 1}"
+            self._deliveries.append(runtime.deliver(name, receiver.send, queue=QUEUE, batch=BATCH))
         groups = _own_groups(self._given)
         for pattern in chosen.rules:
             for file in _files(pattern):
@@ -161,6 +184,9 @@ class Alerts(Feature):
                     "what alerts were before cannot be read (%s): they begin anew", type(error).__name__
                 )
 
+        if self._announcer is not None:
+            self._announcer.go_on(self._groups)
+
     def _evaluate(
         self, group: GroupState, ask: Callable[[str, float], Sequence[Sample]], now: float
     ) -> list[Sample]:
@@ -182,6 +208,12 @@ class Alerts(Feature):
         return made
 
     def _tell(self, history: _core.History, now: float) -> None:
+        if self._announcer is not None:
+            self._announcer.tell(self._groups)
+        if self._deliveries:
+            for told in due(self._groups, now):
+                for delivery in self._deliveries:
+                    delivery.put(told)
         samples = [sample for each in self._results.values() for sample in each]
         history.record([_recorded(sample) for sample in samples])
         documents: dict[str, Any] = {
