@@ -464,6 +464,10 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "DistinctSubjects.__new__",
+    "DistinctSubjects.counts",
+    "DistinctSubjects.seen",
+    "register_distinct_metrics",
     "Breaker.__new__",
     "Breaker.call",
     "Breaker.forced",

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         write_to_textfile,
     )
 
+    from ferrometer.active_users import ActiveUsers
+    from ferrometer.active_users.feature import CountActiveUsers
     from ferrometer.alerts import Alerts
     from ferrometer.breaker import CircuitBreaker, CircuitOpenError
     from ferrometer.breaker.feature import Breakers
@@ -84,7 +86,9 @@ _LAZY: dict[str, str] = {
     "deaccelerate": "drop_in.accelerate",
     "Collector": "collectors",
     "CollectorScheduler": "collectors",
+    "ActiveUsers": "active_users",
     "Breakers": "breaker.feature",
+    "CountActiveUsers": "active_users.feature",
     "CircuitBreaker": "breaker",
     "CircuitOpenError": "breaker",
     "publish": "collectors.app.published",
@@ -142,6 +146,7 @@ __all__ = [
     "PLATFORM_COLLECTOR",
     "PROCESS_COLLECTOR",
     "REGISTRY",
+    "ActiveUsers",
     "Alerts",
     "Breakers",
     "CircuitBreaker",
@@ -149,6 +154,7 @@ __all__ = [
     "Collector",
     "CollectorRegistry",
     "CollectorScheduler",
+    "CountActiveUsers",
     "Counter",
     "Enum",
     "Export",

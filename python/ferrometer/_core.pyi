@@ -19,6 +19,7 @@ __all__ = [
     "BreakerCall",
     "Counter",
     "DirectoryShipper",
+    "DistinctSubjects",
     "Enum",
     "Gauge",
     "Histogram",
@@ -68,6 +69,7 @@ __all__ = [
     "read_directory",
     "record_counts",
     "register_breaker_metrics",
+    "register_distinct_metrics",
     "register_record_metrics",
     "request_id_var",
     "sample_logs",
@@ -1107,3 +1109,17 @@ def breakers_shared() -> bool | None:
 
 def state_troubles() -> list[str]:
     """Why state of this process is not shared with other workers; told once."""
+
+@final
+class DistinctSubjects:
+    """One kind of subjects, counted over all workers; ``ferrometer.active_users.ActiveUsers`` is for use."""
+
+    def __new__(cls, kind: str, key: tuple[int, int] | None = None) -> Self: ...
+    def seen(self, subject: str | bytes, /) -> None:
+        """Counts a subject, a str or bytes, which is hashed and not kept."""
+
+    def counts(self) -> list[tuple[str, float]]:
+        """About how many were seen in each window, by its name."""
+
+def register_distinct_metrics(registry: Registry, namespace: str) -> None:
+    """Shows the distinct subjects of all workers in a registry."""

@@ -132,6 +132,9 @@ mod _core {
     use super::state::call::BreakerCall;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::state::distinct::{register_distinct_metrics, DistinctSubjects};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::state::tables::{breakers_shared, state_troubles};
 
     #[cfg(target_os = "linux")]
@@ -153,6 +156,7 @@ mod _core {
         super::middleware::install(module)?;
         #[cfg(target_os = "linux")]
         {
+            super::state::distinct::install(module.py())?;
             super::logs::logger::install(module.py())?;
             super::logs::context::install(module)?;
             super::traces::current::install(module)?;

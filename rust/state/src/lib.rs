@@ -7,12 +7,16 @@
 //! | how a table becomes memory | `region` |
 //! | which process an entry belongs to, and whether it lives | `process` |
 //! | the circuit breaker | `breaker` |
+//! | distinct subjects in windows of time | `distinct` |
 //! | time that all processes of a machine agree on | `time` |
 
 #[cfg(target_os = "linux")]
 pub mod breaker;
 #[cfg(target_os = "linux")]
+pub mod distinct;
+#[cfg(target_os = "linux")]
 pub mod fork;
+pub mod name;
 #[cfg(target_os = "linux")]
 pub mod process;
 #[cfg(target_os = "linux")]

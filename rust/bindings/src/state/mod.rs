@@ -1,4 +1,4 @@
-//! State that all workers share: circuit breakers.
+//! State that all workers share: circuit breakers, distinct subjects.
 //!
 //! | class or function | file |
 //! |---|---|
@@ -7,10 +7,12 @@
 //! | `Breaker` | `breaker.rs` |
 //! | `BreakerCall`: one call through it | `call.rs` |
 //! | its metrics | `breaker_metrics.rs` |
+//! | `DistinctSubjects`, and its metric | `distinct.rs` |
 
 pub mod breaker;
 pub mod breaker_metrics;
 pub mod call;
+pub mod distinct;
 pub mod handle;
 pub mod ready;
 pub mod tables;

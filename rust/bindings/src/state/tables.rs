@@ -3,13 +3,14 @@
 use crate::gil::GilCell;
 use ferrometer_core::segment::writer::shared_directory;
 use ferrometer_state::breaker::table::Table as Breakers;
+use ferrometer_state::distinct::table::Table as Distinct;
 use pyo3::prelude::*;
 use std::io;
 use std::path::Path;
-use std::ptr::null_mut;
+use std::ptr::{self, null_mut};
 use std::sync::atomic::{
     AtomicPtr,
-    Ordering::{AcqRel, Acquire},
+    Ordering::{AcqRel, Acquire, Release},
 };
 
 /// A table that this process opens at its first use, and again when it begins to share. What is replaced is leaked:
@@ -71,6 +72,11 @@ impl<T> Current<T> {
         })
     }
 
+    /// Uses this table from now on.
+    pub fn replace(&self, table: &'static T) {
+        self.table.store(ptr::from_ref(table).cast_mut(), Release);
+    }
+
     /// Opens it again in a directory, if it is in use.
     fn share(&self, directory: &Path) {
         let before = self.table.load(Acquire);
@@ -92,12 +98,24 @@ impl<T> Current<T> {
 
 /// The circuit breakers.
 pub static BREAKERS: Current<Breakers> = Current::new(Breakers::open);
+/// The distinct subjects.
+pub static DISTINCT: Current<Distinct> = Current::new(Distinct::open);
+
+/// Adds to what `state_troubles` tells.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn tell_trouble(words: String) {
+    // SAFETY: by contract; pushing runs no Python.
+    unsafe { TROUBLE.with(|all| all.push(words)) };
+}
 
 static TROUBLE: GilCell<Vec<String>> = GilCell::new(Vec::new());
 
 /// This process shares a directory from now on. Called with the GIL.
 pub fn share_tables(directory: &Path) {
     BREAKERS.share(directory);
+    DISTINCT.share(directory);
 }
 
 /// Why tables of this process are not shared with other workers; told once.

@@ -1,6 +1,7 @@
 //! All breakers of an application.
 
 use super::slot::{Slot, WORDS};
+use crate::name::hash;
 use crate::region::Region;
 use std::io;
 use std::path::Path;
@@ -22,14 +23,6 @@ const BODY: usize = (BODY_HEAD + CAPACITY * WORDS) * 8;
 pub struct Table {
     /// Its memory.
     pub region: Region,
-}
-
-/// FNV-1a, which every process of whatever build computes alike; never 0.
-pub fn hash(text: &str) -> u64 {
-    let hashed = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    hashed.max(1)
 }
 
 impl Table {
