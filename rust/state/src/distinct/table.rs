@@ -171,7 +171,9 @@ impl<'a> Subjects<'a> {
     fn renew(self, tag: &AtomicU64, words: &[AtomicU64], tick: u64) {
         in_turn(&self.table.region, || {
             if tag.load(Acquire) != tick {
-                words.iter().for_each(|word| word.store(0, Relaxed));
+                for word in words {
+                    word.store(0, Relaxed);
+                }
                 tag.store(tick, Release);
             }
         });
