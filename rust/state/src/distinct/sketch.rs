@@ -112,7 +112,7 @@ mod tests {
         (0..WORDS).map(|_| AtomicU64::new(0)).collect()
     }
 
-    /// SplitMix64: hashes of the numbers from a seed on.
+    /// `SplitMix64`: hashes of the numbers from a seed on.
     fn hash(seed: u64, number: u64) -> u64 {
         let mut bits = (seed << 40).wrapping_add(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -134,7 +134,9 @@ mod tests {
                     }
                 }
                 let mut union = Union::new();
-                workers.iter().for_each(|worker| union.merge(worker));
+                for worker in &workers {
+                    union.merge(worker);
+                }
                 let error = union.estimate() / size as f64 - 1.0;
                 assert!(error.abs() <= 0.03, "{size} subjects, seed {seed}: {error}");
                 squares += error * error;
