@@ -310,6 +310,11 @@ def test_the_sitecustomize_of_others_still_runs(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-2:] == ["theirs", "ferrometer.metrics"], done.stderr
 
 
+def test_a_command_of_an_environment_that_is_not_activated() -> None:
+    done = run("--", Path(sys.executable).name, "-c", "import sys; print(sys.prefix)", PATH="/nowhere")
+    assert (done.returncode, done.stdout) == (0, f"{sys.prefix}\n"), done.stderr
+
+
 def test_a_program_that_is_not_there() -> None:
     done = run("--", "no-such-program")
     assert (done.returncode, done.stderr) == (

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,12 @@ NATIVE = """
 import prometheus_client, ferrometer._core
 assert isinstance(prometheus_client.Counter("a", "b", registry=None), ferrometer._core.Metric)
 """
+INSTRUMENTED = """
+import prometheus_client, ferrometer._core
+from opentelemetry import trace
+print(isinstance(prometheus_client.Counter("a", "b", registry=None), ferrometer._core.Metric))
+print(type(trace.get_tracer_provider()).__name__)
+"""
 #: A line of `pytest -rA`.
 OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+::.+?)(?: - .*)?$", re.MULTILINE)
 #: So long may one run of the tests of a program take, in seconds.
@@ -88,13 +95,43 @@ def main() -> int:
         known = ", ".join(program.name for program in PROGRAMS)
         print(f"compat: no program {', '.join(sorted(unknown))}; there are: {known}")
         return 2
-    same = True
+    same = instrumented() if not wanted else True
     print("| program | tests that pass without | and under `ferrometer run` | other outcomes |")
     print("|---|---|---|---|")
     for program in PROGRAMS:
         if not wanted or program.name in wanted:
             same = compare(program) and same
     return 0 if same else 1
+
+
+def instrumented() -> bool:
+    """Whether ``opentelemetry-instrument``, which brings a sitecustomize of its own, works too."""
+    place = CACHE / "opentelemetry-instrument"
+    python = environment(place, ["opentelemetry-distro", "prometheus_client"])
+    told = subprocess.run(
+        [python, "-m", "ferrometer", "run", "--", "opentelemetry-instrument", python, "-c", INSTRUMENTED],
+        env=os.environ | {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    both = told.stdout.split() == ["True", "TracerProvider"]
+    answer = "native metrics, and its tracer provider" if both else f"{told.stdout}{told.stderr}"
+    print(f"`ferrometer run -- opentelemetry-instrument python ...`: {answer}\n", flush=True)
+    return both
+
+
+def environment(place: Path, wanted: Sequence[str]) -> Path:
+    """An environment of its own with these packages and this build of ferrometer; its Python."""
+    python = place / "venv" / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    if not (place / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place / "venv"], check=True)
+        subprocess.run([*pip, *wanted], check=True)
+        (place / "installed").touch()
+    (wheel,) = (ROOT / "dist").glob("*.whl")
+    subprocess.run([*pip, "--force-reinstall", "--no-deps", str(wheel)], check=True)
+    return python
 
 
 def compare(program: Program) -> bool:
@@ -115,14 +152,19 @@ def compare(program: Program) -> bool:
 def prepare(program: Program) -> tuple[Path, Path]:
     """An environment with the program, its tests' needs and this build of ferrometer; and its sources."""
     place = CACHE / f"{program.name}-{program.version}"
-    python = place / "venv" / "bin" / "python"
-    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wanted = f"{program.name}=={program.version}"
+    python = environment(place, ["pytest", wanted, *program.needs])
     if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place / "venv"], check=True)
-        wanted = f"{program.name}=={program.version}"
-        subprocess.run([*pip, "install", "pytest", wanted, *program.needs], check=True)
-        download = [*pip, "download", "--no-deps", "--no-binary", program.name, "--dest", str(place)]
-        subprocess.run([*download, wanted], check=True)
+        download = [
+            str(python),
+            "-m",
+            "pip",
+            "--quiet",
+            "--disable-pip-version-check",
+            "download",
+            "--no-deps",
+        ]
+        subprocess.run([*download, "--no-binary", program.name, "--dest", str(place), wanted], check=True)
         (archive,) = place.glob("*.tar.gz")
         with tarfile.open(archive) as sources:
             sources.extractall(place / "source", filter="data")
@@ -132,19 +174,17 @@ def prepare(program: Program) -> tuple[Path, Path]:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).touch()
         (place / "complete").touch()
-    (wheel,) = (ROOT / "dist").glob("*.whl")
-    subprocess.run([*pip, "install", "--force-reinstall", "--no-deps", str(wheel)], check=True)
     (folder,) = (path for path in (place / "source").iterdir() if path.is_dir())
     return python, folder
 
 
 def outcomes(command: list[str], folder: Path, program: Program) -> dict[str, str]:
     """The outcome of each test that was not skipped."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FERROMETER_")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("FERROMETER_")}
     done = subprocess.run(
         [*command, *PYTEST, *program.options, *program.tests],
         cwd=folder,
-        env=environment,
+        env=plain,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     if words[0] == "-m" or words[0].endswith(".py"):
         words = [sys.executable, *words]
+    beside = Path(sys.executable).parent / words[0]
+    if shutil.which(words[0]) is None and beside.is_file():  # of this environment, which is not activated
+        words = [str(beside), *words[1:]]
     # The program's own processes inherit it: workers, reloaders.
     paths = [
         str(Path(__file__).parents[1] / "drop_in" / "startup"),
