@@ -174,7 +174,8 @@ class PeerView(_Native):
         return f"{self._type}:{self._name}"
 
     def __repr__(self) -> str:
-        values = getattr(self, "_labelvalues", ())
+        stands_in = type(self).__module__ == "prometheus_client.metrics"  # whose children do not tell theirs
+        values = () if stands_in else getattr(self, "_labelvalues", ())
         labels = ", ".join(f"{name}={value!r}" for name, value in zip(self._labelnames, values, strict=False))
         shown = f"{self._name}{{{labels}}}" if labels else self._name
         return f"{type(self).__module__}.{type(self).__name__}({shown})"
