@@ -246,6 +246,46 @@ def test_the_flag_of_created_series_is_read_when_used() -> None:
     )
 
 
+def test_other_flags_of_modules_are_read_when_used() -> None:
+    same_in_all_ways(
+        """
+        from importlib import import_module
+        def module(name): return import_module(f"{lib.__name__}.{name}")
+        def made(name, label="x"):
+            try:
+                lib.Counter(name, "h", [label], registry=lib.CollectorRegistry())
+            except ValueError as error:
+                return "refused"
+            return "made"
+        validation = module("validation")
+        def names(): return made("a.b"), made("ab", "x.y"), validation.get_legacy_validation()
+        print(*names())
+        validation._legacy_validation = True
+        print(*names())
+        validation._legacy_validation = False
+        print(*names())
+        validation.enable_legacy_validation()
+        print(*names(), validation._legacy_validation)
+        validation.disable_legacy_validation()
+        print(*names(), validation._legacy_validation)
+        core = module("metrics_core")
+        core.METRIC_TYPES += ("ours",)
+        print(core.Metric("a", "b", "ours").type)
+        lib.Histogram.DEFAULT_BUCKETS = (1, 2)  # bound where the class was made, in both libraries
+        print(len(lib.Histogram("h", "h", registry=lib.CollectorRegistry())._upper_bounds))
+        """,
+        """
+        made made False
+        refused refused True
+        made made False
+        refused refused True True
+        made made False False
+        ours
+        15
+        """,
+    )
+
+
 def test_exemplars_have_the_time_that_python_tells() -> None:
     same_in_all_ways(
         """
