@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from ferrometer.instruments.call import inference
 from ferrometer.instruments.call_end import CallEnd, observe
+from ferrometer.instruments.cost import Costs, costs
 from ferrometer.instruments.exporter import MetricsExporter, get_metrics_exporter
+from ferrometer.instruments.prices import Prices
 from ferrometer.instruments.watching import watch
 
-__all__ = ["CallEnd", "MetricsExporter", "get_metrics_exporter", "inference", "observe", "watch"]
+__all__ = [
+    "CallEnd",
+    "Costs",
+    "MetricsExporter",
+    "Prices",
+    "costs",
+    "get_metrics_exporter",
+    "inference",
+    "observe",
+    "watch",
+]

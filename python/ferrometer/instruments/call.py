@@ -52,6 +52,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     :param model: as the application asks for it.
     :param provider: whose model it is; a label of GenAI's names and of costs.
     :param operation: chat, text_completion, embeddings, ...: GenAI's ``gen_ai.operation.name``.
+    :param tenant: who pays: a customer, a key's name; never the key itself.
     :param role: ``client`` calls a provider; ``server`` is the model's own server.
 
     The duration is that of the block. An exception is an error, CancelledError and GeneratorExit are a
@@ -72,6 +73,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     reasoning_tokens: int | None = None
     batch_size: int | None = None
     finish_reason: str | None = None
+    tenant: str | None = None
     response_model: str = ""
     server_address: str = ""
     server_port: str = ""
@@ -87,12 +89,15 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         model: str,
         provider: str = "",
         operation: str = "chat",
+        tenant: str | None = None,
         role: Literal["client", "server"] = "client",
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self.model = model
         self.provider = provider
         self.operation = operation
+        if tenant is not None:
+            self.tenant = tenant
         self._recorder = _usual if registry is REGISTRY and role == "client" else recorder_of(registry, role)
 
     def __repr__(self) -> str:
@@ -318,7 +323,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     def _anew(self) -> inference:
         made = inference.__new__(inference)
         made.model, made.provider, made.operation = self.model, self.provider, self.operation
-        made._recorder = self._recorder
+        made._recorder, made.tenant = self._recorder, self.tenant
         return made
 
 

@@ -51,6 +51,9 @@ class Families:
         #: Which names one inference is recorded under.
         self.conventions: tuple[str, ...] = ("native",)
         self.recorders: dict[str, Any] = {}
+        #: Called with each inference that has ended.
+        self.listeners: list[Any] = []
+        self.costs: Any = None
 
     def has_middleware(self) -> bool:
         """Whether a middleware records requests into the registry."""

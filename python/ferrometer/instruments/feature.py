@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.responses import JSONResponse
+
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
 from ferrometer.instruments.call import MAX_AGE, end_old_streams
 from ferrometer.instruments.exporter import sweep
 from ferrometer.instruments.family import families_of
+from ferrometer.instruments.models_stats import models_stats
 
 if TYPE_CHECKING:
     from ferrometer._runtime.runtime import Runtime
@@ -52,9 +55,13 @@ class Instruments(Feature):
             "instruments", chosen.sweep_seconds, lambda: self._sweep(runtime, chosen.stream_seconds)
         )
 
+        runtime.route("/models/stats", lambda request: JSONResponse(models_stats(runtime.registry)))
+
     def _sweep(self, runtime: Runtime, age: float) -> None:
         sweep(runtime.registry)
         end_old_streams(age)
+        if (costs := families_of(runtime.registry).costs) is not None:
+            costs.sweep()
 
 
 FEATURE = Instruments

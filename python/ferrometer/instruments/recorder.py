@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ferrometer.instruments.call_end import kind_of
 from ferrometer.instruments.family import Families, families_of
@@ -37,11 +37,7 @@ class Recorder:
 
     def __init__(self, families: Families, role: str) -> None:
         self._families = families
-        self.others = tuple(
-            convention(families, role)
-            for name, convention in _CONVENTIONS.items()
-            if name in families.conventions
-        )
+        self.others = families.listeners
         self.native = "native" in families.conventions
 
     def refuse(self, what: str) -> None:
@@ -83,9 +79,6 @@ class Recorder:
             self.inference_reasoning_tokens_total.labels(model).inc(call.reasoning_tokens)
         if call.batch_size is not None:
             self.inference_batch_size.labels(model).observe(call.batch_size)
-
-
-_CONVENTIONS: dict[str, Any] = {}
 
 
 def recorder_of(registry: CollectorRegistry, role: str) -> Recorder:

@@ -233,6 +233,29 @@ SYSTEM = (
     _gauge("storage_used_bytes", ("store",), "Bytes that the service's data takes in a store", ns=True),
 )
 
+COST = (
+    _gauge("cost_by_provider", ("provider",), "What a provider's models cost, in USD", "sum", ns=True),
+    _gauge("cost_by_model", ("model",), "What a model cost, in USD", "sum", ns=True),
+    _gauge("cost_by_tenant", ("tenant",), "What a tenant's calls cost, in USD", "sum", ns=True),
+    _counter(
+        "ferrometer_cost_unknown_total",
+        ("provider", "model"),
+        "Calls of models that have no price; their cost is in no sum",
+    ),
+)
+
+MONEY_BUDGET = (
+    _gauge("cost_budget_total_usd", ("tenant",), "What a tenant may spend, in USD", ns=True),
+    _gauge("cost_budget_used_usd", ("tenant",), "What a tenant has spent of its budget, in USD", ns=True),
+    _gauge("cost_budget_utilization", ("tenant",), "Spent over total; above 1 is over budget", ns=True),
+    _gauge(
+        "cost_budget_exhausted_timestamp_seconds",
+        ("tenant",),
+        "When the budget ends at the rate of the latest hour, in seconds since 1970; absent when it does not",
+        ns=True,
+    ),
+)
+
 ITSELF = (
     _counter(
         "ferrometer_instruments_ignored_total",
@@ -246,6 +269,8 @@ DOMAINS: Mapping[str, tuple[Family, ...]] = {
     "Inference": INFERENCE,
     "MCP": MCP,
     "Memory engine": MEMORY,
+    "Cost": COST,
+    "Budgets of money": MONEY_BUDGET,
     "Memory budgets": BUDGET,
     "Sessions and users that end": EXPIRY,
     "Drift": DRIFT,
