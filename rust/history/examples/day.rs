@@ -1,6 +1,8 @@
 //! A day of traffic on a simulated clock: how many bytes it takes, and how long a look and a query take.
 //!
-//! `cargo run --release -p ferrometer-history --example day -- [REQUESTS_PER_SECOND] [HOURS] [BUDGET_MIB]`
+//! `cargo run --release -p ferrometer-history --example day -- [REQUESTS_PER_SECOND] [HOURS] [BUDGET_MIB] [SECONDS]`
+//!
+//! With a look every 60 SECONDS a whole day is quick; the levels below a minute are then left out of the sum.
 //!
 //! 1 000 routes whose popularity is Zipf's, log-normal latencies (sigma 0.5), and all families that the middleware
 //! records: a counter by status, a histogram of 15 buckets with its bins, two counters of bytes, a gauge.
@@ -83,14 +85,15 @@ fn main() {
     let rate = arguments.next().unwrap_or(1000.0);
     let hours = arguments.next().unwrap_or(24.0);
     let budget = arguments.next().unwrap_or(1024.0);
+    let every = arguments.next().unwrap_or(1.0) as i64;
     let store = Store::new(Plan { budget: (budget * f64::from(1 << 20)) as usize, ..Plan::default() });
     let mut recorder = Recorder::new(&store.plan, 0);
-    let (mut random, mut routes) = (Random(88_172_645_463_325_252), routes(rate));
+    let (mut random, mut routes) = (Random(88_172_645_463_325_252), routes(rate * every as f64));
     let classic = Shape::Classic(BOUNDS.to_vec().into());
     let names: Vec<Arc<str>> = ["requests_total", "seconds", "received_total", "sent_total", "in_flight"]
         .map(|name| format!("http_{name}").into())
         .into();
-    let seconds = (hours * 3600.0) as i64;
+    let seconds = (hours * 3600.0) as i64 / every;
     let mut looking = 0.0;
     for second in 0..seconds {
         let mut in_flight = 0.0;
@@ -112,7 +115,7 @@ fn main() {
             route.count += requests;
         }
         let begun = Instant::now();
-        recorder.begin(START + second * 1000);
+        recorder.begin(START + second * every * 1000);
         for route in &routes {
             recorder.scalar(&Shape::Counter, &names[0], &route.with_status, route.count as f64);
         }
@@ -136,6 +139,9 @@ fn main() {
     println!("{ROUTES} routes, {rate} requests/s, {hours} h");
     let mut total = 0;
     for (level, blocks) in store.plan.levels.iter().zip(&memory.levels) {
+        if level.step_ms < every * 1000 {
+            continue;
+        }
         total += blocks.bytes();
         let reach = (blocks.last_ms().saturating_sub(blocks.first_ms())) as f64 / 3.6e6;
         println!(
@@ -153,7 +159,7 @@ fn main() {
         looking / seconds as f64 * 1e2
     );
     drop(memory);
-    let end = START + (seconds - 1) * 1000;
+    let end = START + (seconds - 1) * every * 1000;
     let queries = [
         "histogram_quantile(0.99, sum by (le, endpoint) (rate(http_seconds_bucket[5m])))",
         "histogram_quantile(0.99, sum by (endpoint) (rate(http_seconds[5m])))",
@@ -174,7 +180,7 @@ fn main() {
     }
     for query in [queries[0], queries[2]] {
         let begun = Instant::now();
-        let step = (seconds * 1000 / 300).max(1000);
+        let step = (seconds * every * 1000 / 300).max(1000);
         if let Err(error) = range(&store, query, START + 300_000, end, step, &limits) {
             println!("  {query}: {error}");
         }

@@ -36,9 +36,12 @@ pub fn of_filled(filled: &Filled, out: &mut Bins) -> bool {
     true
 }
 
-/// The same counts in bins of a coarser schema.
-pub fn merged(bins: &[(u32, u64)], schema: i8) -> Bins {
-    let shift = 7 - i32::from(schema);
+/// The same counts in bins of a coarser schema, or of the same.
+pub fn merged(bins: &[(u32, u64)], from: i8, schema: i8) -> Bins {
+    let shift = i32::from(from) - i32::from(schema);
+    if shift == 0 {
+        return bins.to_vec();
+    }
     let mut out: Bins = Vec::with_capacity(bins.len() >> shift);
     for &(place, count) in bins {
         let place = if place == ZERO {
@@ -190,7 +193,7 @@ mod tests {
                 let coarse = (f64::from(index) / f64::from(1 << (7 - schema))).ceil() as i32;
                 *twin.entry(coarse).or_insert(0) += count;
             }
-            let merged: Vec<_> = merged(&bins, schema).into_iter().map(|(place, count)| (index_of(place), count)).collect();
+            let merged: Vec<_> = merged(&bins, 7, schema).into_iter().map(|(place, count)| (index_of(place), count)).collect();
             prop_assert_eq!(merged, twin.into_iter().collect::<Vec<_>>());
         }
     }

@@ -201,15 +201,15 @@ impl<'a> Decoder<'a> {
         self.bits.position()
     }
 
-    /// The tick of the record that is next; nothing at the end.
+    /// The tick of the record that is next, and whether it depends on the one before; nothing at the end.
     #[inline]
-    pub fn peek(&self) -> Option<u32> {
+    pub fn peek(&self) -> Option<(u32, bool)> {
         let mut bits = self.bits.clone();
         if bits.is_done() {
             return None;
         }
         let tick = u64::from(self.tick).saturating_add(bits.read_gamma()) - 1;
-        (tick < u64::from(self.ticks)).then_some(tick as u32)
+        (tick < u64::from(self.ticks)).then(|| (tick as u32, !bits.bit()))
     }
 
     /// The sample of the latest record.

@@ -7,7 +7,7 @@
 //! | how samples become bits | [`bits`], [`scalar`], [`classic`], [`bins`], [`chunk`] |
 //! | what one look at the registry adds to each level | [`recorder`], [`frame`] |
 //! | what is remembered, and what goes first when it is too much | [`store`] |
-//! | what PromQL gets to see | [`select`], [`runs`] |
+//! | what PromQL gets to see | [`select`], [`runs`], [`span`], [`natives`] |
 //! | what of a registry is recorded, under which names | [`scan`] |
 //! | the one process that writes, the others that follow, and the thread of both | [`writer`], [`follower`], [`history`] |
 //! | the files | [`files`] |
@@ -27,11 +27,13 @@ pub mod follower;
 pub mod frame;
 pub mod history;
 pub mod level;
+pub mod natives;
 pub mod recorder;
 pub mod runs;
 pub mod scalar;
 pub mod scan;
 pub mod select;
+pub mod span;
 pub mod store;
 pub mod tick;
 pub mod track;

@@ -483,7 +483,7 @@ impl Recorder {
 /// A value as a level keeps it.
 fn at_level(value: &Value, schema: i8, range: Option<(f64, f64)>) -> Value {
     match value {
-        Value::Bins(bins) if schema < 7 => Value::Bins(bins::merged(bins, schema)),
+        Value::Bins(bins) if schema < 7 => Value::Bins(bins::merged(bins, 7, schema)),
         Value::Scalar(scalar) => {
             let (min, max) = range.unwrap_or((scalar.value, scalar.value));
             Value::Scalar(Scalar { value: scalar.value, min: min.min(scalar.value), max: max.max(scalar.value) })

@@ -1,12 +1,11 @@
 //! The samples of one track in a stretch of time, out of the pieces that several blocks have of it.
 
-use crate::bins::{index_of, Bins, ZERO};
+use crate::bins::Bins;
 use crate::bits::Bits;
 use crate::chunk::{Coder, Decoder, Event};
 use crate::scalar::Scalar;
 use crate::tick::Tick;
 use crate::track::Shape;
-use ferrometer_promql::{Bin, CounterReset, Histogram};
 use std::sync::Arc;
 
 /// Where the bits of a piece are.
@@ -32,7 +31,8 @@ pub struct Piece {
 }
 
 impl Piece {
-    fn decoder(&self, shape: &Shape) -> Decoder<'_> {
+    /// A decoder of its bits.
+    pub fn decoder(&self, shape: &Shape) -> Decoder<'_> {
         let (bytes, length) = match &self.source {
             Source::Open(bits) => (bits.bytes(), bits.len()),
             Source::Sealed(bytes, at, length) => (bytes.get(*at..).unwrap_or_default(), *length),
@@ -109,7 +109,7 @@ impl Runs {
                     if matches!(decoder.coder(), Coder::Scalar(coder) if coder.now.has_range()) {
                         row = ENDED;
                     }
-                    let next = decoder.peek().map_or(end, |next| next as usize).min(end);
+                    let next = decoder.peek().map_or(end, |(next, _)| next as usize).min(end);
                     for tick in ticks.get((at + 1).max(first)..next).unwrap_or_default() {
                         if !tick.implies(shape) {
                             continue;
@@ -152,27 +152,4 @@ impl Runs {
     pub fn number(&self, row: u32, column: usize) -> f64 {
         self.rows[row as usize * self.width + column]
     }
-}
-
-/// A native histogram of these bins.
-pub fn native(schema: i8, bins: &[(u32, u64)], sum: f64) -> Histogram {
-    let mut histogram = Histogram {
-        schema,
-        reset: CounterReset::Unknown,
-        zero_threshold: f64::MIN_POSITIVE,
-        sum,
-        ..Histogram::default()
-    };
-    histogram.positive.reserve(bins.len());
-    let mut total = 0u64;
-    for &(place, count) in bins {
-        total = total.wrapping_add(count);
-        if place == ZERO {
-            histogram.zero_count = count as f64;
-        } else {
-            histogram.positive.push(Bin { index: index_of(place), count: count as f64 });
-        }
-    }
-    histogram.count = total as f64;
-    histogram
 }

@@ -4,12 +4,15 @@
 //! seconds, then every minute. All are what the registry showed at those very times, so they are one series.
 
 use crate::catalog::Series;
-use crate::runs::{native, Piece, Runs, Source, ENDED};
+use crate::chunk::Value;
+use crate::natives::{native, reset_between};
+use crate::runs::{Piece, Runs, Source, ENDED};
+use crate::span::{Moment, Span};
 use crate::store::{Memory, Store};
 use crate::track::{Part, Shape};
 use ferrometer_promql::{
-    CounterWindow, Extreme, Histogram, HistogramPoint, Instant, Labels, Matcher, Point, Samples, Selection, Storage,
-    StorageError, Windows, STALE,
+    CounterReset, CounterWindow, Extreme, Histogram, HistogramPoint, HistogramWindow, Instant, Labels, Matcher, Point,
+    Samples, Selection, Storage, StorageError, Windows, STALE,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,12 +29,16 @@ struct Chosen {
 /// A track, the times that were asked, and its samples there.
 type Latest = (u32, i64, i64, Rc<Runs>);
 
+/// The same of a window's ends.
+type LatestSpan = (u32, i64, i64, Rc<Option<Span>>);
+
 /// The chosen tracks, and the samples of the one that was asked last: its neighbours are nearly always next.
 struct Chosens {
     tracks: Vec<Chosen>,
     /// The track and the place among its series.
     series: Vec<(u32, u32)>,
     latest: RefCell<Option<Latest>>,
+    span: RefCell<Option<LatestSpan>>,
 }
 
 impl Storage for Store {
@@ -42,7 +49,8 @@ impl Storage for Store {
         until_ms: i64,
     ) -> Result<Box<dyn Selection + 'a>, StorageError> {
         let memory = self.lock();
-        let mut chosen = Chosens { tracks: Vec::new(), series: Vec::new(), latest: RefCell::new(None) };
+        let mut chosen =
+            Chosens { tracks: Vec::new(), series: Vec::new(), latest: RefCell::new(None), span: RefCell::new(None) };
         let mut wanted = Vec::new();
         for id in memory.catalog.candidates(matchers) {
             let series = memory.catalog.get(id);
@@ -155,6 +163,19 @@ impl Chosens {
         runs
     }
 
+    fn span(&self, series: usize, after_ms: i64, until_ms: i64) -> Rc<Option<Span>> {
+        let (track, _) = self.series[series];
+        if let Some((known, after, until, span)) = &*self.span.borrow() {
+            if (*known, *after, *until) == (track, after_ms, until_ms) {
+                return span.clone();
+            }
+        }
+        let chosen = &self.tracks[track as usize];
+        let span = Rc::new(Span::read(&chosen.series.identity.shape, &chosen.pieces, after_ms, until_ms));
+        *self.span.borrow_mut() = Some((track, after_ms, until_ms, span.clone()));
+        span
+    }
+
     /// The native histograms of a track and their times; `None` where it ended.
     fn natives(&self, series: usize, after_ms: i64, until_ms: i64) -> Vec<(i64, Option<Arc<Histogram>>)> {
         let (chosen, _) = self.part(series);
@@ -165,6 +186,7 @@ impl Chosens {
             .as_ref()
             .map(|(classic, pieces)| (Runs::read(&classic.identity.shape, pieces, after_ms, until_ms), classic));
         let (mut at, mut latest) = (0, None::<(u32, f64, Arc<Histogram>)>);
+        let mut before = None::<u32>;
         let mut out = Vec::with_capacity(runs.samples.len());
         for &(time, row) in &runs.samples {
             if row == ENDED {
@@ -181,19 +203,61 @@ impl Chosens {
                 }
             }
             let histogram = match &latest {
-                Some((known, before, histogram)) if *known == row && before.to_bits() == sum.to_bits() => {
+                Some((known, was, histogram))
+                    if *known == row && was.to_bits() == sum.to_bits() && histogram.reset == CounterReset::NotReset =>
+                {
                     histogram.clone()
                 }
                 _ => {
                     let (schema, bins) = &runs.bins[row as usize];
-                    let histogram = Arc::new(native(*schema, bins, sum));
+                    let mut histogram = native(*schema, bins, sum);
+                    histogram.reset = match before {
+                        None => CounterReset::Unknown,
+                        Some(before) if before == row => CounterReset::NotReset,
+                        Some(before) => reset_between(&runs.bins[before as usize], &runs.bins[row as usize]),
+                    };
+                    let histogram = Arc::new(histogram);
                     latest = Some((row, sum, histogram.clone()));
                     histogram
                 }
             };
+            before = Some(row);
             out.push((time, Some(histogram)));
         }
         out
+    }
+}
+
+/// What came between the ends of a span; the sums are those of the buckets beside the bins.
+fn increase(span: &Span, sums: Option<&Runs>) -> HistogramWindow {
+    let sum_at = |time_ms: i64| {
+        let sums = sums?;
+        let after = sums.samples.partition_point(|&(time, _)| time <= time_ms);
+        // The sum may have been set before the first of these times.
+        let &(_, row) = sums.samples.get(after.saturating_sub(1)).filter(|(_, row)| *row != ENDED)?;
+        Some(sums.number(row, sums.width - 1))
+    };
+    let at = |moment: &Moment| match &moment.value {
+        Value::Bins(bins) => {
+            let native = native(moment.schema, bins, sum_at(moment.time_ms).unwrap_or(f64::NAN));
+            native.merged(span.schema)
+        }
+        Value::Scalar(_) | Value::Classic(_) => Histogram::default(),
+    };
+    let first = at(&span.first);
+    let (first_count, skip) = (first.count, usize::from(span.starts_anew()));
+    let mut increase = at(&span.last);
+    let mut lost = Vec::new();
+    lost.extend(span.resets.iter().skip(skip).map(|(before, _)| at(before)));
+    // All are of one schema, without bounds of their own.
+    let fits = lost.iter().all(|lost| increase.add(lost).is_ok()) && (skip > 0 || increase.subtract(&first).is_ok());
+    debug_assert!(fits, "histograms of one track fit each other");
+    HistogramWindow {
+        count: span.count,
+        first_ms: span.first.time_ms,
+        first_count,
+        last_ms: span.last.time_ms,
+        increase,
     }
 }
 
@@ -246,6 +310,21 @@ impl Selection for Chosens {
         if part == Part::Native {
             return Ok(false);
         }
+        if windows.count == 1 && self.part(series).0.series.identity.shape != Shape::Gauge {
+            let span = self.span(series, windows.start_ms(0), windows.end_ms(0));
+            into.push(span.as_ref().as_ref().map(|span| {
+                let resets = span.resets.iter().map(|(before, after)| (before.number(part), after.number(part)));
+                CounterWindow {
+                    count: span.count,
+                    first_ms: span.first.time_ms,
+                    first: span.first.number(part),
+                    last_ms: span.last.time_ms,
+                    last: span.last.number(part),
+                    lost: resets.filter(|(before, after)| after < before).map(|(before, _)| before).sum(),
+                }
+            }));
+            return Ok(true);
+        }
         let runs = self.runs(series, windows.start_ms(0), windows.last_end_ms());
         let column = column(part, &runs);
         // Samples without the ends, and what was lost in resets up to each.
@@ -290,6 +369,26 @@ impl Selection for Chosens {
                 }
             }));
         }
+        Ok(true)
+    }
+
+    fn histogram_windows(
+        &self,
+        series: usize,
+        windows: &Windows,
+        into: &mut Vec<Option<HistogramWindow>>,
+    ) -> Result<bool, StorageError> {
+        let (chosen, part) = self.part(series);
+        if part != Part::Native || windows.count > 1 {
+            return Ok(false);
+        }
+        let (start, end) = (windows.start_ms(0), windows.end_ms(0));
+        let span = Span::read(&chosen.series.identity.shape, &chosen.pieces, start, end);
+        into.push(span.map(|span| {
+            let classic = chosen.classic.as_ref();
+            let sums = classic.map(|(classic, pieces)| Runs::read(&classic.identity.shape, pieces, start, end));
+            increase(&span, sums.as_ref())
+        }));
         Ok(true)
     }
 

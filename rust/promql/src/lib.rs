@@ -36,4 +36,4 @@ pub use labels::{Label, Labels};
 pub use matcher::{Matcher, Operation};
 pub use query::{instant, range, Limits};
 pub use sample::{HistogramPoint, Point, Samples, STALE};
-pub use storage::{CounterWindow, Extreme, Instant, Selection, Storage, StorageError, Windows};
+pub use storage::{CounterWindow, Extreme, HistogramWindow, Instant, Selection, Storage, StorageError, Windows};

@@ -85,6 +85,21 @@ pub trait Selection {
         Ok(false)
     }
 
+    /// Pushdown for `rate` and `increase` of native histograms: appends one element per window, `None` where it has
+    /// no sample. False as above.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn histogram_windows(
+        &self,
+        series: usize,
+        windows: &Windows,
+        into: &mut Vec<Option<HistogramWindow>>,
+    ) -> Result<bool, StorageError> {
+        let _ = (series, windows, into);
+        Ok(false)
+    }
+
     /// Pushdown for `max_over_time` and `min_over_time`: appends one element per window, `None` where the window has
     /// no sample. A store that keeps a gauge's extremes beside its last value answers from these. False as above.
     ///
@@ -138,6 +153,21 @@ pub struct CounterWindow {
     /// The sum of the values before each reset (each sample less than its predecessor in the window): 0 where there
     /// was none. `last - first + lost` is the increase between the two samples.
     pub lost: f64,
+}
+
+/// What `rate` and `increase` need to know of the native histograms in one window, stale markers left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramWindow {
+    /// How many samples.
+    pub count: u64,
+    /// The time of the first.
+    pub first_ms: i64,
+    /// How many observations the first one has.
+    pub first_count: f64,
+    /// The time of the last.
+    pub last_ms: i64,
+    /// What came between the first and the last sample, resets accounted for, in the coarsest schema of the window.
+    pub increase: Histogram,
 }
 
 /// Which extreme of a window.

@@ -7,7 +7,8 @@ use crate::ast::Expr;
 use crate::histogram::{CounterReset, Histogram, Incompatible, Notes};
 use crate::labels::Labels;
 use crate::sample::{is_stale, HistogramPoint, Point, Samples, STALE};
-use crate::storage::{CounterWindow, Windows};
+use crate::storage::{CounterWindow, HistogramWindow, Windows};
+use std::sync::Arc;
 
 /// Which of `rate`, `increase` and `delta`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Context<'_> {
     pub(super) fn slope(&self, expr: &Expr, grid: Grid, slope: Slope) -> Evaluated<Table> {
         let (source, windows) = self.source(expr, grid)?;
         let mut table = self.table(grid, source.count());
-        let (mut samples, mut counters) = (Samples::default(), Vec::new());
+        let (mut samples, mut counters, mut natives) = (Samples::default(), Vec::new(), Vec::new());
         let (mut one_name, mut first): (bool, Option<Labels>) = (true, None);
         for series in 0..source.count() {
             self.check()?;
@@ -42,7 +43,26 @@ impl Context<'_> {
                 }
                 _ => false,
             };
-            if pushed {
+            natives.clear();
+            let pushed_natives = match &source {
+                Source::Stored(selection) if slope.is_counter() && !pushed => {
+                    selection.histogram_windows(series, &windows, &mut natives)?
+                }
+                _ => false,
+            };
+            if pushed_natives {
+                self.count(2 * natives.len() as u64)?;
+                let to = table.push(row);
+                for (window, native) in natives.drain(..).enumerate() {
+                    let made = native.and_then(|native| extrapolated_native(native, &windows, window, slope));
+                    let Some(histogram) = made.map(Arc::new) else { continue };
+                    // `@` pins the only window for all steps.
+                    let steps = if windows.count < grid.count { 0..grid.count } else { window..window + 1 };
+                    for step in steps {
+                        table.set_histogram(to, step, Arc::clone(&histogram));
+                    }
+                }
+            } else if pushed {
                 self.count(2 * counters.len() as u64)?;
                 let to = table.push(row);
                 let cells = table.row_mut(to);
@@ -287,6 +307,18 @@ fn extrapolated(counter: &CounterWindow, windows: &Windows, window: usize, slope
         first: counter.first,
     };
     span.factor(windows, window, slope).map(|factor| increase * factor)
+}
+
+/// The same of native histograms.
+fn extrapolated_native(native: HistogramWindow, windows: &Windows, window: usize, slope: Slope) -> Option<Histogram> {
+    let HistogramWindow { count, first_ms, first_count, last_ms, mut increase } = native;
+    // A counter cannot be negative: the count tells how far back it started.
+    let span = Span { samples: count, first_ms, last_ms, increase: increase.count, first: first_count };
+    let factor = span.factor(windows, window, slope)?;
+    increase.reset = CounterReset::Gauge;
+    increase.compact();
+    increase.multiply(factor);
+    Some(increase)
 }
 
 struct Span {
