@@ -18,6 +18,7 @@ from ferrometer.alerts import api, rule_file
 from ferrometer.alerts.alertmanager import BATCH, QUEUE, Alertmanager, Announcer, due
 from ferrometer.alerts.duration import milliseconds
 from ferrometer.alerts.evaluate import EvaluationError, GroupState, Sample, vector
+from ferrometer.alerts.packs import pack
 from ferrometer.alerts.rule import Group, Rule
 from ferrometer.metrics.types import Counter
 
@@ -42,6 +43,10 @@ class AlertsSettings:
     """The section ``[alerts]``."""
 
     rules: tuple[str, ...] = option((), "Rule files, as Prometheus reads them; patterns such as rules/*.yml.")
+    packs: tuple[str, ...] = option((), "Ready-made rules: service.")
+    runbooks: str | None = option(
+        None, "The address of the pages of docs/runbooks, for the runbook_url of ready-made rules."
+    )
     alertmanagers: tuple[str, ...] = option(
         (), "URLs of Alertmanagers that are told of alerts; user:password@ before the host.", secret=True
     )
@@ -69,6 +74,8 @@ class Alerts(Feature):
         self,
         *,
         rules: Sequence[str | Path | Rule | Group] | None = None,
+        packs: Sequence[str] | None = None,
+        runbooks: str | None = None,
         alertmanagers: Sequence[str] | None = None,
         log: bool | None = None,
         interval: float | None = None,
@@ -77,6 +84,8 @@ class Alerts(Feature):
         files = None if rules is None else tuple(str(each) for each in given if isinstance(each, str | Path))
         super().__init__(
             rules=files,
+            packs=None if packs is None else tuple(packs),
+            runbooks=runbooks,
             alertmanagers=None if alertmanagers is None else tuple(alertmanagers),
             log=log,
             interval=interval,
@@ -104,7 +113,7 @@ class Alerts(Feature):
             receiver = Alertmanager(url)
             name = "alertmanager" if number == 0 else f"alertmanager {number + 1}"
             self._deliveries.append(runtime.deliver(name, receiver.send, queue=QUEUE, batch=BATCH))
-        groups = _own_groups(self._given)
+        groups = [*(pack(name, chosen.runbooks or "") for name in chosen.packs), *_own_groups(self._given)]
         for pattern in chosen.rules:
             for file in _files(pattern):
                 found, faults = rule_file.read(file)

@@ -21,6 +21,10 @@ def add(commands: Commands) -> None:
     test = actions.add_parser("test", help="run promtool's unit tests of rules on this engine")
     test.add_argument("files", nargs="+", type=Path, metavar="FILE")
     test.set_defaults(run=_test)
+    shown = actions.add_parser("print", help="print ready-made rules as a file for Prometheus")
+    shown.add_argument("pack", help="service")
+    shown.add_argument("--runbooks", default="", metavar="URL", help="where docs/runbooks can be read")
+    shown.set_defaults(run=_print)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -39,6 +43,18 @@ def _check(options: argparse.Namespace) -> int:
         if not faults:
             print(f"{file}: {sum(len(group.rules) for group in groups)} rules found")
     return 1 if wrong else 0
+
+
+def _print(options: argparse.Namespace) -> int:
+    from ferrometer.alerts import to_yaml
+    from ferrometer.alerts.packs import pack
+
+    try:
+        print(to_yaml([pack(options.pack, options.runbooks)]), end="")
+    except ValueError as error:
+        print(f"ferrometer rules: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _test(options: argparse.Namespace) -> int:
