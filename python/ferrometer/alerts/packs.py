@@ -1,7 +1,7 @@
 """Ready-made rules for the metrics of this library: ``Alerts(packs=["service"])``.
 
-Thresholds, durations and severities are those that teams with such services wrote down. What not every service
-has, such as a cache or a GPU, makes no alert where it is not there.
+Thresholds, durations and severities are those that teams with such services wrote down. What a service does
+not have, such as a cache or a GPU, makes no alert.
 """
 
 from __future__ import annotations
