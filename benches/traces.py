@@ -62,6 +62,24 @@ def opentelemetry(ratio: float) -> Callable[[], None]:
     return call
 
 
+def through_the_api() -> Callable[[], None]:
+    from opentelemetry import trace
+
+    from ferrometer import otel
+
+    otel.install()
+    tracer = trace.get_tracer("bench")
+
+    def call() -> None:
+        with tracer.start_as_current_span("s3.presign") as made:
+            made.set_attribute("bucket", "images")
+            made.set_attribute("key", "a/b/c")
+            made.set_attribute("size", 1234)
+            made.set_attribute("cached", True)
+
+    return call
+
+
 def _peer(ratio: float) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -146,6 +164,7 @@ def main() -> None:
         "request, sampled out": request(with_coroutine(app), b"0"),
     }
     try:
+        calls["ours, through its API"] = through_the_api()
         calls["OpenTelemetry"] = opentelemetry(1.0)
         calls["OpenTelemetry, sampled out"] = opentelemetry(0.0)
     except ImportError as error:

@@ -25,7 +25,18 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"_runtime"}),
     frozenset({"active_users", "breaker", "drift", "jobs"}),
     frozenset(
-        {"alerts", "collectors", "export", "history", "http", "instruments", "live", "logs", "tracing"}
+        {
+            "alerts",
+            "collectors",
+            "export",
+            "history",
+            "http",
+            "instruments",
+            "live",
+            "logs",
+            "otel",
+            "tracing",
+        }
     ),
     frozenset({"health", "providers"}),
     frozenset({"endpoints"}),
