@@ -74,6 +74,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     batch_size: int | None = None
     finish_reason: str | None = None
     tenant: str | None = None
+    role: Literal["client", "server"] = "client"
     response_model: str = ""
     server_address: str = ""
     server_port: str = ""
@@ -98,6 +99,8 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         self.operation = operation
         if tenant is not None:
             self.tenant = tenant
+        if role != "client":
+            self.role = role
         self._recorder = _usual if registry is REGISTRY and role == "client" else recorder_of(registry, role)
 
     def __repr__(self) -> str:
@@ -323,7 +326,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     def _anew(self) -> inference:
         made = inference.__new__(inference)
         made.model, made.provider, made.operation = self.model, self.provider, self.operation
-        made._recorder, made.tenant = self._recorder, self.tenant
+        made._recorder, made.tenant, made.role = self._recorder, self.tenant, self.role
         return made
 
 

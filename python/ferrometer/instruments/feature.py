@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from ferrometer._runtime.options import option
 from ferrometer.instruments.call import MAX_AGE, end_old_streams
 from ferrometer.instruments.exporter import sweep
 from ferrometer.instruments.family import families_of
+from ferrometer.instruments.genai import set_conventions
 from ferrometer.instruments.models_stats import models_stats
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 class InstrumentsSettings:
     """What only the application knows: inference, cost, budgets, tools."""
 
+    conventions: tuple[str, ...] = option(
+        ("native",), "Names that inference is recorded under: `native`, `gen_ai@1.41`, `gen_ai@0.1`."
+    )
     sweep_seconds: float = option(
         30.0, "Seconds between two looks for series of sessions and users whose `ttl` is over."
     )
@@ -40,8 +45,14 @@ class Instruments(Feature):
     section = "instruments"
     Settings = InstrumentsSettings
 
-    def __init__(self, *, sweep_seconds: float | None = None, stream_seconds: float | None = None) -> None:
-        super().__init__(sweep_seconds=sweep_seconds, stream_seconds=stream_seconds)
+    def __init__(
+        self,
+        *,
+        conventions: Sequence[str] | None = None,
+        sweep_seconds: float | None = None,
+        stream_seconds: float | None = None,
+    ) -> None:
+        super().__init__(conventions=conventions, sweep_seconds=sweep_seconds, stream_seconds=stream_seconds)
 
     def open(self, runtime: Runtime) -> None:
         """Families that are made from now on have the application's namespace."""
@@ -49,6 +60,7 @@ class Instruments(Feature):
         for name in ("sweep_seconds", "stream_seconds"):
             if not getattr(chosen, name) > 0:
                 raise ValueError(f"[instruments] {name} must be above 0, not {getattr(chosen, name)!r}")
+        set_conventions(chosen.conventions, runtime.registry)
         families = families_of(runtime.registry)
         families.namespace = runtime.namespace
         runtime.every(
