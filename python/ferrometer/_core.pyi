@@ -38,6 +38,7 @@ __all__ = [
     "Span",
     "Summary",
     "__version__",
+    "answer_logs",
     "append_log_line",
     "append_metrics",
     "baggage_var",
@@ -58,9 +59,11 @@ __all__ = [
     "log_failures",
     "log_format_keys",
     "log_level",
+    "log_lines_wait",
     "log_record",
     "log_redactions",
     "log_requests",
+    "log_route",
     "new_request_id",
     "own_methods",
     "parse_baggage",
@@ -600,11 +603,16 @@ def configure_logs(
     environment: str,
     hash_key: bytes,
     console: bool | None = None,
+    *,
+    project: str = "",
+    redact_names: Sequence[str] | None = None,
+    redact_patterns: Sequence[str] | None = None,
 ) -> None:
     """How lines are written: the format's name, the service, and the secret with which API keys are hashed.
 
-    ``console``: lines for people, coloured or not, instead of JSON.
-    Raises ValueError for a format that is none.
+    ``console``: lines for people, coloured or not, instead of JSON. ``project``: of Google's cloud, before
+    a trace's id. ``redact_names``, ``redact_patterns``: rules of the user's own.
+    Raises ValueError for a format or a pattern that is none.
     """
 
 def log_format_keys(name: str) -> dict[str, str]:
@@ -625,6 +633,17 @@ def log_event(
 
 def log_record(record: logging.LogRecord) -> None:
     """Log a record of ``logging``; its extra attributes are fields."""
+
+def log_lines_wait(wanted: bool) -> None:
+    """Have each line wait a quarter of a second at most until it has left, or not."""
+
+def answer_logs(
+    directory: str | os.PathLike[str] | None, after: str
+) -> tuple[int, str, bytes]:
+    """The answer of ``/logs``: status, media type, body. ``after`` is nanoseconds since 1970."""
+
+def log_route(directory: str | os.PathLike[str] | None = None) -> NativeRoute:
+    """The route ``/logs``: the latest lines of a directory; without one, of this process."""
 
 def log_requests(wanted: bool) -> None:
     """Have the middleware write a line for each request from now on, or not."""

@@ -79,6 +79,8 @@ class Runtime:
         self.features: list[Feature] = []
         self.routes: list[RouteRequest] = []
         self.checks: list[CheckRequest] = []
+        #: Whether the endpoints ask for credentials or have a list of addresses.
+        self.is_protected = False
         self.deliveries: list[Delivery] = []
         self.panels: list[Panel] = []
         #: What remembers the metrics, while it does in this process.

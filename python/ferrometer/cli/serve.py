@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 from ferrometer import _core
 from ferrometer._runtime.settings import Sources
 from ferrometer.cli.arguments import no_directory, port, shared_directory, words
-from ferrometer.endpoints.own_port import serve_directory
+from ferrometer.endpoints.own_port import is_loopback, serve_directory
 from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
 from ferrometer.live.files import live_page
+from ferrometer.logs.feature import Logs, LogsSettings, configured_sinks
+from ferrometer.logs.pipeline import FORMATS
 from ferrometer.logs.ship import DEADLINE, configuration
-from ferrometer.logs.sinks import parse
+from ferrometer.logs.sinks import Sink, parse
 
 if TYPE_CHECKING:
     from ferrometer.cli.arguments import Commands
 
 #: Seconds in which a worker may take over the shipping of logs before this process does.
 PATIENCE = 2.0
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +44,7 @@ def add(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="SINK",
-        help="ship log lines there while no worker does",
+        help="ship log lines there while no worker does; config: to the sinks of [logging]",
     )
     command.add_argument("--service", default="", help="the name that shipped lines have")
     command.set_defaults(run=_run)
@@ -79,7 +80,8 @@ def serve(
 ) -> int:
     """Serves a directory until SIGTERM or SIGINT; 2 for what the user can mend.
 
-    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all.
+    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all. One of them
+    may be ``config``: those of the section ``[logging]``.
 
     What is not given is taken from the environment and ``config.toml``, as ``instrument()`` does.
     """
@@ -101,11 +103,11 @@ def serve(
             native_histograms=chosen.native_histograms,
             page=live_page(namespace or service or None),
         )
-        shipper = _shipper(directory, logs, service, namespace) if logs else None
+        shipper = _shipper(directory, logs, service, namespace, sources)
     except (OSError, TypeError, ValueError) as error:
         print(f"ferrometer serve: {words(error)}", file=sys.stderr)
         return 2
-    if chosen.auth_token is None and chosen.allow is None and not addr.startswith(_LOOPBACK):
+    if chosen.auth_token is None and chosen.allow is None and not is_loopback(addr):
         print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
     with server:
         print(f"serving {directory} at {server.url}/metrics, the page at {server.url}/ferrometer", flush=True)
@@ -122,11 +124,22 @@ def serve(
 
 
 def _shipper(
-    directory: Path, logs: Sequence[str], service: str, namespace: str | None
-) -> _core.DirectoryShipper:
-    sinks = [parse(text) for text in logs]
+    directory: Path, logs: Sequence[str], service: str, namespace: str | None, sources: Sources
+) -> _core.DirectoryShipper | None:
+    if not logs:
+        return None
+    chosen: LogsSettings = sources.read(Logs.section, LogsSettings, {"service": service or None})
+    sinks: list[Sink] = []
+    for text in logs:
+        sinks += configured_sinks(chosen) if text == "config" else [parse(text)]
     config = configuration(
-        sinks, directory=directory, service=service, namespace=namespace or "", patience=PATIENCE
+        sinks,
+        directory=directory,
+        service=chosen.service,
+        environment=chosen.environment,
+        namespace=namespace or "",
+        keys=_core.log_format_keys(chosen.format or FORMATS[0]),
+        patience=PATIENCE,
     )
     return _core.DirectoryShipper(config)
 

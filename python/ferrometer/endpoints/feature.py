@@ -46,6 +46,7 @@ class Endpoints(Feature):
         """Makes the routes, those that other features asked for among them: it is opened last."""
         chosen: EndpointsSettings = runtime.settings(self)
         runtime.access = Access(chosen.auth_token, chosen.allow)
+        runtime.is_protected = chosen.auth_token is not None or chosen.allow is not None
         self.routes = routes_of(
             chosen,
             registry=runtime.registry,

@@ -14,12 +14,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
 from ferrometer import _core
 from ferrometer.endpoints.access import Access, Network
-from ferrometer.endpoints.protection import protection
+from ferrometer.endpoints.protection import EndpointsSettings, protection
 from ferrometer.metrics.names import is_plain_name
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.lease import Lease
@@ -30,6 +31,7 @@ _log = logging.getLogger("ferrometer")
 
 # How often a worker that stands by looks whether the port is free.
 _TURN_SECONDS = 1.0
+_LOOPBACK = ("127.", "::1", "localhost")
 
 Auth: TypeAlias = "str | Sequence[str]"
 
@@ -91,6 +93,7 @@ def serve_metrics(
     chosen = protection(auth=auth, allow=allow)
     access = Access(chosen.auth_token, chosen.allow).native()
     figures, prefix = stats.figures() if stats is not None else (registry, "")
+    shared = _core.shared_directory()
     start = partial(
         _core.MetricsServer,
         native,
@@ -100,11 +103,8 @@ def serve_metrics(
         figures=figures._native,
         prefix=prefix,
         native=chosen.native_histograms,
-        routes=[*_core.LivePage.latest_routes(access), *_core.History.latest_routes()]
-        if sys.platform == "linux"
-        else None,
+        routes=_routes(shared, addr, chosen, access) if sys.platform == "linux" else None,
     )
-    shared = _core.shared_directory()
     turn = Lease(shared / "leases", f"serve {addr} {port}") if shared is not None and port else None
     return MetricsServer(_Port(addr, port, start, turn), _Readings(registry, stats, refresh))
 
@@ -134,6 +134,9 @@ def serve_directory(
     if namespace and not is_plain_name(namespace):
         raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
     access = Access(auth, allow).native()
+    routes = [*(page.routes(access) if page is not None else ()), *_core.History(directory).routes()]
+    if auth is not None or allow is not None or is_loopback(addr):
+        routes.append(_core.log_route(directory))
     start = partial(
         _core.MetricsServer.of_directory,
         directory,
@@ -142,9 +145,24 @@ def serve_directory(
         access=access,
         namespace=namespace,
         native=native_histograms,
-        routes=[*(page.routes(access) if page is not None else ()), *_core.History(directory).routes()],
+        routes=routes,
     )
     return MetricsServer(_Port(addr, port, start, None), None)
+
+
+def _routes(
+    directory: Path | None, addr: str, chosen: EndpointsSettings, access: _core.Access
+) -> list[_core.NativeRoute]:
+    routes = [*_core.LivePage.latest_routes(access), *_core.History.latest_routes()]
+    # Lines are nobody else's business: without credentials or an address list, for this machine only.
+    if chosen.auth_token is not None or chosen.allow is not None or is_loopback(addr):
+        routes.append(_core.log_route(directory))
+    return routes
+
+
+def is_loopback(addr: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    return addr.startswith(_LOOPBACK)
 
 
 def _check_port(port: object) -> None:

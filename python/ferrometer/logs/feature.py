@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from ferrometer import _core
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
-from ferrometer.logs import levels, pipeline, ship
+from ferrometer.logs import levels, pipeline, recent, ship
 from ferrometer.logs.sinks import Sink, Syslog
 
 if TYPE_CHECKING:
@@ -38,6 +39,27 @@ class LogsSettings:
     syslog_network: str = option("tcp", "`tcp`, or `tls`.")
     syslog_address: str = option("localhost:5000", "Host and port of the syslog receiver.")
     syslog_format: str = option("json_lines", "`json_lines`, as Logstash reads, or `rfc5424`.")
+    endpoint: bool = option(True, "Answer `/logs` with the latest lines, for `ferrometer logs URL`.")
+    project: str = option(
+        "",
+        "Google Cloud's project, of which the format `gcp` says that traces are in it.",
+        aliases=("GOOGLE_CLOUD_PROJECT",),
+    )
+    redact_names: tuple[str, ...] = option((), "Fields, besides the known ones, whose values are secrets.")
+    redact_patterns: tuple[str, ...] = option(
+        (), "`email`, `ip`, `ssn`, or regular expressions of what is taken out of texts."
+    )
+
+
+def configured_sinks(chosen: LogsSettings, sinks: Sequence[Sink] | None = None) -> list[Sink]:
+    """Where lines go by the settings; ``sinks`` instead of what ``to`` says. Raises ValueError."""
+    to = list(pipeline.sinks_of(chosen.to) if sinks is None else sinks)
+    if chosen.syslog_enabled:
+        if chosen.syslog_network not in ("tcp", "tls"):
+            raise ValueError(f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}")
+        tls = chosen.syslog_network == "tls"
+        to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
+    return to
 
 
 class Logs(Feature):
@@ -61,6 +83,10 @@ class Logs(Feature):
         hash_key: str | None = None,
         sample_first: int | None = None,
         sample_then: int | None = None,
+        endpoint: bool | None = None,
+        project: str | None = None,
+        redact_names: Sequence[str] | None = None,
+        redact_patterns: Sequence[str] | None = None,
     ) -> None:
         # Sinks are objects, which no option is.
         self._sinks = None if to is None else pipeline.sinks_of(to)
@@ -76,7 +102,12 @@ class Logs(Feature):
             hash_key=hash_key,
             sample_first=sample_first,
             sample_then=sample_then,
+            endpoint=endpoint,
+            project=project,
+            redact_names=None if redact_names is None else tuple(redact_names),
+            redact_patterns=None if redact_patterns is None else tuple(redact_patterns),
         )
+        self._process = 0
 
     def open(self, runtime: Runtime) -> None:
         """Checks the settings. Nothing is opened: the application may fork afterwards."""
@@ -87,18 +118,23 @@ class Logs(Feature):
             raise ValueError(f"logging.format must be one of {known}, not {chosen.format!r}")
         self._chosen = chosen
         self._namespace = runtime.namespace or ""
-        self._to = list(self._sinks if self._sinks is not None else pipeline.sinks_of(chosen.to))
-        if chosen.syslog_enabled:
-            if chosen.syslog_network not in ("tcp", "tls"):
-                raise ValueError(f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}")
-            tls = chosen.syslog_network == "tls"
-            self._to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
+        self._to = configured_sinks(chosen, self._sinks)
         _core.register_record_metrics(runtime.registry._native, self._namespace)
         runtime.every("logging level", 1.0, levels.follow)
+        if chosen.endpoint:
+            runtime.route("/logs", recent.guarded(lambda: runtime.is_protected))
+        if _is_serving():
+            self.start()
 
     def start(self) -> None:
         """Opens this process's queue and ships; again after the server has set its own loggers up."""
         chosen = self._chosen
+        _core.log_lines_wait(False)
+        if self._process == os.getpid():
+            if chosen.stdlib:
+                pipeline.take_over()
+            return
+        self._process = os.getpid()
         pipeline.setup(
             chosen.service,
             format=chosen.format,
@@ -112,6 +148,9 @@ class Logs(Feature):
             namespace=self._namespace,
             stdlib=chosen.stdlib,
             access=chosen.access,
+            project=chosen.project,
+            redact_names=chosen.redact_names,
+            redact_patterns=chosen.redact_patterns,
         )
 
     def _sampling(self) -> dict[str, tuple[int, int]]:
@@ -121,8 +160,25 @@ class Logs(Feature):
         return dict.fromkeys(("debug", "info", "warn"), (chosen.sample_first, chosen.sample_then))
 
     def close(self, deadline: float) -> None:
-        """Waits until what was logged has left, or the deadline is there."""
+        """Waits until what was logged has left, or the deadline is there.
+
+        What the server still says then is waited for line by line: under most of them nothing of Python runs
+        between its last line and the end of the process.
+        """
         ship.flush(max(0.0, deadline - time.monotonic()))
+        _core.log_lines_wait(True)
+
+
+def _is_serving() -> bool:
+    """Whether the server's event loop runs already, as under uvicorn's command: so nobody forks any more.
+
+    Its first lines come before the application's start, and are taken along.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 FEATURE = Logs

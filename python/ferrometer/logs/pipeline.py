@@ -45,6 +45,9 @@ def setup(
     namespace: str = "",
     stdlib: bool = True,
     access: bool = False,
+    project: str | None = None,
+    redact_names: Sequence[str] = (),
+    redact_patterns: Sequence[str] = (),
 ) -> None:
     """Log from now on as said here; a second call changes it.
 
@@ -59,8 +62,13 @@ def setup(
     :param queue_bytes: of lines that may wait in this process.
     :param stdlib: whether ``logging``, the servers that use it, and ``warnings`` log here too.
     :param access: whether the middleware writes a line for each request.
+    :param project: Google Cloud's, of which the format ``gcp`` says that traces are in it; without it
+        ``GOOGLE_CLOUD_PROJECT``.
+    :param redact_names: fields whose values are secrets, besides the known ones: ``["patient_id"]``.
+    :param redact_patterns: ``email``, ``ip``, ``ssn``, or regular expressions (of Rust's crate ``regex``)
+        of what is taken out of every text.
 
-    Raises ValueError for what is no format, level, sink or sampling, and OSError for a file that cannot be
+    Raises ValueError for what is no format, level, sink, sampling or pattern, and OSError for a file that cannot be
     written.
     """
     sinks = sinks_of(to)
@@ -68,7 +76,17 @@ def setup(
     shape = FORMATS[0] if format in (None, CONSOLE) else format
     number = levels.number(os.environ.get("LOG_LEVEL") or "info" if level is None else level)
     rates = rates_of(sampling or {})
-    _core.configure_logs(str(shape), service, version, environment, hash_key_of(hash_key), console)
+    _core.configure_logs(
+        str(shape),
+        service,
+        version,
+        environment,
+        hash_key_of(hash_key),
+        console,
+        project=os.environ.get("GOOGLE_CLOUD_PROJECT", "") if project is None else project,
+        redact_names=list(redact_names),
+        redact_patterns=list(redact_patterns),
+    )
     ship.start(
         sinks,
         service=service,

@@ -82,13 +82,18 @@ mod _core {
     use super::logs::context::LogContext;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::logs::event::{log_event, log_failures, log_level, log_requests, set_log_level, share_log_level};
+    use super::logs::event::{
+        log_event, log_failures, log_level, log_lines_wait, log_requests, set_log_level, share_log_level,
+    };
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::logs::logger::Logger;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::logs::reader::LogReader;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::logs::recent::{answer_logs, log_route};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::logs::record::log_record;

@@ -31,6 +31,8 @@ pub struct Format {
     pub group: Option<Group>,
     /// Further keys with their values, as JSON.
     pub constant: &'static str,
+    /// Whether a trace's id is told as `projects/P/traces/ID`.
+    pub traces_in_project: bool,
 }
 
 /// How the service is told.
@@ -75,6 +77,7 @@ pub const FORMATS: [Format; 6] = [
         renamed: &[],
         group: None,
         constant: "",
+        traces_in_project: false,
     },
     Format {
         name: "omtx",
@@ -92,6 +95,7 @@ pub const FORMATS: [Format; 6] = [
             latency: "",
         }),
         constant: "",
+        traces_in_project: false,
     },
     Format {
         name: "platform",
@@ -105,6 +109,7 @@ pub const FORMATS: [Format; 6] = [
         renamed: &[],
         group: None,
         constant: "",
+        traces_in_project: false,
     },
     Format {
         name: "staging",
@@ -118,6 +123,7 @@ pub const FORMATS: [Format; 6] = [
         renamed: &[],
         group: None,
         constant: "",
+        traces_in_project: false,
     },
     Format {
         name: "gcp",
@@ -146,6 +152,7 @@ pub const FORMATS: [Format; 6] = [
             latency: "duration_ms",
         }),
         constant: "",
+        traces_in_project: true,
     },
     Format {
         name: "ecs",
@@ -169,6 +176,7 @@ pub const FORMATS: [Format; 6] = [
         ],
         group: None,
         constant: "\"ecs.version\":\"8.11.0\"",
+        traces_in_project: false,
     },
 ];
 
@@ -188,6 +196,8 @@ pub struct Key {
     pub in_group: bool,
     /// Whether it is the number of milliseconds that becomes a text of seconds.
     pub is_latency: bool,
+    /// Whether it is a trace's id, before which some formats have a path.
+    pub is_trace: bool,
 }
 
 impl Format {
@@ -209,6 +219,7 @@ impl Format {
             secret: name::action(name.as_bytes()),
             in_group: grouped.is_some(),
             is_latency: grouped.is_some_and(|(_, is_latency)| is_latency),
+            is_trace: name == "trace_id",
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Style {
     pub format: &'static Format,
     /// Takes secrets out.
     pub marker: Marker,
+    /// Stands before a trace's id: `projects/P/traces/` in Google's format.
+    pub trace_prefix: String,
     /// `,"service":…` and what else never changes.
     constant: Vec<u8>,
 }
@@ -69,7 +71,24 @@ impl Style {
             constant.push(b',');
             constant.extend_from_slice(format.constant.as_bytes());
         }
-        Style { format, marker, constant }
+        Style { format, marker, trace_prefix: String::new(), constant }
+    }
+
+    /// The project that traces belong to, in the format that names it.
+    #[must_use]
+    pub fn in_project(mut self, project: &str) -> Self {
+        if self.format.traces_in_project && !project.is_empty() {
+            self.trace_prefix = format!("projects/{project}/traces/");
+        }
+        self
+    }
+
+    /// What is to be known of a field's name.
+    pub fn key(&self, name: &str) -> Key {
+        let mut key = self.format.key(name);
+        key.secret = self.marker.own.action(name.as_bytes());
+        key.is_trace &= !self.trace_prefix.is_empty();
+        key
     }
 
     /// Begins a line in an empty buffer; `group` is a second one, empty too.

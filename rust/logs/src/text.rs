@@ -1,7 +1,7 @@
 //! A string as JSON, escaped and redacted in one pass; or redacted only.
 
 use crate::redact::mark::Marker;
-use crate::redact::{card, pair, prefix, url, Found};
+use crate::redact::{card, pair, prefix, url, Action, Found, Rule};
 
 /// What a byte means for the pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,12 +37,27 @@ const CLASSES: [Class; 256] = {
 
 /// Appends a text as the inside of a JSON string. What is not UTF-8 passes as it is.
 pub fn write(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
-    pass::<true>(out, text, marker);
+    if marker.own.has_patterns() {
+        let mut clean = Vec::with_capacity(text.len());
+        redact(&mut clean, text, marker);
+        escape(out, &clean);
+    } else {
+        pass::<true>(out, text, marker);
+    }
 }
 
 /// Appends a text without its secrets, and not escaped.
 pub fn redact(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
+    let start = out.len();
     pass::<false>(out, text, marker);
+    if marker.own.has_patterns() {
+        let found = marker.own.find(&out[start..]);
+        for (from, to) in found.into_iter().rev() {
+            let mut mark = Vec::new();
+            marker.write(&mut mark, &out[start + from..start + to], Rule::Own, Action::Remove);
+            out.splice(start + from..start + to, mark);
+        }
+    }
 }
 
 #[inline(always)]
@@ -60,7 +75,7 @@ fn pass<const ESCAPED: bool>(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
                     None
                 }
             }
-            Class::Separator => pair::value(text, at).or_else(|| url::password(text, at)),
+            Class::Separator => pair::value(text, at, &marker.own).or_else(|| url::password(text, at)),
             Class::Dash if text[at..].starts_with(b"-----BEGIN ") => prefix::private_key(text, at),
             _ => None,
         };

@@ -34,15 +34,31 @@ const NAME: usize = 0;
 const TURN: usize = 1;
 const INTENT: usize = 2;
 const STATES: [usize; 2] = [4, 16];
+/// In place of a name: the slot is being given away.
+const CLAIMED: u64 = u64::MAX;
 
 impl Region {
-    /// The slot of a receiver, given to it when it has none; nothing when all are taken by others.
-    pub fn slot(&self, name: u64) -> Option<usize> {
+    /// The slot of a receiver. One that has none gets a free one, or that of a receiver that is not among `receivers`
+    /// any more, and begins with the oldest record that is still there; nothing when all slots are in use.
+    pub fn slot(&self, name: u64, receivers: &[u64]) -> Option<usize> {
         let slot = |index: usize| self.header(CURSORS + index * CURSOR + NAME);
-        if let Some(known) = (0..SINKS).find(|&index| slot(index).load(Acquire) == name) {
+        let find = |wanted: &dyn Fn(u64) -> bool| (0..SINKS).find(|&index| wanted(slot(index).load(Acquire)));
+        if let Some(known) = find(&|other| other == name) {
             return Some(known);
         }
-        let free = (0..SINKS).find(|&index| slot(index).load(Acquire) == 0)?;
+        // Each receiver has a thread of its own: two may want the same one.
+        let free = loop {
+            let is_unused = |other: u64| other != CLAIMED && !receivers.contains(&other);
+            let free = find(&|other| other == 0).or_else(|| find(&is_unused))?;
+            let before = slot(free).load(Acquire);
+            if is_unused(before) && slot(free).compare_exchange(before, CLAIMED, Acquire, Relaxed).is_ok() {
+                break free;
+            }
+        };
+        let place = self.oldest();
+        // What was gone before it came was never meant for it.
+        self.set_cursor(free, &Cursor { place, skipped: place.records, ..Cursor::default() });
+        self.set_intent(free, 0);
         slot(free).store(name, Release);
         Some(free)
     }

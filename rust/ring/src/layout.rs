@@ -17,6 +17,7 @@
 //! | 19 to 23 | records taken, by level | the writer |
 //! | 24 to 38 | records refused, by reason and level | the writer |
 //! | 40 | tail: everything before it may be overwritten | the shipper |
+//! | 48 to 63 | secrets taken out of lines, by rule | the writer |
 //! | 128 + 32 n | the cursor of receiver n, of 8 | the shipper |
 //!
 //! | word of a record | what |
@@ -32,6 +33,7 @@
 //! A word 0 whose length is all ones is no record: it fills the area up to its end.
 
 use crate::head::{LEVELS, REASONS};
+use ferrometer_logs::redact::Rule;
 
 /// The first word.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FERRORNG");
@@ -56,6 +58,10 @@ pub(crate) const ACCEPTED: usize = 19;
 pub(crate) const REFUSED: usize = ACCEPTED + LEVELS;
 pub(crate) const TAIL: usize = 40;
 const _: () = assert!(REFUSED + REASONS * LEVELS <= TAIL);
+pub(crate) const REDACTED: usize = 48;
+/// Rules of redaction that can be counted.
+pub const RULES: usize = 16;
+const _: () = assert!(REDACTED + RULES <= CURSORS && Rule::ALL.len() <= RULES);
 
 /// Receivers that can have a cursor.
 pub const SINKS: usize = 8;

@@ -5,6 +5,7 @@ use crate::kind::Kind;
 use crate::totals::Snapshot;
 use ferrometer_core::computed::{Computed, Sample, Value};
 use ferrometer_core::labels::Labels;
+use ferrometer_logs::redact::Rule;
 
 /// How the families of a kind of records are called, behind the namespace, and what they tell.
 struct Words {
@@ -12,6 +13,9 @@ struct Words {
     names: [&'static str; 5],
     helps: [&'static str; 5],
 }
+
+/// Lines only: secrets taken out, by the rule that found them.
+const REDACTIONS: &str = "log_redactions_total";
 
 const LINES: Words = Words {
     names: [
@@ -73,8 +77,12 @@ fn words(kind: Kind) -> &'static Words {
 }
 
 /// The names of the samples of a kind of records, behind the namespace.
-pub fn names(kind: Kind) -> [&'static str; 5] {
-    words(kind).names
+pub fn names(kind: Kind) -> Vec<&'static str> {
+    let mut names = words(kind).names.to_vec();
+    if kind == Kind::Lines {
+        names.push(REDACTIONS);
+    }
+    names
 }
 
 /// A name behind a namespace.
@@ -124,22 +132,25 @@ pub fn families(snapshot: &Snapshot) -> Vec<Computed> {
         }
     }
     let words = words(snapshot.kind);
-    let family = |index: usize, kind: &str, mut samples: Vec<Sample>| {
-        let name = named(&snapshot.namespace, words.names[index].trim_end_matches("_total"));
+    let family = |name: &str, help: &str, kind: &str, mut samples: Vec<Sample>| {
+        let name = named(&snapshot.namespace, name.trim_end_matches("_total"));
         if kind == "counter" {
             for sample in &mut samples {
                 sample.suffix = "_total".into();
             }
         }
-        Computed { name, help: words.helps[index].into(), kind: kind.into(), samples }
+        Computed { name, help: help.into(), kind: kind.into(), samples }
     };
-    let families = [
-        family(0, "counter", recorded),
-        family(1, "counter", dropped),
-        family(2, "counter", shipped),
-        family(3, "gauge", queued),
-        family(4, "gauge", success),
-    ];
+    let kinds = ["counter", "counter", "counter", "gauge", "gauge"];
+    let told = [recorded, dropped, shipped, queued, success];
+    let about = words.names.into_iter().zip(words.helps).zip(kinds);
+    let mut families: Vec<Computed> =
+        about.zip(told).map(|(((name, help), kind), samples)| family(name, help, kind, samples)).collect();
+    if snapshot.kind == Kind::Lines {
+        let count = |&rule: &Rule| sample(&["rule"], &[rule.name()], Value::Int(snapshot.redactions[rule as usize]));
+        let help = "Secrets taken out of log lines, by the rule that found them";
+        families.push(family(REDACTIONS, help, "counter", Rule::ALL.iter().map(count).collect()));
+    }
     families.into_iter().filter(|family| !family.samples.is_empty()).collect()
 }
 

@@ -132,6 +132,19 @@ pub unsafe fn append(kind: Kind, head: &Head, parts: &[&[u8]]) -> Outcome {
     }
 }
 
+/// Counts secrets that were taken out of this process's lines, by rule. Before there is a ring nobody counts.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn redacted(rule: usize, count: u64) {
+    // SAFETY: the GIL is held, and nothing below runs Python.
+    if let Some(own) = unsafe { &*OWN[Kind::Lines as usize].0.get() } {
+        if own.generation == generation() {
+            own.writer.redacted(rule, count);
+        }
+    }
+}
+
 #[cold]
 fn append_elsewhere(kind: Kind, slot: &mut Option<Own>, head: &Head, parts: &[&[u8]]) -> Outcome {
     let Some(parents) = slot else {

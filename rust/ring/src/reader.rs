@@ -2,7 +2,9 @@
 //! a file can be damaged, and what lies before the tail is overwritten.
 
 use crate::head::{Head, Level, Reason, LEVELS, REASONS};
-use crate::layout::{size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REFUSED, TAIL};
+use crate::layout::{
+    size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REDACTED, REFUSED, RULES, TAIL,
+};
 use crate::region::Region;
 use crate::sync::{
     fence,
@@ -152,6 +154,29 @@ impl Region {
     /// Where the first whole record at or behind a position begins, wherever records begin.
     fn first_record(&self, from: u64, head: u64) -> Option<u64> {
         (from..head).step_by(8).find(|&at| matches!(self.record_at(at, head), Step::Record(..)))
+    }
+
+    /// The place of the oldest record that may not be overwritten.
+    pub fn oldest(&self) -> Place {
+        loop {
+            let head = self.head();
+            if self.tail() < head {
+                break;
+            }
+            let records = self.counts().records();
+            if self.head() == head {
+                return Place { position: head, records };
+            }
+        }
+        match self.read(Place::default(), 1).records.first() {
+            Some(record) => Place { position: record.end - size(record.payload.len()), records: record.sequence },
+            None => Place { position: self.tail(), records: 0 },
+        }
+    }
+
+    /// Secrets that were taken out of lines, by rule.
+    pub fn redactions(&self) -> [u64; RULES] {
+        std::array::from_fn(|rule| self.header(REDACTED + rule).load(Relaxed))
     }
 
     /// The place of the first record that begins at a position or behind it.
@@ -332,7 +357,7 @@ mod tests {
             for number in 0..30u8 {
                 let _: Outcome = writer.append(&Head::default(), &[&vec![number; usize::from(number)]]);
             }
-            let slot = region.slot(7).unwrap();
+            let slot = region.slot(7, &[]).unwrap();
             region.set_cursor(slot, &Cursor::default());
             for (index, value) in damage {
                 if index < HEADER {

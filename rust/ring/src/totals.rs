@@ -6,7 +6,7 @@ use crate::file::{allocate, list, Ring};
 use crate::fork::{close_in_child, keep_in_child};
 use crate::head::{Level, Reason, LEVELS, REASONS};
 use crate::kind::Kind;
-use crate::layout::SINKS;
+use crate::layout::{RULES, SINKS};
 use crate::mapping::Mapping;
 use crate::reader::Counts;
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
@@ -28,7 +28,8 @@ const NAME_WORDS: usize = 8;
 /// Of a receiver: 48 bytes of name, the time of its latest success, and bits for what it is doing.
 const SUCCESS: usize = 6;
 const STATES: [usize; 2] = [128, 512];
-const LENGTH: usize = 2 + LEVELS + REASONS * LEVELS + SINKS * 6;
+const LENGTH: usize = REDACTED + RULES;
+const REDACTED: usize = 2 + LEVELS + REASONS * LEVELS + SINKS * 6;
 const _: () = assert!(STATES[0] + LENGTH <= STATES[1] && NAMES + SINKS * NAME_WORDS <= STATES[0]);
 
 /// The file.
@@ -160,6 +161,9 @@ impl Totals {
                 state[base + index] += count;
             }
         }
+        for (rule, count) in ring.region.redactions().into_iter().enumerate() {
+            state[REDACTED + rule] += count;
+        }
         let base = STATES[((turn + 1) & 1) as usize];
         for (index, value) in state.into_iter().enumerate() {
             self.map.words()[base + index].store(value, Release);
@@ -209,6 +213,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Who receives them.
     pub receivers: Vec<Receiver>,
+    /// Secrets that were taken out of lines, by rule.
+    pub redactions: [u64; RULES],
 }
 
 impl Snapshot {
@@ -220,6 +226,9 @@ impl Snapshot {
             for reason in 0..REASONS {
                 self.counts.refused[reason][level] += counts.refused[reason][level];
             }
+        }
+        for (sum, count) in self.redactions.iter_mut().zip(region.redactions()) {
+            *sum = sum.saturating_add(count);
         }
         for receiver in &mut self.receivers {
             let name = hash(&receiver.name);
@@ -272,6 +281,7 @@ pub fn snapshot(directory: &Path, kind: Kind) -> io::Result<Option<Snapshot>> {
                 snapshot.counts.refused[reason][level] = state[2 + LEVELS + reason * LEVELS + level];
             }
         }
+        snapshot.redactions.copy_from_slice(&state[REDACTED..LENGTH]);
         for slot in 0..SINKS {
             let Some(name) = totals.name(slot) else { continue };
             let at = 2 + LEVELS + REASONS * LEVELS + slot * 6;

@@ -2,7 +2,9 @@
 //! the process leaves either a whole record or none.
 
 use crate::head::{Head, Level, Outcome, Reason, LEVELS};
-use crate::layout::{size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REFUSED, TAIL};
+use crate::layout::{
+    size, ACCEPTED, FILLER, HEAD, MAX_PAYLOAD, PENDING_HEAD, PENDING_RECORDS, RECORD, REDACTED, REFUSED, TAIL,
+};
 use crate::reader::Place;
 use crate::region::Region;
 use crate::sync::{
@@ -71,6 +73,12 @@ impl Writer {
         // Release: whoever sees the count sees the head that it belongs to.
         bump(header(ACCEPTED + head.level as usize), Release);
         Outcome::Queued
+    }
+
+    /// Counts secrets that a rule has taken out of lines.
+    pub fn redacted(&self, rule: usize, count: u64) {
+        let word = self.region.header(REDACTED + rule);
+        word.store(word.load(Relaxed) + count, Relaxed);
     }
 
     fn refuse(&self, level: Level, reason: Reason) -> Outcome {

@@ -69,7 +69,7 @@ fn counts_of_rings_that_are_gone_stay() {
     for level in [Level::Info, Level::Error, Level::Error] {
         assert_eq!(writer.append(&Head { level, ..Head::default() }, &[b"{}"]), Outcome::Queued);
     }
-    let slot = own.region.slot(hash("stdout")).unwrap();
+    let slot = own.region.slot(hash("stdout"), &[]).unwrap();
     let end = own.region.read(Place::default(), usize::MAX).end;
     own.region.set_cursor(slot, &Cursor { place: end, shipped: 2, rejected: 1, ..Cursor::default() });
     let before = snapshot(&directory, Kind::Lines).unwrap().unwrap();

@@ -80,8 +80,8 @@ proptest! {
         let region = Arc::new(Region::private(CAPACITY as usize));
         let mut writer = Writer::new(region.clone());
         let mut twin = Twin::default();
-        let slots = [region.slot(11).unwrap(), region.slot(12).unwrap()];
-        prop_assert_eq!(region.slot(11), Some(slots[0]));
+        let slots = [region.slot(11, &[11, 12]).unwrap(), region.slot(12, &[11, 12]).unwrap()];
+        prop_assert_eq!(region.slot(11, &[11, 12]), Some(slots[0]));
         let mut read: [VecDeque<u64>; 2] = [VecDeque::new(), VecDeque::new()];
         for (number, step) in script.into_iter().enumerate() {
             match step {

@@ -179,7 +179,8 @@ impl Lane {
             if places.get(&known.uuid).is_some_and(|place| Arc::ptr_eq(&place.known, known)) {
                 continue;
             }
-            let Some(slot) = known.region.slot(hash(&self.name)) else { continue };
+            let Some(slot) = known.region.slot(hash(&self.name), &self.receivers) else { continue };
+            // A receiver that has come by in this ring before was told then; a new one is told of what comes.
             let is_new = known.region.cursor(slot).place.records == 0;
             let noticed = if is_new { 0 } else { lost(known, slot) };
             places.insert(known.uuid, Place { known: known.clone(), slot, noticed, notice_at: None });

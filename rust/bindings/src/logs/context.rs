@@ -80,7 +80,7 @@ fn render(py: Python<'_>, all: &[(Bound<'_, PyString>, Bound<'_, PyAny>)]) -> Lo
         if !key.in_group {
             let mut line = style.fragment(&mut out, &mut group);
             line.field(&key);
-            value::write(&mut line, &style, value, key.secret, 0);
+            value::of_field(&mut line, &style, &key, value);
         }
         if let Ok(text) = value.cast::<PyString>() {
             let text = text.to_string_lossy();
@@ -101,7 +101,7 @@ fn render(py: Python<'_>, all: &[(Bound<'_, PyString>, Bound<'_, PyAny>)]) -> Lo
 }
 
 /// The bytes of as many pairs of hexadecimal digits; nothing for another text.
-fn unhex(text: &str, out: &mut [u8]) {
+pub fn unhex(text: &str, out: &mut [u8]) {
     if text.len() == out.len() * 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         for (place, byte) in out.iter_mut().enumerate() {
             *byte = u8::from_str_radix(&text[place * 2..place * 2 + 2], 16).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! One event: a line is written on the caller's thread and put into the ring.
 
 use super::context::{self, LogContext};
-use super::{console, level, sampling, style, value};
+use super::{console, level, opentelemetry, redactions, sampling, shipper, style, value};
 use crate::interned;
 use crate::thread_exit::protect;
 use crate::traces::{span, tracer};
@@ -30,6 +30,15 @@ pub fn wants_requests() -> bool {
 #[inline(always)]
 pub fn has_lines() -> bool {
     style::is_configured()
+}
+
+/// Whether the application has ended: nobody flushes any more, so each line waits until it has left.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Has each line from now on wait a quarter of a second at most until it has left, or not.
+#[pyfunction]
+pub fn log_lines_wait(wanted: bool) {
+    IS_ENDING.store(wanted, Relaxed);
 }
 
 /// Has the middleware write a line for each request from now on, or not.
@@ -70,6 +79,7 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
     else {
         return;
     };
+    redactions::begin();
     let style = style::current(py);
     let (mut out, mut group) = style::buffers();
     let mut head = Head { level: Level::of(event.level as u64), time_ns, ..Head::default() };
@@ -99,13 +109,16 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
             }
             inherited(py, &style, &mut line, scope, event);
         }
+        if head.trace_id == [0; 16] {
+            foreign_span(py, &style, &mut line, &mut head, event);
+        }
         for (name, value) in event.fields {
             field(&style, &mut line, name, value);
         }
         if let Some(error) = &event.error {
             failure(py, &style, &mut line, error);
         }
-        if left_out > 0 && line.field(&style.format.key("sampled_out")) {
+        if left_out > 0 && line.field(&style.key("sampled_out")) {
             line.integer(left_out.into());
         }
         line.close()
@@ -117,6 +130,23 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
     // SAFETY: the GIL is held, and no Python runs in there.
     let _counted = unsafe { ring::append(Kind::Lines, &head, &[readable.as_ref().unwrap_or(&out)]) };
     style::give_back(out, group);
+    redactions::tell();
+    if IS_ENDING.load(Relaxed) {
+        shipper::flush_logs(py, 0.25);
+    }
+}
+
+/// The ids of the span that OpenTelemetry's own SDK has open, where there is no other.
+fn foreign_span(py: Python<'_>, style: &Style, line: &mut Line<'_>, head: &mut Head, event: &Event<'_, '_>) {
+    let Some((trace_id, span_id)) = opentelemetry::active_span(py) else { return };
+    let is_told = |name: &str| event.fields.iter().any(|(field, _)| field == name);
+    if is_told("trace_id") || is_told("span_id") {
+        return;
+    }
+    context::unhex(&trace_id.to_string_lossy(), &mut head.trace_id);
+    context::unhex(&span_id.to_string_lossy(), &mut head.span_id);
+    field(style, line, interned!(py, "trace_id"), trace_id.as_any());
+    field(style, line, interned!(py, "span_id"), span_id.as_any());
 }
 
 fn field(style: &Style, line: &mut Line<'_>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) {
@@ -129,7 +159,7 @@ fn field(style: &Style, line: &mut Line<'_>, name: &Bound<'_, PyString>, value: 
             return line.latency(milliseconds);
         }
     }
-    value::write(line, style, value, key.secret, 0);
+    value::of_field(line, style, &key, value);
 }
 
 /// The id of the request, unless a context says another.

@@ -8,6 +8,9 @@
 //! | the level, also for all workers | [`level`] |
 //! | the format, and what is known of a field's name | [`style`] |
 //! | records of `logging` | [`record`] |
+//! | secrets taken out, in the ring's counters | `redactions` |
+//! | the span of OpenTelemetry's own SDK | `opentelemetry` |
+//! | the latest lines for whoever asks over HTTP | [`recent`] |
 //! | what is left out of too many | [`sampling`] |
 //! | lines for a terminal | `console` |
 //! | where lines leave | [`crate::shipping`] |
@@ -17,8 +20,11 @@ pub mod context;
 pub mod event;
 pub mod level;
 pub mod logger;
+mod opentelemetry;
 pub mod reader;
+pub mod recent;
 pub mod record;
+mod redactions;
 pub mod sampling;
 pub mod style;
 pub mod value;

@@ -27,7 +27,7 @@ pub struct LogReader {
 }
 
 /// Records with their pids, how many were overwritten, whether there may be more.
-type Look = (Vec<(u64, Record)>, u64, bool);
+pub type Look = (Vec<(u64, Record)>, u64, bool);
 
 #[pymethods]
 impl LogReader {
@@ -35,7 +35,7 @@ impl LogReader {
     #[new]
     #[pyo3(signature = (directory=None, *, after=0))]
     fn new(directory: Option<PathBuf>, after: u64) -> Self {
-        LogReader { directory, after, own: Mutex::default(), places: Mutex::default() }
+        LogReader::after(directory, after)
     }
 
     /// Lines in the order of time, a few thousand at most; how many were overwritten before they could be read; and
@@ -56,6 +56,11 @@ impl LogReader {
 }
 
 impl LogReader {
+    /// Reads lines after a time.
+    pub fn after(directory: Option<PathBuf>, after: u64) -> Self {
+        LogReader { directory, after, own: Mutex::default(), places: Mutex::default() }
+    }
+
     fn look_here(&self) -> Look {
         let Some((region, _)) = own::shown(Kind::Lines) else { return (Vec::new(), 0, false) };
         let mut place = self.own.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +73,8 @@ impl LogReader {
         (wanted.map(|record| (pid, record)).collect(), lost, more)
     }
 
-    fn look(&self) -> std::io::Result<Look> {
+    /// The records since the last look, in the order of time.
+    pub fn look(&self) -> std::io::Result<Look> {
         let Some(directory) = &self.directory else { return Ok(self.look_here()) };
         let paths = list(directory, Kind::Lines)?;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);

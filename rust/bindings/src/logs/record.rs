@@ -7,7 +7,7 @@ use crate::once::Once;
 use crate::thread_exit::protect;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySet, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// What every record has; all else is a field that somebody passed as `extra`.
 const STANDARD: [&str; 25] = [
@@ -38,7 +38,49 @@ const STANDARD: [&str; 25] = [
     "stacklevel",
 ];
 
-static NAMES: Once<Py<PySet>> = Once::new();
+/// The names that every record has, as the interpreter's one string each, found by its address.
+struct Standard {
+    /// Addresses; zero is a free place. Never more than half of them are taken.
+    places: [usize; PLACES],
+    /// Keeps them alive.
+    _names: Py<PyTuple>,
+}
+
+const PLACES: usize = 128;
+
+static NAMES: Once<Standard> = Once::new();
+
+impl Standard {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let names = PyTuple::new(py, STANDARD.map(|name| PyString::intern(py, name)))?;
+        let mut places = [0; PLACES];
+        for name in &names {
+            let mut place = start(name.as_ptr() as usize);
+            while places[place] != 0 {
+                place = (place + 1) % PLACES;
+            }
+            places[place] = name.as_ptr() as usize;
+        }
+        Ok(Standard { places, _names: names.unbind() })
+    }
+
+    /// Attributes' names are the interpreter's one string each; a name that somebody made by hand is compared.
+    #[inline]
+    fn has(&self, name: &Bound<'_, PyString>) -> bool {
+        let mut place = start(name.as_ptr() as usize);
+        while self.places[place] != 0 {
+            if self.places[place] == name.as_ptr() as usize {
+                return true;
+            }
+            place = (place + 1) % PLACES;
+        }
+        name.to_str().is_ok_and(|name| STANDARD.contains(&name))
+    }
+}
+
+fn start(address: usize) -> usize {
+    (address >> 4).wrapping_mul(0x9e37_79b9) % PLACES
+}
 
 /// Our level for a number of `logging`, rounded down.
 pub fn level_of(number: i64) -> u32 {
@@ -67,13 +109,13 @@ pub fn log_record<'py>(record: &Bound<'py, PyAny>) -> PyResult<()> {
     if !level::is_on(level) {
         return Ok(());
     }
-    let standard = NAMES
-        .get_or_try_make(py, || PySet::new(py, STANDARD.map(|name| PyString::intern(py, name))).map(Bound::unbind))?;
-    let standard = standard.bind(py);
+    let standard = NAMES.get_or_try_make(py, || Standard::new(py))?;
     let mut fields = Vec::new();
     for (name, value) in &dict {
-        if let (Ok(false), Ok(name)) = (standard.contains(&name), name.cast_into::<PyString>()) {
-            fields.push((name, value));
+        if let Ok(name) = name.cast_into::<PyString>() {
+            if !standard.has(&name) {
+                fields.push((name, value));
+            }
         }
     }
     let has_fields = |name: &str| fields.iter().any(|(field, _)| field == name);

@@ -4,6 +4,7 @@ use crate::gil::GilCell;
 use ferrometer_logs::format::{format, Key, FORMATS};
 use ferrometer_logs::line::Style;
 use ferrometer_logs::redact::mark::{count, Marker};
+use ferrometer_logs::redact::own::Own;
 use ferrometer_logs::redact::Rule;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
@@ -39,9 +40,12 @@ static KEYS: GilCell<Vec<Option<Known>>> = GilCell::new(Vec::new());
 static BUFFERS: GilCell<Vec<(Vec<u8>, Vec<u8>)>> = GilCell::new(Vec::new());
 
 /// How lines are written: the format's name, the service, and the secret with which API keys are hashed. `console`: lines
-/// for people, coloured or not, instead of JSON.
+/// for people, coloured or not, instead of JSON. `project`: of Google's cloud, before a trace's id. `redact_names`,
+/// `redact_patterns`: rules of the user's own.
 #[pyfunction]
-#[pyo3(signature = (name, service, version, environment, hash_key, console=None))]
+#[pyo3(signature = (name, service, version, environment, hash_key, console=None, *, project="", redact_names=None,
+    redact_patterns=None))]
+#[expect(clippy::too_many_arguments, reason = "keywords, of which ferrometer.logs.pipeline gives all")]
 pub fn configure_logs(
     name: &str,
     service: &str,
@@ -49,12 +53,17 @@ pub fn configure_logs(
     environment: &str,
     hash_key: &[u8],
     console: Option<bool>,
+    project: &str,
+    redact_names: Option<Vec<String>>,
+    redact_patterns: Option<Vec<String>>,
 ) -> PyResult<()> {
     let format = format(name).ok_or_else(|| {
         let known: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
         PyValueError::new_err(format!("format must be one of {}, not {name:?}", known.join(", ")))
     })?;
-    let style = Arc::new(Style::new(format, Marker::new(hash_key), service, version, environment));
+    let own = Own::new(&redact_names.unwrap_or_default(), &redact_patterns.unwrap_or_default());
+    let marker = Marker::new(hash_key).with(own.map_err(PyValueError::new_err)?);
+    let style = Arc::new(Style::new(format, marker, service, version, environment).in_project(project));
     // SAFETY: the GIL is held. A style holds no Python object; the keys' names are strings, whose end runs no Python.
     unsafe {
         STYLE.with(|current| *current = Some(style));
@@ -126,7 +135,7 @@ pub fn key(style: &Style, name: &Bound<'_, PyString>) -> Arc<Key> {
     if let Some(key) = known {
         return key;
     }
-    let key = Arc::new(style.format.key(&name.to_string_lossy()));
+    let key = Arc::new(style.key(&name.to_string_lossy()));
     // SAFETY: a live object. A subclass of str may run Python when it ends, and is not kept.
     if unsafe { ffi::PyUnicode_CheckExact(name.as_ptr()) } != 0 {
         let known = Known { name: name.clone().unbind(), key: key.clone() };

@@ -1,13 +1,27 @@
 //! Any Python value as JSON. Nothing of it raises: what cannot be told says so.
 
+use crate::interned;
+use ferrometer_logs::format::Key;
 use ferrometer_logs::line::{Line, Style};
 use ferrometer_logs::redact::Action;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple, PyType,
+};
 
 /// How deep values may be nested.
 const DEEPEST: usize = 8;
+
+/// Appends the value of a field.
+pub fn of_field(line: &mut Line<'_>, style: &Style, key: &Key, value: &Bound<'_, PyAny>) {
+    if key.is_trace {
+        if let Ok(id) = value.cast::<PyString>() {
+            return with_utf8(id, |id| line.text(&[style.trace_prefix.as_bytes(), id].concat()));
+        }
+    }
+    write(line, style, value, key.secret, 0);
+}
 
 /// Appends a value. `secret`: what the name of its field asks for.
 pub fn write(line: &mut Line<'_>, style: &Style, value: &Bound<'_, PyAny>, secret: Option<Action>, depth: usize) {
@@ -56,6 +70,9 @@ pub fn write(line: &mut Line<'_>, style: &Style, value: &Bound<'_, PyAny>, secre
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return line.text(String::from_utf8_lossy(bytes.as_bytes()).as_bytes());
     }
+    if let Ok(bytes) = value.cast::<PyByteArray>() {
+        return line.text(String::from_utf8_lossy(&bytes.to_vec()).as_bytes());
+    }
     other(line, style, value, depth);
 }
 
@@ -93,7 +110,57 @@ fn other(line: &mut Line<'_>, style: &Style, value: &Bound<'_, PyAny>, depth: us
     if let Ok(number) = value.cast::<PyFloat>() {
         return line.float(number.value());
     }
-    with_text(value, |text| line.text(text));
+    match plain(value) {
+        Some(plain) => write(line, style, &plain, None, depth + 1),
+        None => with_text(value, |text| line.text(text)),
+    }
+}
+
+/// Elements of an array that are told one by one; a larger one is told as it prints itself, which is abbreviated.
+const ELEMENTS: usize = 1000;
+
+/// What numpy's arrays and scalars, pydantic's and attrs' models, mappings and deques are in plain Python. Asked of
+/// the type: an object that answers to every name has none of them.
+fn plain<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let (py, class) = (value.py(), value.get_type());
+    let has = |name: &Bound<'py, PyString>| class.hasattr(name).unwrap_or(false);
+    let call = |name: &Bound<'py, PyString>| value.call_method0(name).ok();
+    if has(interned!(py, "dtype")) && has(interned!(py, "tolist")) {
+        let size = value.getattr(interned!(py, "size")).and_then(|size| size.extract::<usize>()).unwrap_or(0);
+        return if size <= ELEMENTS { call(interned!(py, "tolist")).filter(|plain| !plain.is(value)) } else { None };
+    }
+    if has(interned!(py, "model_dump")) {
+        return call(interned!(py, "model_dump"));
+    }
+    if has(interned!(py, "__attrs_attrs__")) {
+        let told = PyDict::new(py);
+        for field in value.getattr(interned!(py, "__attrs_attrs__")).ok()?.try_iter().ok()?.flatten() {
+            let name = field.getattr(interned!(py, "name")).ok()?.cast_into::<PyString>().ok()?;
+            let _ = value.getattr(&name).and_then(|inner| told.set_item(name, inner));
+        }
+        return Some(told.into_any());
+    }
+    let is = |module: &Bound<'py, PyString>, name: &Bound<'py, PyString>| {
+        let class = py.import(module).and_then(|module| module.getattr(name));
+        class.and_then(|class| value.is_instance(&class)).unwrap_or(false)
+    };
+    if is(interned!(py, "collections.abc"), interned!(py, "Mapping")) {
+        let told = PyDict::new(py);
+        told.call_method1(interned!(py, "update"), (value,)).ok()?;
+        return Some(told.into_any());
+    }
+    if is(interned!(py, "collections"), interned!(py, "deque")) {
+        return Some(
+            value
+                .try_iter()
+                .ok()?
+                .collect::<PyResult<Vec<_>>>()
+                .ok()
+                .and_then(|all| PyList::new(py, all).ok())?
+                .into_any(),
+        );
+    }
+    None
 }
 
 fn integer(line: &mut Line<'_>, number: &Bound<'_, PyInt>) {
@@ -123,7 +190,7 @@ fn mapping(line: &mut Line<'_>, style: &Style, dict: &Bound<'_, PyDict>, depth: 
             let mut folded = None;
             with_utf8(&name, |text| {
                 line.text(text);
-                folded = ferrometer_logs::redact::name::action(text);
+                folded = style.marker.own.action(text);
             });
             folded
         };

@@ -1,5 +1,6 @@
 //! What stands in place of a secret.
 
+use super::own::Own;
 use super::{Action, Rule};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -23,6 +24,8 @@ pub fn count(rule: Rule) -> u64 {
 #[derive(Clone)]
 pub struct Marker {
     mac: Hmac<Sha256>,
+    /// The user's own rules.
+    pub own: Own,
 }
 
 impl Marker {
@@ -31,7 +34,13 @@ impl Marker {
     /// # Panics
     /// Never: HMAC takes keys of every length.
     pub fn new(key: &[u8]) -> Self {
-        Marker { mac: Hmac::new_from_slice(key).expect("a key of any length") }
+        Marker { mac: Hmac::new_from_slice(key).expect("a key of any length"), own: Own::default() }
+    }
+
+    /// With rules of the user's own besides the built-in ones.
+    #[must_use]
+    pub fn with(self, own: Own) -> Self {
+        Marker { own, ..self }
     }
 
     /// Appends the mark of a secret and counts it.

@@ -5,6 +5,7 @@
 pub mod card;
 pub mod mark;
 pub mod name;
+pub mod own;
 pub mod pair;
 pub mod prefix;
 pub mod url;
@@ -38,12 +39,23 @@ pub enum Rule {
     PrivateKey,
     /// The number of a payment card.
     Card,
+    /// A rule of the user's own.
+    Own,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 8] =
-        [Rule::Name, Rule::Pair, Rule::Prefix, Rule::Jwt, Rule::Authorization, Rule::Url, Rule::PrivateKey, Rule::Card];
+    pub const ALL: [Rule; 9] = [
+        Rule::Name,
+        Rule::Pair,
+        Rule::Prefix,
+        Rule::Jwt,
+        Rule::Authorization,
+        Rule::Url,
+        Rule::PrivateKey,
+        Rule::Card,
+        Rule::Own,
+    ];
 
     /// As a label's value.
     pub fn name(self) -> &'static str {
@@ -56,6 +68,7 @@ impl Rule {
             Rule::Url => "url",
             Rule::PrivateKey => "private_key",
             Rule::Card => "card",
+            Rule::Own => "own",
         }
     }
 }

@@ -58,8 +58,14 @@ pub fn action(name: &[u8]) -> Option<Action> {
     })
 }
 
-fn ends_with(name: &str, ending: &str) -> bool {
+/// Whether a folded name ends with these whole words.
+pub(super) fn ends_with(name: &str, ending: &str) -> bool {
     name.strip_suffix(ending).is_some_and(|before| before.is_empty() || before.ends_with('_'))
+}
+
+/// A name as names are compared.
+pub(super) fn folded(name: &[u8]) -> String {
+    fold(name, &mut [0; LONGEST * 2]).unwrap_or_default().to_owned()
 }
 
 /// In lower case, words separated by `_`: `X-Api-Key`, `apiKey` and `api.key` are `api_key` at their end.

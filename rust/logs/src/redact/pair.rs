@@ -1,6 +1,6 @@
 //! Names and values in a text: `password=…`, `'api_key': '…'`, `?sig=…`.
 
-use super::name;
+use super::own::Own;
 use super::{is_word, mark, run, Action, Found, Rule};
 
 /// The longest name, and the longest value, that are looked at.
@@ -12,9 +12,9 @@ const PARAMETERS: [&[u8]; 6] =
     [b"sig", b"signature", b"x-amz-signature", b"x-amz-credential", b"x-amz-security-token", b"key"];
 
 /// The secret value that belongs to the `:` or `=` at `separator`.
-pub fn value(text: &[u8], separator: usize) -> Option<Found> {
+pub fn value(text: &[u8], separator: usize, own: &Own) -> Option<Found> {
     let (name, is_parameter) = name_before(text, separator)?;
-    let action = match name::action(name) {
+    let action = match own.action(name) {
         Some(action) => action,
         None if is_parameter && PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(name)) => Action::Hash,
         None => return None,
