@@ -637,9 +637,7 @@ def log_record(record: logging.LogRecord) -> None:
 def log_lines_wait(wanted: bool) -> None:
     """Have each line wait a quarter of a second at most until it has left, or not."""
 
-def answer_logs(
-    directory: str | os.PathLike[str] | None, after: str
-) -> tuple[int, str, bytes]:
+def answer_logs(directory: str | os.PathLike[str] | None, after: str) -> tuple[int, str, bytes]:
     """The answer of ``/logs``: status, media type, body. ``after`` is nanoseconds since 1970."""
 
 def log_route(directory: str | os.PathLike[str] | None = None) -> NativeRoute:

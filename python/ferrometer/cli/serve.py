@@ -80,8 +80,8 @@ def serve(
 ) -> int:
     """Serves a directory until SIGTERM or SIGINT; 2 for what the user can mend.
 
-    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all. One of them
-    may be ``config``: those of the section ``[logging]``.
+    Log lines go to the sinks in ``logs`` while no worker ships them: when all are dead, above all.
+    ``config`` among them are those of the section ``[logging]``.
 
     What is not given is taken from the environment and ``config.toml``, as ``instrument()`` does.
     """

@@ -68,8 +68,8 @@ def setup(
     :param redact_patterns: ``email``, ``ip``, ``ssn``, or regular expressions (of Rust's crate ``regex``)
         of what is taken out of every text.
 
-    Raises ValueError for what is no format, level, sink, sampling or pattern, and OSError for a file that cannot be
-    written.
+    Raises ValueError for what is no format, level, sink, sampling or pattern, and OSError for a file that
+    cannot be written.
     """
     sinks = sinks_of(to)
     console = _console(format, sinks)

@@ -187,6 +187,15 @@ pub fn is_open(kind: Kind) -> bool {
     shown(kind).is_some()
 }
 
+/// Whether this process has a ring, or makes one at its first record because its parent had one.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn takes(kind: Kind) -> bool {
+    // SAFETY: the GIL is held, and nothing below runs Python.
+    unsafe { (*OWN[kind as usize].0.get()).is_some() }
+}
+
 /// Records of a level that found no ring.
 pub fn closed(kind: Kind, level: Level) -> u64 {
     CLOSED[kind as usize][level as usize].load(Relaxed)

@@ -69,7 +69,8 @@ pub struct Event<'a, 'py> {
 
 /// Writes it down. Nothing of it raises into the application.
 pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
-    if !ring::is_open(Kind::Lines) && !open_by_default(py) {
+    // SAFETY: the GIL is held.
+    if !unsafe { ring::takes(Kind::Lines) } && !open_by_default(py) {
         FAILED.fetch_add(1, Relaxed);
         return;
     }
