@@ -96,6 +96,9 @@ real-jaeger:  ## Jaeger from its Go module into .cache, for the tests of traces;
 real-victorialogs:  ## VictoriaLogs from its Go module into .cache, for the tests of log shipping; some minutes, once
 	@tools/victoria-logs
 
+real-gitleaks:  ## gitleaks' examples of secrets into .cache, for the test of redaction's rates; some minutes, once
+	@tools/gitleaks-corpus
+
 sanitize: needs-rust  ## Miri, the address and thread sanitizers, valgrind: those that are here, and it says which
 	@tools/sanitize
 

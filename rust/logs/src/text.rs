@@ -10,7 +10,7 @@ enum Class {
     Word,
     /// Ends a word.
     Break,
-    /// `:` or `=`: a name may stand before it, a secret behind it.
+    /// `:`, `=`, `>` or `,`: a name may stand before it, a secret behind it.
     Separator,
     /// `-`: a private key may begin.
     Dash,
@@ -25,7 +25,7 @@ const CLASSES: [Class; 256] = {
         let letter = byte as u8;
         classes[byte] = match letter {
             b'"' | b'\\' | 0..=31 => Class::Escape,
-            b':' | b'=' => Class::Separator,
+            b':' | b'=' | b'>' | b',' => Class::Separator,
             b'-' => Class::Dash,
             _ if letter.is_ascii_alphanumeric() || letter == b'_' => Class::Word,
             _ => Class::Break,
@@ -75,7 +75,10 @@ fn pass<const ESCAPED: bool>(out: &mut Vec<u8>, text: &[u8], marker: &Marker) {
                     None
                 }
             }
-            Class::Separator => pair::value(text, at, &marker.own).or_else(|| url::password(text, at)),
+            Class::Separator => match pair::value(text, at, &marker.own) {
+                None if byte == b':' => url::password(text, at).or_else(|| pair::user(text, at)),
+                found => found,
+            },
             Class::Dash if text[at..].starts_with(b"-----BEGIN ") => prefix::private_key(text, at),
             _ => None,
         };

@@ -1,7 +1,7 @@
 //! One event: a line is written on the caller's thread and put into the ring.
 
 use super::context::{self, LogContext};
-use super::{console, level, opentelemetry, redactions, sampling, shipper, style, value};
+use super::{console, level, opentelemetry, redactions, sampling, style, value};
 use crate::interned;
 use crate::thread_exit::protect;
 use crate::traces::{span, tracer};
@@ -133,7 +133,7 @@ pub fn emit(py: Python<'_>, event: &Event<'_, '_>) {
     style::give_back(out, group);
     redactions::tell();
     if IS_ENDING.load(Relaxed) {
-        shipper::flush_logs(py, 0.25);
+        let _ = crate::shipping::flush_records(py, 0.25, "lines");
     }
 }
 

@@ -6,8 +6,10 @@ use super::Action::{self, Hash, Remove};
 const LONGEST: usize = 64;
 
 /// What a name ends with, as whole words, and what is done with its value.
-const ENDINGS: [(&str, Action); 34] = [
+const ENDINGS: [(&str, Action); 36] = [
     ("password", Remove),
+    ("pass_word", Remove),
+    ("clientsecret", Remove),
     ("passwd", Remove),
     ("pwd", Remove),
     ("passphrase", Remove),
@@ -71,9 +73,11 @@ pub(super) fn folded(name: &[u8]) -> String {
 /// In lower case, words separated by `_`: `X-Api-Key`, `apiKey` and `api.key` are `api_key` at their end.
 fn fold<'a>(name: &[u8], out: &'a mut [u8; LONGEST * 2]) -> Option<&'a str> {
     let name = &name[name.len().saturating_sub(LONGEST)..];
-    let (mut length, mut was_lower) = (0, false);
-    for &byte in name {
-        if byte.is_ascii_uppercase() && was_lower {
+    let (mut length, mut was_lower, mut was_upper) = (0, false, false);
+    for (at, &byte) in name.iter().enumerate() {
+        // In `userPassword` before the P, in `ETSYToken` before the T.
+        let is_last_upper = was_upper && name.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        if byte.is_ascii_uppercase() && (was_lower || is_last_upper) {
             out[length] = b'_';
             length += 1;
         }
@@ -83,6 +87,7 @@ fn fold<'a>(name: &[u8], out: &'a mut [u8; LONGEST * 2]) -> Option<&'a str> {
         };
         length += 1;
         was_lower = byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        was_upper = byte.is_ascii_uppercase();
     }
     std::str::from_utf8(&out[..length]).ok()
 }
@@ -93,7 +98,17 @@ mod tests {
 
     #[test]
     fn secrets_and_their_neighbours() {
-        for name in ["password", "db_password", "userPassword", "PGPASSWD", "X-Card-Number", "CVV", "aws.secret"] {
+        for name in [
+            "password",
+            "db_password",
+            "userPassword",
+            "PassWord",
+            "DBPassword",
+            "PGPASSWD",
+            "X-Card-Number",
+            "CVV",
+            "aws.secret",
+        ] {
             let expected = (name != "PGPASSWD").then_some(Action::Remove);
             assert_eq!(action(name.as_bytes()), expected, "{name}");
         }
