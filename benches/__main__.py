@@ -23,6 +23,7 @@ def rows() -> list[Row]:
         exposition,
         footprint,
         gil,
+        log_line,
         middleware,
         own_port,
         record,
@@ -45,6 +46,7 @@ def rows() -> list[Row]:
         *own_port.ROWS,
         *shared_record.ROWS,
         *shared.ROWS,
+        *log_line.ROWS,
         *shipper.ROWS,
     ]
 

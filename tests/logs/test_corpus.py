@@ -119,10 +119,14 @@ def test_generated_cards(written: Written) -> None:
 def harmless(count: int) -> Iterator[str]:
     """Lines as services write them, with all that looks like a secret and is none."""
     numbers = random.Random(11)
-    hexadecimal = lambda digits: "".join(numbers.choices("0123456789abcdef", k=digits))  # noqa: E731
-    word = lambda: numbers.choice(
-        ["served", "refused", "model", "tenant", "cache", "route", "queue", "worker", "batch", "stream"]
-    )  # noqa: E731
+    words = ["served", "refused", "model", "tenant", "cache", "route", "queue", "worker", "batch", "stream"]
+
+    def hexadecimal(digits: int) -> str:
+        return "".join(numbers.choices("0123456789abcdef", k=digits))
+
+    def word() -> str:
+        return numbers.choice(words)
+
     makers = [
         lambda: f"{word()} request {uuid.UUID(int=numbers.getrandbits(128))} in {numbers.random() * 900:.3f} ms",
         lambda: f"trace {hexadecimal(32)} span {hexadecimal(16)} sampled",

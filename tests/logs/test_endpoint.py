@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -99,7 +100,7 @@ os._exit(0)
     )
     try:
         assert sidecar.stdout is not None
-        url = sidecar.stdout.readline().split()[-1].removesuffix("/metrics")
+        (url,) = re.findall(r"(http://\S+)/metrics", sidecar.stdout.readline())
         code, rows, error = tail(url)
         assert code == 0, error
         assert [row["number"] for row in rows] == list(range(50))[-len(rows) :]

@@ -1,4 +1,4 @@
-"""Lines at odd moments: at the interpreter's end, from signal handlers, from ``__del__``, from foreign threads."""
+"""Lines at odd moments: at the interpreter's end, in signal handlers, destructors and foreign threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real servers: their own lines come out as ours, each once, from the first to the last; levels reach all workers."""
+"""Real servers: their own lines come out as ours, each once, the first and the last; levels reach all."""
 
 from __future__ import annotations
 

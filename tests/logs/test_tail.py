@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_the_sidecar_ships_when_nobody_else_does(tmp_path: Path) -> None:
     )
     try:
         assert sidecar.stdout is not None
-        url = sidecar.stdout.readline().split()[-1]
+        (url,) = re.findall(r"(http://\S+/metrics)", sidecar.stdout.readline())
         wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == 200, "all lines")
 
         def metrics() -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ferrometer import _core
@@ -170,13 +172,19 @@ class Logs(Feature):
 
 
 def _is_serving() -> bool:
-    """Whether the server's event loop runs already, as under uvicorn's command: so nobody forks any more.
+    """Whether a server has begun in this process, as under uvicorn's command, so that nobody forks any more.
 
     Its first lines come before the application's start, and are taken along.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            # Its workers are spawned, and import the application themselves.
+            if frame.f_globals.get("__name__") == "uvicorn.config":
+                return True
+            frame = frame.f_back
         return False
     return True
 

@@ -63,6 +63,27 @@ class _Taken:
 _taken = _Taken()
 
 
+class _Watch(logging.Filter):
+    """Sits on a server's logger: what the server sets up later, as hypercorn does, is taken, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.access = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for the lines of requests, which our middleware writes."""
+        if self.access and record.name in ACCESS:
+            return False
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            _take(logger)
+            logger = logger.parent if logger.propagate else None
+        return True
+
+
+_watch = _Watch()
+
+
 def take_over(level: int, *, access: bool) -> None:
     """Hang our handler on the root and let servers' loggers reach it; a second call mends what came since.
 
@@ -72,21 +93,24 @@ def take_over(level: int, *, access: bool) -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, Handler) for handler in root.handlers):
         root.addHandler(Handler())
-    for handler in [handler for handler in root.handlers if _is_stream(handler)]:
-        _remember("", handler)
-        root.removeHandler(handler)
+    _watch.access = access
+    _take(root)
     for name in SERVERS:
         logger = logging.getLogger(name)
-        for handler in [handler for handler in logger.handlers if _is_stream(handler)]:
-            _remember(name, handler)
-            logger.removeHandler(handler)
-        logger.propagate = not (access and name in ACCESS)
-        if name in ACCESS and access and not logger.handlers:
-            # Without a handler the last resort would print warnings.
-            logger.addHandler(logging.NullHandler())
+        _take(logger)
+        logger.addFilter(_watch)
     logging.captureWarnings(True)
     if root.level != level:
         root.setLevel(level)
+
+
+def _take(logger: logging.Logger) -> None:
+    """Takes the handlers off by which the logger's lines would leave a second time, or past ours."""
+    for handler in [handler for handler in logger.handlers if _is_stream(handler)]:
+        _remember(logger.name, handler)
+        logger.removeHandler(handler)
+    if logger.name in SERVERS and not logger.handlers:
+        logger.propagate = True
 
 
 def _remember(name: str, handler: logging.Handler) -> None:
@@ -109,6 +133,8 @@ def give_back() -> None:
     root = logging.getLogger()
     for ours in [handler for handler in root.handlers if isinstance(handler, Handler)]:
         root.removeHandler(ours)
+    for name in SERVERS:
+        logging.getLogger(name).removeFilter(_watch)
     for name, handlers in _taken.handlers.items():
         for handler in handlers:
             logging.getLogger(name).addHandler(handler)
