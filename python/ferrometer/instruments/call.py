@@ -59,30 +59,38 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
     cancellation. What the block does not tell is not recorded.
     """
 
-    # Class attributes are what holds until a call says otherwise: making one must be cheap.
-    status: Status | None = None
-    error: BaseException | None = None
-    seconds: float
-    started: float
-    attempts: int = 1
-    chunks: int = 0
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_written_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    batch_size: int | None = None
-    finish_reason: str | None = None
-    tenant: str | None = None
-    role: Literal["client", "server"] = "client"
-    response_model: str = ""
-    server_address: str = ""
-    server_port: str = ""
-    _in_flight: Gauge | None = None
-    _number: int = -1
-    _first: float | None = None
-    _first_chunk: float | None = None
-    _touched: float = 0
+    # Slots, all of them set at once: the interpreter reads a default of the class much more slowly.
+    __slots__ = (
+        "__weakref__",
+        "_epoch",
+        "_first",
+        "_first_chunk",
+        "_in_flight",
+        "_number",
+        "_recorder",
+        "_touched",
+        "attempts",
+        "batch_size",
+        "cache_written_tokens",
+        "cached_tokens",
+        "chunks",
+        "error",
+        "finish_reason",
+        "input_tokens",
+        "model",
+        "operation",
+        "output_tokens",
+        "provider",
+        "reasoning_tokens",
+        "response_model",
+        "role",
+        "seconds",
+        "server_address",
+        "server_port",
+        "started",
+        "status",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -97,11 +105,30 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         self.model = model
         self.provider = provider
         self.operation = operation
-        if tenant is not None:
-            self.tenant = tenant
-        if role != "client":
-            self.role = role
+        self.tenant = tenant
+        self.role = role
         self._recorder = _usual if registry is REGISTRY and role == "client" else recorder_of(registry, role)
+        self.status: Status | None = None
+        self.error: BaseException | None = None
+        self.seconds = self.started = 0.0
+        self.attempts = 1
+        self.chunks = 0
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.cache_written_tokens: int | None = None
+        self.reasoning_tokens: int | None = None
+        self.batch_size: int | None = None
+        self.finish_reason: str | None = None
+        self.response_model = ""
+        self.server_address = ""
+        self.server_port = ""
+        self._in_flight: Gauge | None = None
+        self._number = -1
+        self._first: float | None = None
+        self._first_chunk: float | None = None
+        self._touched: float = 0
+        self._epoch = _epoch
 
     def __repr__(self) -> str:
         return f"<inference of {self.model!r}, {self.status or 'not ended'}>"
@@ -324,9 +351,10 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         return wrapped  # type: ignore[no-any-return]
 
     def _anew(self) -> inference:
-        made = inference.__new__(inference)
-        made.model, made.provider, made.operation = self.model, self.provider, self.operation
-        made._recorder, made.tenant, made.role = self._recorder, self.tenant, self.role
+        made = inference(
+            model=self.model, provider=self.provider, operation=self.operation, tenant=self.tenant
+        )
+        made._recorder, made.role = self._recorder, self.role
         return made
 
 

@@ -105,11 +105,11 @@ _FAMILIES: weakref.WeakKeyDictionary[CollectorRegistry, Families] = weakref.Weak
 
 def families_of(registry: CollectorRegistry = REGISTRY) -> Families:
     """The families of a registry, one object for all who ask."""
-    with _LOCK:
-        found = _FAMILIES.get(registry)
-        if found is None:
-            found = _FAMILIES[registry] = Families(registry)
-        return found
+    found = _FAMILIES.get(registry)
+    if found is None:
+        with _LOCK:
+            found = _FAMILIES.setdefault(registry, Families(registry))
+    return found
 
 
 def checked_namespace(namespace: str | None) -> str | None:
