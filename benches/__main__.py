@@ -27,6 +27,7 @@ def rows() -> list[Row]:
         log_line,
         middleware,
         own_port,
+        page,
         record,
         served,
         shared,
@@ -50,6 +51,7 @@ def rows() -> list[Row]:
         *shared.ROWS,
         *log_line.ROWS,
         *shipper.ROWS,
+        *page.ROWS,
     ]
 
 

@@ -14,6 +14,15 @@ const FAILED = 'http_requests_total{status=~"5.."}';
 const failing = (window) =>
   `(sum(rate(${FAILED}[${window}])) or 0 * sum(rate(${ALL}[${window}]))) / sum(rate(${ALL}[${window}]))`;
 
+const isFresh = () => shown.span.step <= shown.span.every;
+
+/** The sum of the lines' latest points; undefined where the latest time has none. */
+function latest(lines) {
+  const end = Math.max(...lines.map(({ points }) => Math.max(...points.keys())));
+  if (!(shown.now - end < 3 * shown.span.step)) return undefined;
+  return lines.reduce((sum, { points }) => sum + (points.get(end) ?? 0), 0);
+}
+
 /** A number with its name. */
 export class Tile {
   constructor(title, unit, more = "") {
@@ -81,13 +90,17 @@ export class Overview {
     const { rate } = shown.span;
     const routes = this.routes.wanted();
     const near = shown.span.bins ? rate : shown.span.table;
+    // Where a chart has a point each refresh, that is the tile's figure, too.
+    const figures = isFresh() ? {} : {
+      rate: `sum(rate(${ALL}[${rate}]))`,
+      errors: failing(rate),
+      p50: quantile(0.5, TIMES, near),
+      p95: quantile(0.95, TIMES, near),
+      p99: quantile(0.99, TIMES, near),
+    };
     return {
       now: {
-        rate: `sum(rate(${ALL}[${rate}]))`,
-        errors: failing(rate),
-        p50: quantile(0.5, TIMES, near),
-        p95: quantile(0.95, TIMES, near),
-        p99: quantile(0.99, TIMES, near),
+        ...figures,
         byte: quantile(0.95, "http_response_first_byte_seconds", near),
         flight: "sum(http_requests_in_flight)",
         sockets: "sum(websocket_connections_active)",
@@ -108,9 +121,9 @@ export class Overview {
   }
 
   show({ now, over, also }) {
-    const value = (name) => single(now[name]);
+    const value = (name) => (isFresh() && name in over ? latest(over[name]) : single(now[name]));
     const { tiles, charts } = this;
-    tiles.rate.set(value("rate"), `over the last ${words(shown.span.rate)}`);
+    tiles.rate.set(isFresh() ? latest(over.statuses) : value("rate"), `over the last ${words(shown.span.rate)}`);
     const errors = value("errors");
     tiles.errors.set(errors, "answered with 5xx", errors > 0.05 ? "bad" : errors > 0.01 ? "warn" : "");
     const how = exact() ? "from every bin" : "from the buckets";
