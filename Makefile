@@ -72,9 +72,10 @@ model: needs-rust  ## the lock-free parts, and a reader in another process, in e
 	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --package ferrometer-ring --release --lib --target-dir target/loom model
 
 fuzz: needs-rust  ## broken segment files, read as scrapes do (RUNS=1000000 SEED=1); then libFuzzer where it is (SECONDS=60)
-	cargo build --locked --release --package ferrometer-fuzz --bin drive --bin queries
+	cargo build --locked --release --package ferrometer-fuzz --bin drive --bin queries --bin histories
 	target/release/drive $(or $(RUNS),1000000) $(or $(SEED),1)
 	target/release/queries $(or $(RUNS),200000) $(or $(SEED),1)
+	target/release/histories $(or $(RUNS),200000) $(or $(SEED),1)
 	@tools/libfuzzer $(or $(SECONDS),60)
 
 torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step and at random, thousands of times (TIMES=10 KILLS=1000)

@@ -248,3 +248,55 @@ def test_self_metrics(client: TestClient) -> None:
     text = client.get("/obs/metrics").text
     assert 'ferrometer_history_bytes{step="1s"}' in text
     assert "ferrometer_history_write_errors_total 0" in text
+
+
+def test_what_grafana_asks(client: TestClient) -> None:
+    """The requests of its Prometheus data source: forms, times with a fraction, limits."""
+    now = time.time()
+    span = {"start": f"{now - 3600:.3f}", "end": f"{now:.3f}"}
+
+    def post(path: str, **form: str) -> Any:
+        response = client.post(f"/obs/api/v1/{path}", data=form)
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"].startswith("application/json")
+        answer = response.json()
+        assert answer["status"] == "success"
+        return answer["data"]
+
+    # "Save & test" of a data source.
+    assert post("query", query="1+1", time=f"{now:.3f}")["result"][1] == "2"
+    assert ask(client, "status/buildinfo")["version"]
+    # The query builder: names, labels of a metric, values of a label, what a metric is.
+    assert "http_requests_total" in ask(client, "label/__name__/values", **span, limit="40000")
+    match = {"match[]": 'http_requests_total{endpoint="/hello"}', **span}
+    assert "endpoint" in post("labels", **match)
+    assert ask(client, "label/endpoint/values", **match) == ["/hello"]
+    assert ask(client, "metadata", limit="40000")["http_requests_total"][0]["type"] == "counter"
+    assert len(post("series", **match, limit="40000")) >= 1
+    # A panel, and a panel of a heat map.
+    step = {"step": "15", **span}
+    (row,) = post("query_range", query='sum(rate(http_requests_total{endpoint="/hello"}[1m0s]))', **step)[
+        "result"
+    ]
+    assert row["metric"] == {}
+    assert all(float(value) >= 0 for _, value in row["values"])
+    buckets = post("query_range", query="sum by (le) (http_request_duration_seconds_bucket)", **step)[
+        "result"
+    ]
+    assert {"+Inf"} < {bucket["metric"]["le"] for bucket in buckets}
+    # A variable, and an annotation that finds nothing.
+    assert post("query", query="count by (endpoint) (http_requests_total)", time=f"{now:.3f}")["result"]
+    assert post("query_range", query="ALERTS{alertname='none'}", **step)["result"] == []
+
+
+def test_labels_of_a_megabyte_and_steps_without_end(client: TestClient) -> None:
+    long = "x" * (1 << 20)
+    response = client.post("/obs/api/v1/query", data={"query": f'up{{job="{long}"}}'})
+    assert response.status_code in (400, 413, 422)
+    response = client.post("/obs/api/v1/series", data={"match[]": f'up{{job="{long}"}}'})
+    assert response.status_code in (400, 413, 422)
+    code, kind, words = refused(client, "query_range", query="1", start="0", end="1000000000", step="1")
+    assert (code, kind) == (400, "bad_data")
+    assert "exceeded maximum resolution of 11,000 points" in words
+    code, kind, words = refused(client, "query", query="count_over_time(vector(1)[30y:1s])")
+    assert code in (400, 422), words

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ import pytest
 import ferrometer
 from ferrometer import _core
 from ferrometer.endpoints.own_port import serve_directory
-from tests.real.component import LEDGER, PROMTOOL
+from tests.real.component import CACHE, LEDGER, PROMTOOL
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,80 @@ def test_a_directory_is_asked_without_its_application(tmp_path: Path) -> None:
         found = ferrometer.query("last_over_time(jobs_total[5m])", where=url)
     assert isinstance(found, list)
     assert [sample.value for sample in found if isinstance(sample, ferrometer.history.Sample)] == [7]
+
+
+_NPM_CLIENT = "prometheus-query@3.5.1"
+
+
+@pytest.fixture(scope="module")
+def npm_client() -> Path:
+    """The folder that has the client of npm and what it depends on."""
+    folder = CACHE / "npm-prometheus-query"
+    if not (folder / "node_modules" / "prometheus-query").is_dir():
+        words = f"needs node and npm: npm install {_NPM_CLIENT}"
+        installed = None
+        if shutil.which("npm") and shutil.which("node"):
+            folder.mkdir(parents=True, exist_ok=True)
+            npm = [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                str(folder),
+                _NPM_CLIENT,
+            ]
+            installed = subprocess.run(npm, capture_output=True, text=True, timeout=300, check=False)
+        if installed is None or installed.returncode:
+            LEDGER.missing["prometheus-query"] = words
+            (pytest.fail if os.environ.get("REQUIRE_REAL") == "1" else pytest.skip)(words)
+    LEDGER.exercised[_NPM_CLIENT] = "from npm"
+    return folder
+
+
+def test_prometheus_query_of_npm(port: int, npm_client: Path) -> None:
+    program = """
+const { PrometheusDriver } = require("prometheus-query");
+const client = new PrometheusDriver({
+  endpoint: process.argv[2], baseURL: "/api/v1", auth: { username: "x", password: "s3cret" },
+});
+(async () => {
+  const now = Date.now();
+  const instant = await client.instantQuery("jobs_total");
+  const range = await client.rangeQuery("jobs_total", now - 60000, now, 1);
+  const series = await client.series(["jobs_total"], now - 3600000, now);
+  let refused = "";
+  try { await client.instantQuery("jobs_total +"); } catch (error) { refused = JSON.stringify(error); }
+  console.log(JSON.stringify({
+    type: instant.resultType,
+    queue: instant.result[0].metric.labels.queue,
+    value: instant.result[0].value.value,
+    points: range.result[0].values.length,
+    series: series.length,
+    names: await client.labelNames(),
+    values: await client.labelValues("queue"),
+    metadata: await client.metadata(),
+    targets: await client.targets(),
+    refused,
+  }));
+})().catch(error => { console.error(error); process.exit(1); });
+"""
+    script = npm_client / "ask.cjs"
+    script.write_text(program)
+    words = ["node", str(script), f"http://127.0.0.1:{port}"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["type"], found["queue"], found["values"], found["series"]) == (
+        "vector",
+        "mail",
+        ["mail"],
+        1,
+    )
+    assert found["value"] >= 3
+    assert found["points"] >= 3
+    assert {"queue", "le"} <= {*found["names"]}
+    assert found["metadata"]["jobs_total"][0]["type"] == "counter"
+    assert "activeTargets" in found["targets"]
+    assert "parse error" in found["refused"]

@@ -157,3 +157,56 @@ assert again.writes
 again.stop()
 """
     subprocess.run([sys.executable, "-c", program, str(directory)], check=True, timeout=120)
+
+
+def test_a_full_disk_loses_the_files_and_not_the_application(directory: Path) -> None:
+    """The kernel refuses what grows a file further, as it does where a disk is full."""
+    program = """
+import resource, sys, time
+import ferrometer
+from ferrometer import _core
+ferrometer.share(sys.argv[1])
+jobs = ferrometer.Counter("jobs", "Jobs done", ["queue"])
+for queue in range(300):
+    jobs.labels(str(queue)).inc()
+history = _core.History(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (600, resource.RLIM_INFINITY))
+history.start(ferrometer.REGISTRY._native)
+until = time.monotonic() + 60
+found = b""
+while b'"301"' not in found and time.monotonic() < until:
+    jobs.labels("0").inc()
+    time.sleep(0.05)
+    _, _, found = history.respond("GET", "query", [("query", "count(jobs_total) + 1")])
+assert b'"301"' in found, found
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+history.stop()
+"""
+    subprocess.run([sys.executable, "-c", program, str(directory)], check=True, timeout=120)
+    sizes = {file.name: file.stat().st_size for file in (directory / "history").iterdir()}
+    assert max(sizes.values()) <= 600, sizes
+
+
+def test_children_that_nobody_told_of_the_fork_scrape_and_end(directory: Path) -> None:
+    program = """
+import os, sys, time
+import ferrometer
+from ferrometer import _core
+ferrometer.share(sys.argv[1])
+ferrometer.Counter("jobs", "Jobs done").inc()
+history = _core.History(sys.argv[1])
+history.start(ferrometer.REGISTRY._native)
+until = time.monotonic() + 60
+while not history.writes and time.monotonic() < until:
+    time.sleep(0.05)
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        assert b"jobs_total" in ferrometer.generate_latest()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+assert history.writes
+history.stop()
+"""
+    subprocess.run([sys.executable, "-c", program, str(directory)], check=True, timeout=120)

@@ -3,6 +3,7 @@
 //!
 //! - [`corpus`] has the real writer make files;
 //! - [`anatomy`] says what lies where in one of them;
+//! - [`history`] does all of it to a file of the history;
 //! - [`mutation`] breaks it;
 //! - [`queries`] does the same to expressions of `PromQL`;
 //! - [`trial`] reads it as a scrape does, beside a file that is whole.
@@ -10,6 +11,7 @@
 
 pub mod anatomy;
 pub mod corpus;
+pub mod history;
 pub mod mutation;
 pub mod queries;
 pub mod random;
