@@ -29,9 +29,15 @@ def operation_of(url: str) -> str | None:
     return _OPERATIONS.get(path)
 
 
+def _field(holder: object, name: str) -> Any:
+    """A field of a model; None where there is none. With ``getattr``, pydantic takes microseconds."""
+    fields = getattr(holder, "__dict__", None)
+    return None if fields is None else fields.get(name)
+
+
 def _whole(call: inference, holder: object, name: str) -> int | None:
     """A number of tokens; what is none is counted and None."""
-    value = getattr(holder, name, None)
+    value = _field(holder, name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
@@ -44,38 +50,36 @@ def _openai_usage(call: inference, usage: object) -> None:
     for prefix, name in (("prompt", "input_tokens"), ("input", "input_tokens")):
         if (count := _whole(call, usage, f"{prefix}_tokens")) is not None:
             setattr(call, name, count)
-            call.cached_tokens = _whole(
-                call, getattr(usage, f"{prefix}_tokens_details", None), "cached_tokens"
-            )
+            call.cached_tokens = _whole(call, _field(usage, f"{prefix}_tokens_details"), "cached_tokens")
     for prefix, name in (("completion", "output_tokens"), ("output", "output_tokens")):
         if (count := _whole(call, usage, f"{prefix}_tokens")) is not None:
             setattr(call, name, count)
-            details = getattr(usage, f"{prefix}_tokens_details", None)
+            details = _field(usage, f"{prefix}_tokens_details")
             call.reasoning_tokens = _whole(call, details, "reasoning_tokens")
 
 
 def read_openai(call: inference, answer: object) -> None:
     """A completion, a chunk of one, a Response, an event with one, embeddings."""
-    answer = getattr(answer, "response", None) or answer  # response.completed
-    if (usage := getattr(answer, "usage", None)) is not None:
+    answer = _field(answer, "response") or answer  # response.completed
+    if (usage := _field(answer, "usage")) is not None:
         _openai_usage(call, usage)
-    if isinstance(model := getattr(answer, "model", None), str):
+    if isinstance(model := _field(answer, "model"), str):
         call.response_model = model
-    choices = getattr(answer, "choices", None)
+    choices = _field(answer, "choices")
     if choices:
-        reason = getattr(choices[0], "finish_reason", None)
+        reason = _field(choices[0], "finish_reason")
     else:
-        incomplete = getattr(answer, "incomplete_details", None)
-        status = getattr(answer, "status", None)
-        reason = getattr(incomplete, "reason", None) or status
+        incomplete = _field(answer, "incomplete_details")
+        status = _field(answer, "status")
+        reason = _field(incomplete, "reason") or status
     if isinstance(reason, str):
         call.finish_reason = reason
 
 
 def read_anthropic(call: inference, answer: object) -> None:
     """A message, message_start, message_delta (whose output is cumulative: the latest counts)."""
-    answer = getattr(answer, "message", None) or answer
-    if (usage := getattr(answer, "usage", None)) is not None:
+    answer = _field(answer, "message") or answer
+    if (usage := _field(answer, "usage")) is not None:
         fresh = _whole(call, usage, "input_tokens")
         read = _whole(call, usage, "cache_read_input_tokens")
         written = _whole(call, usage, "cache_creation_input_tokens")
@@ -84,30 +88,30 @@ def read_anthropic(call: inference, answer: object) -> None:
             call.cached_tokens, call.cache_written_tokens = read, written
         if (output := _whole(call, usage, "output_tokens")) is not None:
             call.output_tokens = output
-    if isinstance(model := getattr(answer, "model", None), str):
+    if isinstance(model := _field(answer, "model"), str):
         call.response_model = model
-    reason = getattr(answer, "stop_reason", None) or getattr(
-        getattr(answer, "delta", None), "stop_reason", None
-    )
+    reason = _field(answer, "stop_reason") or _field(_field(answer, "delta"), "stop_reason")
     if isinstance(reason, str):
         call.finish_reason = reason
 
 
 def openai_content(chunk: Any) -> bool:
     """Whether a chunk has something of the answer: text, reasoning, a tool call."""
-    if choices := getattr(chunk, "choices", None):
-        delta = getattr(choices[0], "delta", None)
+    if choices := _field(chunk, "choices"):
+        delta = _field(choices[0], "delta")
         if delta is None:
-            return bool(getattr(choices[0], "text", None))
-        return any(
-            getattr(delta, name, None) for name in ("content", "tool_calls", "refusal", "reasoning_content")
-        )
-    return isinstance(kind := getattr(chunk, "type", None), str) and kind.endswith(".delta")
+            return bool(_field(choices[0], "text"))
+        if any(_field(delta, name) for name in ("content", "tool_calls", "refusal")):
+            return True
+        # What the SDK does not know: models that show their reasoning.
+        return bool((getattr(delta, "model_extra", None) or {}).get("reasoning_content"))
+    kind = _field(chunk, "type")
+    return isinstance(kind, str) and kind.endswith(".delta")
 
 
 def anthropic_content(chunk: Any) -> bool:
     """Whether an event has something of the answer; message_start and pings have not."""
-    return getattr(chunk, "type", None) == "content_block_delta"
+    return bool(_field(chunk, "type") == "content_block_delta")
 
 
 class Sdk(NamedTuple):

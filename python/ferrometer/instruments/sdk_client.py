@@ -26,6 +26,7 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
     setattr(client, _WATCHED, True)
     original, name = client.request, provider or sdk.provider
     url = client.base_url
+    address, port = url.host, str(url.port or 443)  # once: each look takes microseconds
     count_attempts(client._client)
 
     def begin(options: Any) -> inference | None:
@@ -35,7 +36,7 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
         if operation is None or not isinstance(model, str):
             return None
         call = inference(model=model, provider=name, operation=operation, registry=registry)
-        call.server_address, call.server_port = url.host, str(url.port or 443)
+        call.server_address, call.server_port = address, port
         call.attempts = 0
         return call
 
@@ -68,10 +69,23 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
     client.copy = client.with_options = derived
 
 
+#: Of classes of answers: stream, raw, or neither. By class: pydantic is slow to lack an attribute.
+_KINDS: dict[type, str] = {}
+
+
+def _kind(answer: type) -> str:
+    kind = _KINDS.get(answer)
+    if kind is None:
+        raw = "raw" if hasattr(answer, "parse") and hasattr(answer, "http_request") else ""
+        kind = _KINDS[answer] = "stream" if hasattr(answer, "__stream__") else raw
+    return kind
+
+
 def _answered(call: inference, answer: Any, sdk: Sdk, options: Any, streamed: bool) -> Any:
-    if hasattr(answer, "_iterator"):
+    kind = _kind(type(answer))
+    if kind == "stream":
         _watch_stream(call, answer, sdk)
-    elif hasattr(answer, "parse") and hasattr(answer, "http_response"):
+    elif kind == "raw":
         _watch_raw(call, answer, sdk, streamed)
     else:
         try:
@@ -165,7 +179,7 @@ def _watch_raw(call: inference, raw: Any, sdk: Sdk, streamed: bool) -> None:
 
     def parsed(answer: Any) -> Any:
         if call.status is None:
-            if hasattr(answer, "_iterator"):
+            if _kind(type(answer)) == "stream":
                 _watch_stream(call, answer, sdk)
             else:
                 StreamReader(call, sdk).end((answer,), 0)
