@@ -85,12 +85,12 @@ def _peer(ratio: float) -> Any:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
     from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-    class Nowhere(SpanExporter):
+    class Discarding(SpanExporter):
         def export(self, spans: Any) -> SpanExportResult:
             return SpanExportResult.SUCCESS
 
     provider = TracerProvider(sampler=ParentBasedTraceIdRatio(ratio))
-    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    provider.add_span_processor(BatchSpanProcessor(Discarding()))
     return provider
 
 
