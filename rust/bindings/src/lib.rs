@@ -2,7 +2,7 @@
 //!
 //! | class or function | file |
 //! |---|---|
-//! | `Metric` and its kinds: definition, series, cold methods | `metric.rs` |
+//! | `Metric` and its kinds: definition, series, cold methods | `metric/` |
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `hot/` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
@@ -104,7 +104,9 @@ mod _core {
     #[pymodule_export]
     use super::logs::style::{configure_logs, log_format_keys, log_redactions};
     #[pymodule_export]
-    use super::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
+    use super::metric::kinds::{Counter, Enum, Gauge, Histogram, Info, Summary};
+    #[pymodule_export]
+    use super::metric::state::Metric;
     #[pymodule_export]
     use super::page::LivePage;
     #[pymodule_export]

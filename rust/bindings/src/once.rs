@@ -43,7 +43,7 @@ impl<T> Once<T> {
     }
 }
 
-/// A Python string made at its first use; see [`interned!`](crate::interned).
+/// A Python string made at its first use; see [`interned!`].
 pub struct Interned(&'static str, Once<Py<PyString>>);
 
 impl Interned {
@@ -60,10 +60,11 @@ impl Interned {
 }
 
 /// The interned Python string of a literal, made once.
-#[macro_export]
 macro_rules! interned {
     ($py:expr, $text:expr) => {{
         static INTERNED: $crate::once::Interned = $crate::once::Interned::new($text);
         INTERNED.get($py)
     }};
 }
+
+pub(crate) use interned;

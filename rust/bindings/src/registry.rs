@@ -2,7 +2,7 @@
 
 use crate::gil::detached;
 use crate::handover;
-use crate::metric::{value_error, Metric};
+use crate::metric::state::{value_error, Metric};
 use crate::samples::{self, FamilyParts, FamilyTold};
 use ferrometer_core::clock::Clock;
 use ferrometer_core::encode::further::{encode_further, Further, Line};

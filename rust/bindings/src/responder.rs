@@ -2,7 +2,7 @@
 
 use crate::gil::released;
 use crate::handover;
-use crate::metric::Metric;
+use crate::metric::state::Metric;
 use crate::registry::{log_damage, Registry};
 use ferrometer_core::family::Family;
 use ferrometer_core::registry::Registry as Core;

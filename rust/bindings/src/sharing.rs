@@ -1,7 +1,7 @@
 //! Sharing this process's metrics with the other workers of an application.
 
 use crate::gil::detached;
-use crate::metric::Metric;
+use crate::metric::state::Metric;
 use crate::samples::{FamilyParts, FamilyTold};
 use ferrometer_core::family::{Family, Kind};
 use ferrometer_core::reading::{Here, Series};

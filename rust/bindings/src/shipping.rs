@@ -156,7 +156,7 @@ pub fn register_record_metrics(registry: &Bound<'_, Registry>, namespace: String
         Kind::Metrics => "the metrics of the export",
     };
     let source = Arc::new(Records { kind, namespace });
-    registry.get().core.register_source(source, what).map_err(crate::metric::value_error)
+    registry.get().core.register_source(source, what).map_err(crate::metric::state::value_error)
 }
 
 /// A shipper of a directory in which this process records nothing.

@@ -1,6 +1,6 @@
 //! The arguments of a call that is not on the fast path.
 
-use crate::metric::Metric;
+use crate::metric::state::Metric;
 use ferrometer_core::exemplar::Exemplar;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{PyObject, Py_ssize_t};
@@ -64,7 +64,7 @@ impl<'py> Arguments<'py> {
         let mut pairs: Vec<(String, String)> =
             exemplar.call_method0("items")?.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
         pairs.sort();
-        let kept = match crate::metric::python_time(exemplar.py()) {
+        let kept = match crate::metric::made::python_time(exemplar.py()) {
             Some(now) => Exemplar::at(&pairs, value, now),
             None => Exemplar::now(&pairs, value),
         };

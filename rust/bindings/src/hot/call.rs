@@ -1,7 +1,7 @@
 //! What every hot call does: from `self` to the metric, and from the fast path to PyO3, which turns errors and panics
 //! into exceptions.
 
-use crate::metric::Metric;
+use crate::metric::state::Metric;
 use crate::thread_exit::protect;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};

@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::call::{guarded, metric, none};
-use crate::metric::COUNTER;
+use crate::metric::state::COUNTER;
 use ferrometer_core::cell::CounterCell;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};

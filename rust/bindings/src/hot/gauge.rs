@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::call::{guarded, metric, none};
-use crate::metric::GAUGE;
+use crate::metric::state::GAUGE;
 use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::now;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};

@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::call::{guarded, metric, none};
-use crate::metric::HISTOGRAM;
+use crate::metric::state::HISTOGRAM;
 use ferrometer_core::histogram::Histogram as Cells;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};

@@ -1,7 +1,9 @@
 //! `Metric.labels`: label objects to a child, by their addresses in a cache or by their texts.
 
 use super::call::{guarded, metric};
-use crate::metric::{child, label_text, Metric};
+use super::child::child;
+use crate::metric::label_text::label_text;
+use crate::metric::state::Metric;
 use ferrometer_core::segment::remote_removals;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};

@@ -15,52 +15,20 @@
 
 mod arguments;
 mod call;
+pub mod child;
 mod counter;
 mod gauge;
 mod histogram;
 mod labels;
 pub mod methods;
 
-use crate::metric::{Counter, Enum, Gauge, Histogram, Info, Metric, Summary};
-pub use call::object_of;
+use crate::metric::kinds::{natives, Counter};
+use crate::metric::state::Metric;
 use call::OFFSET;
 use methods::add;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// A new, empty object of a metric class, past whatever `__new__` and `__init__` Python defined.
-pub fn new_child<'py>(kind: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    let py = kind.py();
-    let natives = natives(py);
-    let mut native = kind.as_type_ptr();
-    while !natives.iter().any(|known| ptr::eq(known.as_type_ptr(), native)) {
-        // SAFETY: a live type; the chain of bases ends with null.
-        native = unsafe { (*native).tp_base };
-        if native.is_null() {
-            return Err(PyTypeError::new_err(format!("{} is no metric class", kind.name()?)));
-        }
-    }
-    let arguments = PyTuple::empty(py);
-    // SAFETY: a PyO3 class has a `tp_new`; the subtype derives from it; it takes any arguments.
-    unsafe {
-        let new = (*native).tp_new.ok_or_else(|| PyRuntimeError::new_err("a metric class without tp_new"))?;
-        Bound::from_owned_ptr_or_err(py, new(kind.as_type_ptr(), arguments.as_ptr(), ptr::null_mut()))
-    }
-}
-
-pub fn natives(py: Python<'_>) -> [Bound<'_, PyType>; 6] {
-    [
-        py.get_type::<Counter>(),
-        py.get_type::<Gauge>(),
-        py.get_type::<Histogram>(),
-        py.get_type::<Summary>(),
-        py.get_type::<Info>(),
-        py.get_type::<Enum>(),
-    ]
-}
 
 /// Adds the raw methods to the classes.
 pub fn install(py: Python<'_>) -> PyResult<()> {

@@ -128,8 +128,8 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Enters a context with a trace, whose digits are given; returns what undoes it.
 pub fn enter_trace<'py>(py: Python<'py>, trace_id: &str, span_id: &str) -> Option<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
-    fields.set_item(crate::interned!(py, "trace_id"), trace_id).ok()?;
-    fields.set_item(crate::interned!(py, "span_id"), span_id).ok()?;
+    fields.set_item(crate::once::interned!(py, "trace_id"), trace_id).ok()?;
+    fields.set_item(crate::once::interned!(py, "span_id"), span_id).ok()?;
     let around = current(py);
     let context = Bound::new(py, LogContext::new(around.as_ref(), &fields).ok()?).ok()?;
     // SAFETY: a context variable and a live object; the result is a new reference, or null with an exception.

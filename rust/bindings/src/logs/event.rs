@@ -2,7 +2,7 @@
 
 use super::context::{self, LogContext};
 use super::{console, level, opentelemetry, redactions, sampling, style, value};
-use crate::interned;
+use crate::once::interned;
 use crate::thread_exit::protect;
 use crate::traces::{span, tracer};
 use ferrometer_logs::line::{Line, Style};
@@ -187,7 +187,7 @@ fn trace(
     write_hex(&place.trace_id, &mut trace_id);
     write_hex(&place.span_id, &mut span_id);
     for (name, digits) in
-        [(crate::interned!(py, "trace_id"), &trace_id[..]), (crate::interned!(py, "span_id"), &span_id[..])]
+        [(crate::once::interned!(py, "trace_id"), &trace_id[..]), (crate::once::interned!(py, "span_id"), &span_id[..])]
     {
         let has = |scope: &LogContext| scope.fields.iter().any(|field| value::is_same(field.name.bind(py), name));
         let is_said = [context, event.bound].into_iter().flatten().any(has)

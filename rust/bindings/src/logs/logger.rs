@@ -112,9 +112,9 @@ unsafe fn told(
                 // SAFETY: as above.
                 let name = unsafe { name.cast_into_unchecked::<PyString>() };
                 let value = argument(nargs + place);
-                if is_same(&name, crate::interned!(py, "exc_info")) {
+                if is_same(&name, crate::once::interned!(py, "exc_info")) {
                     error = exception(py, &value).or(error.filter(|_| value.is_truthy().unwrap_or(false)));
-                } else if !is_same(&name, crate::interned!(py, "stack_info")) {
+                } else if !is_same(&name, crate::once::interned!(py, "stack_info")) {
                     fields.push((name, value));
                 }
             }

@@ -14,7 +14,7 @@ pub fn active_span(py: Python<'_>) -> Option<(Bound<'_, PyString>, Bound<'_, PyS
             Ok(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
         })
         .ok()?;
-    if !modules.bind(py).contains(crate::interned!(py, "opentelemetry.trace")).ok()? {
+    if !modules.bind(py).contains(crate::once::interned!(py, "opentelemetry.trace")).ok()? {
         return None;
     }
     let active = ACTIVE

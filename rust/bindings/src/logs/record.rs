@@ -104,7 +104,7 @@ pub fn log_record<'py>(record: &Bound<'py, PyAny>) -> PyResult<()> {
     };
     let dict = dict.cast_into::<PyDict>()?;
     let get = |name: &Bound<'py, PyString>| dict.get_item(name).ok().flatten().filter(|value| !value.is_none());
-    let number = get(crate::interned!(py, "levelno")).and_then(|number| number.extract().ok()).unwrap_or(20);
+    let number = get(crate::once::interned!(py, "levelno")).and_then(|number| number.extract().ok()).unwrap_or(20);
     let level = level_of(number);
     if !level::is_on(level) {
         return Ok(());
@@ -119,24 +119,24 @@ pub fn log_record<'py>(record: &Bound<'py, PyAny>) -> PyResult<()> {
         }
     }
     let has_fields = |name: &str| fields.iter().any(|(field, _)| field == name);
-    if let (Some(stack), false) = (get(crate::interned!(py, "stack_info")), has_fields("stack_trace")) {
+    if let (Some(stack), false) = (get(crate::once::interned!(py, "stack_info")), has_fields("stack_trace")) {
         fields.push((PyString::intern(py, "stack_trace"), stack));
     }
-    let name = get(crate::interned!(py, "name"));
+    let name = get(crate::once::interned!(py, "name"));
     let name = name.as_ref().map(|name| name.cast::<PyString>().map_or_else(|_| value::text_of(name), Clone::clone));
     let name = name.as_ref().map_or("", |name| name.to_str().unwrap_or(""));
-    let message = get(crate::interned!(py, "msg")).unwrap_or_else(|| PyString::intern(py, "None").into_any());
-    let arguments = get(crate::interned!(py, "args"));
+    let message = get(crate::once::interned!(py, "msg")).unwrap_or_else(|| PyString::intern(py, "None").into_any());
+    let arguments = get(crate::once::interned!(py, "args"));
     let arguments = arguments.filter(|all| all.cast::<PyTuple>().map_or(true, |all| !all.is_empty()));
     let message = match arguments {
         None => message,
         Some(arguments) => formatted(&message, &arguments),
     };
-    let error = get(crate::interned!(py, "exc_info")).and_then(|told| match told.cast::<PyTuple>() {
+    let error = get(crate::once::interned!(py, "exc_info")).and_then(|told| match told.cast::<PyTuple>() {
         Ok(triple) => triple.get_item(1).ok().filter(|error| !error.is_none()),
         Err(_) => told.is_instance_of::<pyo3::exceptions::PyBaseException>().then_some(told),
     });
-    let created = get(crate::interned!(py, "created")).and_then(|created| created.extract::<f64>().ok());
+    let created = get(crate::once::interned!(py, "created")).and_then(|created| created.extract::<f64>().ok());
     let time_ns = created.filter(|created| *created > 0.0).map(|created| (created * 1e6) as u64 * 1000);
     emit(
         py,

@@ -1,6 +1,6 @@
 //! Any Python value as JSON. Nothing of it raises: what cannot be told says so.
 
-use crate::interned;
+use crate::once::interned;
 use ferrometer_logs::format::Key;
 use ferrometer_logs::line::{Line, Style};
 use ferrometer_logs::redact::Action;
@@ -82,7 +82,7 @@ fn other(line: &mut Line<'_>, style: &Style, value: &Bound<'_, PyAny>, depth: us
     if value.is_instance_of::<pyo3::exceptions::PyBaseException>() {
         return line.text(described(value).as_bytes());
     }
-    if let Ok(fields) = value.getattr(crate::interned!(py, "__dataclass_fields__")) {
+    if let Ok(fields) = value.getattr(crate::once::interned!(py, "__dataclass_fields__")) {
         if let (Ok(fields), false) = (fields.cast_into::<PyDict>(), value.is_instance_of::<PyType>()) {
             let told = PyDict::new(py);
             for name in fields.keys() {
@@ -94,13 +94,13 @@ fn other(line: &mut Line<'_>, style: &Style, value: &Bound<'_, PyAny>, depth: us
         }
     }
     if let Ok(text) =
-        value.call_method0(crate::interned!(py, "isoformat")).and_then(|text| Ok(text.cast_into::<PyString>()?))
+        value.call_method0(crate::once::interned!(py, "isoformat")).and_then(|text| Ok(text.cast_into::<PyString>()?))
     {
         return with_utf8(&text, |text| line.text(text));
     }
     // Members of an enumeration, by what they stand for.
     if let (Ok(_), Ok(inner)) =
-        (value.getattr(crate::interned!(py, "_member_map_")), value.getattr(crate::interned!(py, "value")))
+        (value.getattr(crate::once::interned!(py, "_member_map_")), value.getattr(crate::once::interned!(py, "value")))
     {
         return write(line, style, &inner, None, depth + 1);
     }

@@ -275,9 +275,9 @@ impl Ended {
         unsafe {
             let Some(state) = Bound::from_borrowed_ptr_or_opt(py, lookup(scope, &keys().state)) else { return };
             let Ok(state) = state.cast::<pyo3::types::PyDict>() else { return };
-            if let Ok(Some(user)) = state.get_item(crate::interned!(py, "user_id")) {
+            if let Ok(Some(user)) = state.get_item(crate::once::interned!(py, "user_id")) {
                 let most = self.recording.tracer.limits.attributes;
-                let (tracer, name) = (self.recording.tracer.clone(), crate::interned!(py, "user.id"));
+                let (tracer, name) = (self.recording.tracer.clone(), crate::once::interned!(py, "user.id"));
                 crate::traces::value::set(&mut self.recording.attributes, &tracer, most, name, &user, self.is_new);
             }
         }

@@ -1,7 +1,7 @@
 //! The metrics of circuit breakers, read from the table that all workers share.
 
 use super::tables::BREAKERS;
-use crate::metric::value_error;
+use crate::metric::state::value_error;
 use crate::registry::Registry;
 use ferrometer_core::labels::Labels;
 use ferrometer_core::registry::{Computed, Source, Value};

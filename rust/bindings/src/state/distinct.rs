@@ -3,7 +3,7 @@
 use super::tables::{tell_trouble, DISTINCT};
 use crate::gil::GilCell;
 use crate::hot::methods::add;
-use crate::metric::value_error;
+use crate::metric::state::value_error;
 use crate::registry::Registry;
 use crate::thread_exit::protect;
 use ferrometer_core::labels::Labels;

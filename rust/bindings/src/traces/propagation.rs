@@ -75,9 +75,9 @@ pub fn trace_headers(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let headers = PyDict::new(py);
     if let Some(place) = span::parent(py).map(|parent| parent.place) {
         let header = place.context.header();
-        headers.set_item(crate::interned!(py, "traceparent"), String::from_utf8_lossy(&header))?;
+        headers.set_item(crate::once::interned!(py, "traceparent"), String::from_utf8_lossy(&header))?;
         if let Some(state) = &place.tracestate {
-            headers.set_item(crate::interned!(py, "tracestate"), &**state)?;
+            headers.set_item(crate::once::interned!(py, "tracestate"), &**state)?;
         }
     }
     let members = baggage_variable(py).map(|variable| variable.bind(py).call_method0("get")).transpose()?;
@@ -92,7 +92,7 @@ pub fn trace_headers(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
         let (header, _) = baggage::write(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         if !header.is_empty() {
-            headers.set_item(crate::interned!(py, "baggage"), header)?;
+            headers.set_item(crate::once::interned!(py, "baggage"), header)?;
         }
     }
     Ok(headers)

@@ -67,7 +67,7 @@ impl Span {
 
     /// A span that another process, or nobody, records, at that place.
     pub fn elsewhere(py: Python<'_>, place: Place, is_remote: bool) -> Self {
-        let name = crate::interned!(py, "").clone().unbind();
+        let name = crate::once::interned!(py, "").clone().unbind();
         let span = Span::of(Given { name, names: None, values: Vec::new() });
         // SAFETY: the GIL is held; nothing in here runs Python.
         unsafe { span.state.with(|state| (state.place, state.is_remote) = (place, is_remote)) };
@@ -279,8 +279,8 @@ impl Span {
             let text = format!("a span decorates a function, not {}", function.get_type().name()?);
             return Err(PyTypeError::new_err(text));
         }
-        let module = py.import(crate::interned!(py, "ferrometer.tracing.decorate"))?;
-        module.call_method1(crate::interned!(py, "decorated"), (slf, function))
+        let module = py.import(crate::once::interned!(py, "ferrometer.tracing.decorate"))?;
+        module.call_method1(crate::once::interned!(py, "decorated"), (slf, function))
     }
 
     /// Another span with the same name and attributes, that has not begun.

@@ -92,8 +92,8 @@ pub fn exception(py: Python<'_>, tracer: &Tracer, error: &Bound<'_, PyAny>, give
     set_text(&mut pairs, tracer, b"exception.type", type_name(error).as_bytes());
     with_utf8(&text_of(error), |text| set_text(&mut pairs, tracer, b"exception.message", text));
     let trace = py
-        .import(crate::interned!(py, "ferrometer._process.stack"))
-        .and_then(|module| module.call_method1(crate::interned!(py, "stack_trace"), (error,)));
+        .import(crate::once::interned!(py, "ferrometer._process.stack"))
+        .and_then(|module| module.call_method1(crate::once::interned!(py, "stack_trace"), (error,)));
     if let Ok(text) = trace {
         with_utf8(&text_of(&text), |text| set_text(&mut pairs, tracer, b"exception.stacktrace", text));
     }

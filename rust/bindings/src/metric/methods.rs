@@ -1,297 +1,27 @@
-//! `Metric`: the native base of `Counter`, `Gauge`, `Histogram`, `Summary`, `Info` and `Enum`.
-//!
-//! One object is a family without labels, a labelled family, or one child of it. Definition and
-//! everything cold is here; the hot calls are in `hot/`.
+//! The methods of `Metric` that Python sees and that need not be fast; the fast ones are in `hot/`.
 
+use super::kinds::natives;
+use super::label_text::label_text;
+use super::made::{series_of, stamp};
+use super::removal::{borrowed, texts};
+use super::state::{value_error, wrong_kind, Metric, Parent};
 use crate::gil::{detached, GilCell};
-use crate::http_metrics::series_removed;
-use crate::interned;
 use crate::label_cache::LabelCache;
-use crate::once::Once;
 use crate::registry::Registry;
 use crate::samples::{self, Row};
 use crate::thread_exit::protect;
-use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Definition, Family, Kind};
-use ferrometer_core::histogram::{Histogram as Cells, Layout};
+use ferrometer_core::histogram::Layout;
 use ferrometer_core::labels::Labels;
 use ferrometer_core::mode::Mode;
 use ferrometer_core::sampling::Sampler;
-use ferrometer_core::series::SeriesRef;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyModule, PyString, PyTuple, PyType};
-use pyo3::{PyClass, PyTraverseError, PyVisit};
-use std::ptr;
-use std::sync::atomic::Ordering::Relaxed;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Arc;
-
-/// A definition's fault as Python's `ValueError`.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-pub fn value_error(error: Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
-}
-
-/// What a family and its children share.
-pub struct Parent {
-    pub family: Arc<Family>,
-    /// The label names as interned strings, to compare keyword names by address.
-    pub names: Vec<Py<PyString>>,
-    /// Decides which observations are looked at; none when all are.
-    pub sampler: Option<Sampler>,
-    /// Whether children are made natively; a user's subclass makes its own.
-    plain: bool,
-    /// Whether it is a gauge of the latest value, which has no `inc` and no `dec`.
-    pub only_set: bool,
-    /// The Python layer's own attributes.
-    meta: Py<PyDict>,
-    /// `set_function` callbacks.
-    callbacks: GilCell<Vec<(SeriesRef, Py<PyAny>)>>,
-}
-
-impl Parent {
-    /// Sets a gauge, and where that counts, when.
-    fn set_gauge(&self, series: &SeriesRef, value: f64) {
-        if self.only_set {
-            series.gauge().set_at(value, now());
-        } else {
-            series.gauge().set(value);
-        }
-    }
-}
-
-/// The lowest bits of [`Metric::cell`]: one for each kind, so that a test of that bit tells the kind and that there is
-/// a cell. Cells are aligned to eight bytes at least.
-pub const COUNTER: usize = 1;
-pub const GAUGE: usize = 2;
-pub const HISTOGRAM: usize = 4;
-const _: () = assert!(align_of::<CounterCell>() >= 8 && align_of::<GaugeCell>() >= 8 && align_of::<Cells>() >= 8);
-
-/// The native base class of all metrics.
-#[pyclass(subclass, frozen, weakref, module = "ferrometer._core")]
-pub struct Metric {
-    /// The address of the cells, which `series` keeps in place, and in its lowest bits what they are: [`COUNTER`],
-    /// [`GAUGE`] or [`HISTOGRAM`]. Zero for all that has no fast path: labelled families, infos, enums, sampled
-    /// histograms, and gauges that can only be set. The kind stands here and not in the Python type, which a program
-    /// can assign to.
-    pub cell: GilCell<usize>,
-    series: GilCell<Option<SeriesRef>>,
-    parent: GilCell<Option<Arc<Parent>>>,
-    /// Of a labelled family only.
-    pub cache: GilCell<Option<Box<LabelCache>>>,
-}
-
-impl Metric {
-    /// An undefined metric of a native class.
-    pub fn with<T: PyClass<BaseType = Metric>>(kind: T) -> PyClassInitializer<T> {
-        PyClassInitializer::from(Metric::empty()).add_subclass(kind)
-    }
-
-    fn empty() -> Self {
-        Metric {
-            cell: GilCell::new(0),
-            series: GilCell::new(None),
-            parent: GilCell::new(None),
-            cache: GilCell::new(None),
-        }
-    }
-
-    /// The shared part.
-    pub fn parent(&self) -> PyResult<&Arc<Parent>> {
-        protect();
-        // SAFETY: the GIL is held by every caller (methods and slots); set once, never changed.
-        unsafe { self.parent.peek() }
-            .as_ref()
-            .ok_or_else(|| PyRuntimeError::new_err("the metric is not initialised: call super().__init__() first"))
-    }
-
-    /// The series of a child or of a family without labels.
-    pub fn series(&self) -> PyResult<&SeriesRef> {
-        protect();
-        // SAFETY: as in `parent`.
-        if let Some(series) = unsafe { self.series.peek() } {
-            return Ok(series);
-        }
-        let kind = self.parent()?.family.definition().kind.name();
-        Err(PyValueError::new_err(format!("{kind} metric is missing label values")))
-    }
-
-    /// The cell of a counter.
-    pub fn counter(&self) -> PyResult<&CounterCell> {
-        let series = self.series()?;
-        match self.kind()? {
-            Kind::Counter => Ok(series.counter()),
-            kind => Err(wrong_kind(kind, "counter")),
-        }
-    }
-
-    /// The cell of a gauge.
-    pub fn gauge(&self) -> PyResult<&GaugeCell> {
-        let series = self.series()?;
-        match self.kind()? {
-            Kind::Gauge(_) => Ok(series.gauge()),
-            kind => Err(wrong_kind(kind, "gauge")),
-        }
-    }
-
-    /// The cells of a histogram or summary.
-    pub fn histogram(&self) -> PyResult<&Cells> {
-        let series = self.series()?;
-        match self.kind()? {
-            Kind::Histogram(_) | Kind::Summary(..) => Ok(series.histogram()),
-            kind => Err(wrong_kind(kind, "histogram or summary")),
-        }
-    }
-
-    fn kind(&self) -> PyResult<&Kind> {
-        Ok(&self.parent()?.family.definition().kind)
-    }
-
-    /// Removes the series with these label values, here or everywhere.
-    fn drop_series(
-        &self,
-        labelvalues: &Bound<'_, PyTuple>,
-        drop: fn(&Family, &[&str]) -> Result<bool, Error>,
-    ) -> PyResult<bool> {
-        let parent = self.parent()?;
-        let values = texts(labelvalues)?;
-        let values = borrowed(&values);
-        let mut text = Vec::new();
-        let removed = drop(&parent.family, &values).map_err(value_error)?;
-        parent.family.labels().render(&values, &mut text);
-        if let Some(children) = self.made_children(labelvalues.py()) {
-            children.call_method1("pop", (PyTuple::new(labelvalues.py(), values)?, labelvalues.py().None()))?;
-        }
-        series_removed(&parent.family);
-        self.forget_children();
-        self.forget_callbacks(|series| series.text() == text)?;
-        Ok(removed)
-    }
-
-    /// Removes all series, here or everywhere.
-    fn drop_all(&self, py: Python<'_>, drop: fn(&Family)) -> PyResult<()> {
-        let family = &self.parent()?.family;
-        drop(family);
-        series_removed(family);
-        if let Some(children) = self.made_children(py) {
-            children.clear();
-        }
-        self.forget_children();
-        self.forget_callbacks(|_| true)
-    }
-
-    /// Makes this object the handle of a series.
-    pub fn bind(&self, parent: &Arc<Parent>, series: SeriesRef) {
-        let cell = match &parent.family.definition().kind {
-            Kind::Counter => ptr::from_ref::<CounterCell>(series.counter()) as usize + COUNTER,
-            // Zero sends `inc` to the slow path, which refuses it.
-            Kind::Gauge(_) if parent.only_set => 0,
-            Kind::Gauge(_) => ptr::from_ref::<GaugeCell>(series.gauge()) as usize + GAUGE,
-            Kind::Histogram(_) | Kind::Summary(..) if parent.sampler.is_some() => 0,
-            Kind::Histogram(_) | Kind::Summary(..) => ptr::from_ref::<Cells>(series.histogram()) as usize + HISTOGRAM,
-            Kind::Info | Kind::StateSet(_) => 0,
-        };
-        // SAFETY: the GIL is held, and nothing in here runs Python: the object is new, so the old
-        // values are empty.
-        unsafe {
-            self.cell.with(|c| *c = cell);
-            self.series.with(|s| *s = Some(series));
-            self.parent.with(|p| *p = Some(parent.clone()));
-        }
-    }
-
-    /// Refuses a second definition, also one that Python code made in the middle of this one: a label's
-    /// `__str__`, a finaliser, the clock.
-    fn check_empty(&self) -> PyResult<()> {
-        match self.parent() {
-            Ok(_) => Err(PyRuntimeError::new_err("the metric is defined already")),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn forget_children(&self) {
-        // SAFETY: the GIL is held; the evicted references are dropped after the borrow.
-        let evicted = unsafe { self.cache.with(|cache| cache.as_mut().map(|cache| cache.take_all())) };
-        drop(evicted);
-    }
-
-    /// The children that a user's subclass made, by label values; none of other families.
-    fn made_children<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
-        // SAFETY: the GIL is held; cloning a reference runs no Python.
-        unsafe { self.cache.with(|cache| cache.as_mut().and_then(|cache| cache.children(py))) }
-    }
-
-    /// Whether it is the family's own object and not a child: the one that answers for what the garbage
-    /// collector has to know about `parent`.
-    fn is_owner(&self, parent: &Parent) -> bool {
-        // SAFETY: as in `parent`.
-        parent.names.is_empty() || unsafe { self.cache.peek() }.is_some()
-    }
-
-    fn forget_callbacks(&self, gone: impl Fn(&SeriesRef) -> bool) -> PyResult<()> {
-        let parent = self.parent()?;
-        // SAFETY: as above.
-        let dropped: Vec<_> = unsafe { parent.callbacks.with(|all| all.extract_if(.., |(s, _)| gone(s)).collect()) };
-        drop(dropped);
-        Ok(())
-    }
-}
-
-impl Drop for Metric {
-    fn drop(&mut self) {
-        // The callbacks and children that go with a family may have finalisers.
-        protect();
-        // A plain child takes its address back, so that the next `labels()` makes a new one.
-        // SAFETY: exclusive access; deallocation happens under the GIL.
-        if let Some(series) = unsafe { self.series.peek() } {
-            let _ = series.handle().compare_exchange(ptr::from_ref(self) as usize, 0, Relaxed, Relaxed);
-        }
-    }
-}
-
-/// What is raised where a method of one kind meets cells of another.
-#[cold]
-fn wrong_kind(kind: &Kind, wanted: &str) -> PyErr {
-    PyTypeError::new_err(format!("the metric is a {}, and no {wanted}", kind.name()))
-}
-
-/// The text of a label value: `str(value)`, with what UTF-8 cannot say replaced by `?`.
-pub fn label_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let text = value.str()?;
-    match text.to_str() {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Ok(String::from_utf8_lossy(
-            text.call_method1("encode", ("utf-8", "replace"))?.extract::<&[u8]>().unwrap_or_default(),
-        )
-        .into_owned()),
-    }
-}
-
-/// Gives a new series the time that Python's `time.time` says, which tests replace.
-fn stamp(py: Python<'_>, series: &SeriesRef) {
-    // Without it, the series keeps the system's time.
-    if let Some(now) = python_time(py) {
-        series.set_created(now);
-    }
-}
-
-/// What Python's `time.time` says, which tests replace; `None` where it says nothing.
-pub fn python_time(py: Python<'_>) -> Option<f64> {
-    static TIME: Once<Py<PyModule>> = Once::new();
-    TIME.get_or_try_make(py, || py.import("time").map(Bound::unbind))
-        .and_then(|time| time.bind(py).call_method0(interned!(py, "time"))?.extract())
-        .ok()
-}
-
-fn texts(values: &Bound<'_, PyTuple>) -> PyResult<Vec<String>> {
-    values.iter().map(|value| label_text(&value)).collect()
-}
-
-fn borrowed(values: &[String]) -> Vec<&str> {
-    values.iter().map(String::as_str).collect()
-}
 
 #[pymethods]
 impl Metric {
@@ -661,19 +391,9 @@ fn agree_on_sample(family: &Family, definition: &Definition, sample: f64) -> PyR
     })
 }
 
-/// The series with these label values, stamped when it is new.
-fn series_of(py: Python<'_>, family: &Family, values: &[&str]) -> PyResult<SeriesRef> {
-    let before = family.len();
-    let series = family.series(values).map_err(value_error)?;
-    if family.len() > before {
-        stamp(py, &series);
-    }
-    Ok(series)
-}
-
 /// Refuses a class whose native methods would take the cells for those of another kind.
 fn check_class(metric: &Bound<'_, Metric>, kind: &str) -> PyResult<()> {
-    let classes = crate::hot::natives(metric.py());
+    let classes = natives(metric.py());
     let kinds = ["counter", "gauge", "histogram", "summary", "info", "stateset"];
     for (class, own) in classes.iter().zip(kinds) {
         if metric.is_instance(class)? != (own == kind) {
@@ -684,60 +404,4 @@ fn check_class(metric: &Bound<'_, Metric>, kind: &str) -> PyResult<()> {
         }
     }
     Ok(())
-}
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        #[pyclass(extends = Metric, subclass, frozen, module = "ferrometer._core")]
-        pub struct $name;
-
-        #[pymethods]
-        impl $name {
-            #[new]
-            #[pyo3(signature = (*_args, **_kwargs))]
-            fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
-                Metric::with($name)
-            }
-        }
-    )*};
-}
-
-kinds! {
-    /// The native half of `ferrometer.Counter`.
-    Counter;
-    /// The native half of `ferrometer.Gauge`.
-    Gauge;
-    /// The native half of `ferrometer.Histogram`.
-    Histogram;
-    /// The native half of `ferrometer.Summary`.
-    Summary;
-    /// The native half of `ferrometer.Info`.
-    Info;
-    /// The native half of `ferrometer.Enum`.
-    Enum;
-}
-
-/// The child of a labelled family with these texts: the live one, or a new one of the same type.
-pub fn child<'py>(slf: &Bound<'py, Metric>, values: &[&str]) -> PyResult<Bound<'py, PyAny>> {
-    let py = slf.py();
-    let parent = slf.get().parent()?;
-    if !parent.plain {
-        return slf.call_method1("_subclass_child", (PyTuple::new(py, values)?,));
-    }
-    let series = series_of(py, &parent.family, values)?;
-    let live = series.handle().load(Relaxed);
-    if live != 0 {
-        // SAFETY: a handle's address stays in the word until the object is taken apart (`Drop` above
-        // clears it, unless a younger one has replaced it).
-        if let Some(object) = crate::hot::object_of(py, unsafe { &*(live as *const Metric) }) {
-            return Ok(object);
-        }
-    }
-    let kind: Bound<'_, PyType> = slf.get_type();
-    let object = crate::hot::new_child(&kind)?;
-    let metric = object.cast::<Metric>()?.get();
-    series.handle().store(ptr::from_ref(metric) as usize, Relaxed);
-    metric.bind(parent, series);
-    Ok(object)
 }
