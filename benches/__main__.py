@@ -32,6 +32,7 @@ def rows() -> list[Row]:
         served,
         shared,
         shared_record,
+        shared_state,
         shipper,
     )
 
@@ -50,6 +51,7 @@ def rows() -> list[Row]:
         *shared_record.ROWS,
         *shared.ROWS,
         *log_line.ROWS,
+        *shared_state.ROWS,
         *shipper.ROWS,
         *page.ROWS,
     ]

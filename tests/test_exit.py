@@ -384,6 +384,8 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
+    "compare_bins": "Metric._quantiles",
+    "histogram_bins": "Metric._quantiles",
     **{
         f"{name}": "a circuit breaker's listener and judge"
         for name in (
@@ -464,6 +466,7 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
+    "bins_since",
     "DistinctSubjects.__new__",
     "DistinctSubjects.counts",
     "DistinctSubjects.seen",

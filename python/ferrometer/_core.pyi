@@ -44,16 +44,19 @@ __all__ = [
     "append_log_line",
     "append_metrics",
     "baggage_var",
+    "bins_since",
     "breakers_shared",
     "change_breaker",
     "check_expression",
     "choose_format",
+    "compare_bins",
     "configure_logs",
     "configure_traces",
     "current_span",
     "export_created",
     "exports_created",
     "flush_records",
+    "histogram_bins",
     "inspect",
     "list_breakers",
     "living",
@@ -1143,3 +1146,14 @@ class DistinctSubjects:
 
 def register_distinct_metrics(registry: Registry, namespace: str) -> None:
     """Shows the distinct subjects of all workers in a registry."""
+
+def histogram_bins(histogram: Histogram) -> list[tuple[int, int]]:
+    """The index of each filled bin of a histogram in all workers, and its count."""
+
+def bins_since(now: list[tuple[int, int]], before: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The bins that were filled between two moments."""
+
+def compare_bins(
+    baseline: list[tuple[int, int]], window: list[tuple[int, int]]
+) -> tuple[float, float, float | None] | None:
+    """PSI, KS statistic and normalised Wasserstein distance; None when a side is empty."""

@@ -6,6 +6,7 @@
 //! | `inc`, `dec`, `set`, `observe`, `labels`: raw method slots | `hot/` |
 //! | which child belongs to these label objects | `label_cache.rs` |
 //! | `Registry`: names, text exposition | `registry.rs` |
+//! | how far a histogram is from a baseline | `drift.rs` |
 //! | a large buffer as `bytes` | `handover.rs` |
 //! | loggers, and a reader of what they logged | `logs/` |
 //! | the shippers of log lines and spans | `shipping.rs` |
@@ -28,6 +29,7 @@
     reason = "CPython counts in signed words; none of those passed here is negative or near their end"
 )]
 
+mod drift;
 mod gil;
 mod handover;
 #[cfg(target_os = "linux")]
@@ -67,6 +69,8 @@ use pyo3::prelude::*;
 mod _core {
     use super::{main_interpreter_only, Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use super::drift::{bins_since, compare_bins, histogram_bins};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::history::History;

@@ -9,6 +9,7 @@
 mod bounds;
 mod buckets;
 mod cells;
+pub mod drift;
 pub mod filled;
 pub mod grid;
 mod layout;

@@ -1,0 +1,134 @@
+"""State that all workers share: a call through a closed circuit breaker, and a user that is counted."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from benches.floor import noop
+from benches.loop import UNROLL, Stream, blank, generate, pack
+from benches.record import EMPTY
+from benches.row import FLOOR, OURS, Aim, Row
+from ferrometer.active_users import ActiveUsers
+from ferrometer.bench.peers import peer
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
+from ferrometer.breaker import CircuitBreaker
+
+ROUNDS = 120
+SECONDS = 0.0004
+LOCK = "threading.Lock"
+
+
+def _subject(name: str, statement: str, names: dict[str, Any], check: Callable[[], bool]) -> Subject:
+    inner = generate(statement, names)
+
+    def assure(done: int) -> None:
+        assert check(), f"{name}: not what {done} calls should have left"
+
+    return Subject(name, lambda operations: inner(blank(operations)), assure, step=10 * UNROLL)
+
+
+def _always() -> bool:
+    return True
+
+
+def _breaker() -> CircuitBreaker:
+    return CircuitBreaker(f"bench-{uuid.uuid4()}")
+
+
+def record_subjects() -> list[Subject]:
+    """Leave for a call, and its success."""
+    one = _breaker()
+    return [
+        _subject(EMPTY, "pass", {}, _always),
+        _subject(FLOOR, "counter.inc(); counter.inc()", {"counter": noop()}, _always),
+        _subject(OURS, "begin().success()", {"begin": one.begin}, lambda: one.state == "closed"),
+    ]
+
+
+def context_subjects() -> list[Subject]:
+    """A ``with`` block around nothing."""
+    one = _breaker()
+    return [
+        _subject(EMPTY, "pass", {}, _always),
+        _subject(LOCK, "with lock: pass", {"lock": threading.Lock()}, _always),
+        _subject(OURS, "with call(): pass", {"call": one.call}, lambda: one.state == "closed"),
+    ]
+
+
+def decorated_subjects() -> list[Subject]:
+    """A decorated function that does nothing; the plain one is subtracted."""
+
+    def plain() -> None:
+        return None
+
+    one = _breaker()
+    subjects = [
+        _subject(EMPTY, "call()", {"call": plain}, _always),
+        _subject(OURS, "call()", {"call": one(plain)}, lambda: one.state == "closed"),
+    ]
+    if pybreaker := peer("pybreaker"):
+        other = pybreaker.CircuitBreaker()
+        closed = partial(_is_closed, other)
+        subjects.append(_subject("pybreaker", "call()", {"call": other(plain)}, closed))
+    if circuitbreaker := peer("circuitbreaker"):
+        decorated = circuitbreaker.CircuitBreaker(name="bench")
+        subjects.append(
+            _subject("circuitbreaker", "call()", {"call": decorated(plain)}, lambda: bool(decorated.closed))
+        )
+    return subjects
+
+
+def _is_closed(breaker: Any) -> bool:
+    return bool(breaker.current_state == "closed")
+
+
+def user_subjects() -> list[Subject]:
+    """A user of ten thousand, by an id of 36 characters."""
+    source = random.Random(7)
+    ids = [(str(uuid.UUID(int=source.getrandbits(128))),) for _ in range(400 * UNROLL)]
+    users = ActiveUsers("bench")
+
+    def about() -> bool:
+        return users.counts()["1d"] < 1.03 * len(ids)
+
+    def subject(name: str, statement: str, names: dict[str, Any], check: Callable[[], bool]) -> Subject:
+        inner = generate(statement, names, rotate=("user",))
+        stream = Stream(pack(ids))
+
+        def assure(done: int) -> None:
+            assert check(), f"{name}: not what {done} calls should have left"
+
+        return Subject(name, lambda operations: inner(stream.take(operations)), assure, step=10 * UNROLL)
+
+    return [
+        subject(EMPTY, "pass", {}, _always),
+        subject(FLOOR, "seen.inc()", {"seen": noop()}, _always),
+        subject(OURS, "seen($user)", {"seen": users.seen}, about),
+    ]
+
+
+def _measure(subjects: Callable[[], list[Subject]], title: str, effort: Effort) -> Samples:
+    return interleave(
+        subjects,
+        rounds=effort.rounds(ROUNDS),
+        seconds=effort.seconds(SECONDS),
+        title=title,
+        builds=effort.rounds(4, 1),
+    )
+
+
+def _row(key: str, title: str, subjects: Callable[[], list[Subject]], *aims: Aim) -> Row:
+    return Row(key, title, "ns", partial(_measure, subjects, title), aims, baseline=EMPTY)
+
+
+ROWS = (
+    _row("breaker", "breaker.begin().success()", record_subjects, Aim(OURS, at_most=100)),
+    _row("breaker_context", "with breaker.call()", context_subjects, Aim(OURS, LOCK, at_most=2.5)),
+    _row("breaker_decorated", "a decorated call, more", decorated_subjects, Aim(OURS, at_most=300)),
+    _row("active_users", "users.seen(id)", user_subjects, Aim(OURS, at_most=40)),
+)
