@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ferrometer import _core
 from ferrometer.metrics.types import Histogram
@@ -18,7 +19,8 @@ _RESOLUTION = 128
 Bins = list[tuple[int, int]]
 
 
-class Baseline(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Baseline:
     """Counts by bin, ascending. ``save`` and ``load`` keep it as JSON."""
 
     bins: Bins
