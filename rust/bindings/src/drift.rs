@@ -1,7 +1,7 @@
 //! How far what a histogram recorded lately is from a baseline.
 
 use crate::gil::detached;
-use crate::metric::Metric;
+use crate::metric::state::Metric;
 use crate::samples;
 use ferrometer_core::histogram::drift::{bins, drift, since};
 use ferrometer_core::histogram::filled::Filled;
