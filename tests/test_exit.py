@@ -242,6 +242,9 @@ CROSSINGS = {
             try: _core.HttpMetrics(Odd())
             except TypeError: pass
     """,
+    "the lines of the logs in flight": """
+        def work(turn): ready.set(); _core.answer_logs(None, "")
+    """,
     "HttpMetrics.snapshot": """
         metrics = _core.HttpMetrics(registry)
         def work(turn): ready.set(); metrics.snapshot(); metrics.uptime(); metrics.in_flight()
@@ -429,6 +432,7 @@ CROSSES = {
     "HttpMetrics.snapshot": "HttpMetrics.snapshot",
     "HttpMetrics.uptime": "HttpMetrics.snapshot",
     "HttpMetrics.in_flight": "HttpMetrics.snapshot",
+    "answer_logs": "the lines of the logs in flight",
     "Metric.__new__": "the death of a metric, a finaliser",
     "Metric._become_child": "labels, a subclass's __init__",
     "Metric._clear": "Metric._clear, a finaliser",
@@ -521,6 +525,8 @@ INERT = {
     "configure_logs",
     "log_failures",
     "log_format_keys",
+    "log_lines_wait",
+    "log_route",
     "log_level",
     "log_redactions",
     "log_requests",
