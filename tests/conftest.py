@@ -11,6 +11,7 @@ import pytest
 
 from ferrometer import CollectorRegistry
 from tests.real.component import LEDGER
+from tests.real.log_receivers import Receiver
 
 
 @pytest.fixture
@@ -37,3 +38,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("real components missing")
         for words in sorted(LEDGER.missing.values()):
             terminalreporter.line(words)
+
+
+@pytest.fixture(scope="session")
+def span_receiver() -> Iterator[Receiver]:
+    """Of spans, one for all tests of this process: a ring has places for eight receivers."""
+    with Receiver() as receiver:
+        yield receiver

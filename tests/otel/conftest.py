@@ -11,21 +11,14 @@ from tests.real.log_receivers import Receiver
 from tests.tracing.received import Spans
 
 
-@pytest.fixture(scope="session")
-def otel_receiver() -> Iterator[Receiver]:
-    """One for all tests of this folder."""
-    with Receiver() as receiver:
-        yield receiver
-
-
 @pytest.fixture
-def spans(otel_receiver: Receiver) -> Iterator[Spans]:
+def spans(span_receiver: Receiver) -> Iterator[Spans]:
     """What the test records through the API."""
     otel.install()
-    made = Spans(otel_receiver)
+    made = Spans(span_receiver)
     made.setup()
     assert tracing.flush(60)
-    otel_receiver.posts.clear()
+    span_receiver.posts.clear()
     yield made
     _core.span_var.set(None)
     tracing.shutdown(10)

@@ -11,13 +11,6 @@ from tests.real.log_receivers import Receiver
 from tests.tracing.received import Spans
 
 
-@pytest.fixture(scope="session")
-def span_receiver() -> Iterator[Receiver]:
-    """One for all tests of this process: a ring has places for eight receivers."""
-    with Receiver() as receiver:
-        yield receiver
-
-
 @pytest.fixture
 def spans(span_receiver: Receiver) -> Iterator[Spans]:
     """What the test records."""
