@@ -167,3 +167,9 @@ def test_named_files_exist(page: Path) -> None:
     """A path in backticks is one from the root of the repository: prose must not outlive its code."""
     named = re.findall(r"`((?:rust|python|tests|benches|docs)/[\w./-]+)`", page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_site_has_every_page() -> None:
+    named = set(re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE))
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert pages - named == set()
