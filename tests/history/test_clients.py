@@ -118,6 +118,16 @@ def test_a_directory_is_asked_without_its_application(tmp_path: Path) -> None:
     assert [sample.value for sample in found if isinstance(sample, ferrometer.history.Sample)] == [7]
 
 
+def test_the_port_asks_a_history_that_runs(port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    another = _core.History()
+    another.start(ferrometer.CollectorRegistry()._native)
+    another.stop()
+    assert ferrometer.query("jobs_total", where=url, token="s3cret")
+    del another
+    assert ferrometer.query("jobs_total", where=url, token="s3cret")
+
+
 _NPM_CLIENT = "prometheus-query@3.5.1"
 
 

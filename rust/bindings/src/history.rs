@@ -17,16 +17,21 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// The history of this process that was started last: the one whose self-metrics the registries show.
-static LATEST: Mutex<Option<(Weak<Core>, Arc<Api>)>> = Mutex::new(None);
+/// The histories of this process, in the order in which they were started; those that were stopped come first.
+static STARTED: Mutex<Vec<(Weak<Core>, Arc<Api>)>> = Mutex::new(Vec::new());
 
+fn started() -> MutexGuard<'static, Vec<(Weak<Core>, Arc<Api>)>> {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one that was started last: whose self-metrics the registries show, and which a port of its own asks.
 fn latest() -> Option<(Arc<Core>, Arc<Api>)> {
-    let latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    let (core, api) = latest.as_ref()?;
-    // In the child of a fork it is the parent's, whose locks may be held for ever.
-    Some((core.upgrade().filter(|core| core.is_here())?, api.clone()))
+    // In the child of a fork there are the parent's, whose locks may be held for ever.
+    let alive =
+        |(core, api): &(Weak<Core>, Arc<Api>)| Some((core.upgrade().filter(|core| core.is_here())?, api.clone()));
+    started().iter().rev().find_map(alive)
 }
 
 struct Latest;
@@ -99,7 +104,11 @@ impl History {
     /// Begins to record this registry, as soon as no other process of the directory does.
     fn start(&self, py: Python<'_>, registry: &Bound<'_, Registry>) -> PyResult<()> {
         let core = self.core();
-        *LATEST.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::downgrade(&core), self.api.clone()));
+        let own = Arc::downgrade(&core);
+        let mut all = started();
+        all.retain(|(other, _)| other.strong_count() > 0 && !other.ptr_eq(&own));
+        all.push((own, self.api.clone()));
+        drop(all);
         let registry = registry.get().core.clone();
         // Refused where an earlier history's self-metrics are there: they are about the latest one.
         let _ = registry.register_source(Arc::new(Latest), "ferrometer's history about itself");
@@ -111,6 +120,9 @@ impl History {
     /// Ends the thread and waits for it; another process goes on. Nothing when it was not started.
     fn stop(&self, py: Python<'_>) {
         let core = self.core();
+        let own = Arc::downgrade(&core);
+        // One that still runs is asked before one that does not.
+        started().sort_by_key(|(other, _)| !other.ptr_eq(&own));
         protect();
         py.detach(|| core.stop());
     }
