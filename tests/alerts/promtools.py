@@ -30,4 +30,6 @@ def examples() -> Path:
     found = sorted(Path.home().glob("go/pkg/mod/github.com/prometheus/prometheus@*/cmd/promtool/testdata"))
     if not found:
         pytest.skip("needs Prometheus's module: make real-prometheus3")
+    if len(promtools()) == 1:
+        pytest.skip("its examples are for a promtool of its version: make real-prometheus3")
     return found[-1]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 _log = logging.getLogger("ferrometer")
+#: The system's: an application may have seeded `random`, and children of a fork must not draw the same.
+_RANDOM = random.SystemRandom()
 
 #: Seconds before the first retry, and the longest before any.
 FIRST_WAIT, LONGEST_WAIT = 0.1, 30.0
@@ -137,7 +139,7 @@ class Delivery:
                 return self._counts.dropped(items, "refused")
             else:
                 return self._counts.sent(items)
-            if not self._rest(min(max(asked, wait * random.uniform(0.5, 1.0)), LONGEST_WAIT)):
+            if not self._rest(min(max(asked, wait * _RANDOM.uniform(0.5, 1.0)), LONGEST_WAIT)):
                 return self._counts.dropped(items, "stopped")
             wait = min(2 * wait, LONGEST_WAIT)
             self._counts.retried()

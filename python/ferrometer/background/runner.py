@@ -33,6 +33,8 @@ from ferrometer.metrics.types import Counter, Gauge
 from ferrometer.sharing.lease import Lease
 
 _log = logging.getLogger("ferrometer.collectors")
+#: The system's: an application may have seeded `random`, and children of a fork must not draw the same.
+_RANDOM = random.SystemRandom()
 
 State: TypeAlias = Literal["starting", "ok", "failing", "unavailable", "standby", "stopped"]
 
@@ -330,4 +332,4 @@ def words(error: BaseException) -> str:
 
 
 def _jittered(seconds: float, share: float = JITTER) -> float:
-    return seconds * random.uniform(1 - share, 1 + share)
+    return seconds * _RANDOM.uniform(1 - share, 1 + share)

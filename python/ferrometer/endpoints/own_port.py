@@ -87,7 +87,7 @@ def serve_metrics(
             f"registry must be a ferrometer.CollectorRegistry, not {type(registry).__name__};"
             f" for others there is ferrometer.start_http_server"
         )
-    _check_port(port)
+    _check_place(addr, port)
     if refresh is not None and not refresh > 0:
         raise ValueError(f"refresh must be greater than 0 seconds, or None, not {refresh!r}")
     chosen = protection(auth=auth, allow=allow)
@@ -128,7 +128,7 @@ def serve_directory(
 
     Raises OSError when the port is taken, or others can write the directory.
     """
-    _check_port(port)
+    _check_place(addr, port)
     if sys.platform != "linux":
         raise OSError(errno.ENOSYS, "metrics are shared between processes on Linux only")
     if namespace and not is_plain_name(namespace):
@@ -165,7 +165,9 @@ def is_loopback(addr: str) -> bool:
     return addr.startswith(_LOOPBACK)
 
 
-def _check_port(port: object) -> None:
+def _check_place(addr: object, port: object) -> None:
+    if not isinstance(addr, str):
+        raise TypeError(f"addr must be a string such as '127.0.0.1', not {addr!r}")
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"port must be an int, not {type(port).__name__}")
     if not 0 <= port <= 65535:
