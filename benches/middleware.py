@@ -17,35 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
 from ferrometer.bench import answers, wrapped
-from ferrometer.bench.requests import HEADERS, receive, send
+from ferrometer.bench.requests import receive, send
 from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 from ferrometer.bench.wrapped import BARE, PASS_THROUGH, SAMPLED, Wrapped
 
 Drive = Callable[[ASGIApp, int], float]
 Driver = Callable[[], Drive]
-
-ROUTER = wrapped.starlette()  # peers look for the template in `scope["app"].routes` and `scope["router"]`
-
-
-def new_scope() -> Scope:
-    """A scope as uvicorn's httptools protocol makes it."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 50000),
-        "scheme": "http",
-        "root_path": "",
-        "headers": list(HEADERS),
-        "state": {},
-        "method": b"GET".decode("ascii"),
-        "path": b"/v1/chat/completions".decode("ascii"),
-        "raw_path": b"/v1/chat/completions",
-        "query_string": b"",
-        "app": ROUTER,
-        "router": ROUTER.router,
-    }
 
 
 # Drivers: seconds for so many requests to an application ---------------------------------------------------
@@ -54,7 +31,7 @@ def new_scope() -> Scope:
 async def _awaited(app: ASGIApp, requests: int) -> float:
     began = perf_counter()
     for _ in range(requests):
-        await app(new_scope(), receive, send)
+        await app(wrapped.new_scope(), receive, send)
     return perf_counter() - began
 
 
@@ -65,14 +42,14 @@ async def _in_tasks(app: ASGIApp, requests: int) -> float:
     create_task = asyncio.get_running_loop().create_task
     began = perf_counter()
     for _ in range(requests):
-        await create_task(run_asgi(new_scope()))
+        await create_task(run_asgi(wrapped.new_scope()))
     return perf_counter() - began
 
 
 def _by_hand(app: ASGIApp, requests: int) -> float:
     began = perf_counter()
     for _ in range(requests):
-        coroutine = cast(Coroutine[Any, Any, None], app(new_scope(), receive, send))
+        coroutine = cast(Coroutine[Any, Any, None], app(wrapped.new_scope(), receive, send))
         try:  # noqa: SIM105  (a context manager would cost more than what is measured)
             coroutine.send(None)
         except StopIteration:
@@ -145,7 +122,7 @@ def _answers_at_all(app: ASGIApp) -> Callable[[int], None]:
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        asyncio.run(_request(app(new_scope(), receive, collect)))
+        asyncio.run(_request(app(wrapped.new_scope(), receive, collect)))
         assert [m["type"] for m in messages] == ["http.response.start", "http.response.body"]
         assert messages[1]["body"] == b"hello"
 

@@ -21,14 +21,9 @@ from tests.real.component import LEDGER
 from tests.real.process import Process
 from tests.real.prometheus import free_port
 
-APP = """
-import asyncio, os
-import ferrometer
-from fastapi import FastAPI
-from ferrometer.sharing.workers import supervisor
-from ferrometer.sharing import shared_directory
-
-FOUND = supervisor()
+#: A middleware of the applications: each answer names its worker in `x-worker`, which `from_each` reads.
+SAY_WHO = """
+import os
 
 class SayWho:
     def __init__(self, app):
@@ -39,6 +34,18 @@ class SayWho:
                 message["headers"] = [*message.get("headers", ()), (b"x-worker", str(os.getpid()).encode())]
             await send(message)
         await self.app(scope, receive, named)
+"""
+
+APP = (
+    SAY_WHO
+    + """
+import asyncio, os
+import ferrometer
+from fastapi import FastAPI
+from ferrometer.sharing.workers import supervisor
+from ferrometer.sharing import shared_directory
+
+FOUND = supervisor()
 
 app = FastAPI()
 app.add_middleware(SayWho)
@@ -69,6 +76,7 @@ async def hello():
 async def who():
     return {"supervisor": FOUND, "pid": os.getpid(), "directory": shared_directory()}
 """
+)
 
 ENDPOINTS = ("/metrics", "/stats", "/polling", "/monitor", "/health")
 

@@ -9,26 +9,18 @@ from typing import Any
 
 import pytest
 
-from tests.workers.servers import Served, served, until
+from tests.workers.servers import SAY_WHO, Served, served, until
 
 WORKERS = 4
 
-APP = """
+APP = (
+    SAY_WHO
+    + """
 import asyncio, contextlib, os
 import ferrometer
 from fastapi import FastAPI
 from ferrometer.collectors.postgres import postgres_check
 from ferrometer.collectors.sql import SQLitePool, instrument_sqlite
-
-class SayWho:
-    def __init__(self, app):
-        self.app = app
-    async def __call__(self, scope, receive, send):
-        async def named(message):
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"x-worker", str(os.getpid()).encode())]
-            await send(message)
-        await self.app(scope, receive, named)
 
 app = FastAPI()
 app.add_middleware(SayWho)
@@ -52,6 +44,7 @@ async def hold(until: str):
             await asyncio.sleep(0.01)
     return os.getpid()
 """
+)
 
 
 def connections(running: Served) -> set[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ferrometer.bench import wrapped
-from ferrometer.bench.requests import receive, scope_of, send
+from ferrometer.bench.requests import receive, send
 
 pytest.importorskip("pytest_benchmark", reason="pip install 'ferrometer[bench]'")
 
@@ -34,14 +34,9 @@ def test_overhead(benchmark: Any, name: str) -> None:
         pytest.skip("not installed")
     runs = 0
 
-    around = wrapped.starlette()  # some look for the route there
-
     async def batch() -> None:
         for _ in range(REQUESTS):
-            scope = scope_of(wrapped.PATH)
-            scope["app"] = around
-            scope["router"] = around.router
-            await it.app(scope, receive, send)
+            await it.app(wrapped.new_scope(), receive, send)
 
     own = wrapped.own_code(batch)
     loop = asyncio.new_event_loop()

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ferrometer.bench import answers
 from ferrometer.bench.empty import PassThrough
 from ferrometer.bench.peers import peer
+from ferrometer.bench.requests import scope_of
 
 PATH = "/v1/chat/completions"
 BARE = "no middleware"
@@ -66,6 +67,17 @@ def plain() -> ASGIApp:
 def starlette() -> Starlette:
     """A Starlette application with one route."""
     return Starlette(routes=[ROUTE])
+
+
+_AROUND = starlette()
+
+
+def new_scope() -> Scope:
+    """The scope of one request, with the application around it: some peers look the route up there."""
+    scope = scope_of(PATH)
+    scope["app"] = _AROUND
+    scope["router"] = _AROUND.router
+    return scope
 
 
 def as_starlette(app: ASGIApp) -> ASGIApp:

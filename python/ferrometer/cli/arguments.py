@@ -18,6 +18,11 @@ def shared_directory() -> dict[str, Any]:
     return {"type": Path, "default": Path(named) if named else None}
 
 
+def is_url(where: str) -> bool:
+    """Whether it is the address of an application, and not a directory."""
+    return where.startswith(("http://", "https://"))
+
+
 def no_directory(usage: str) -> int:
     """Says how to name a directory; returns the exit status for that."""
     from ferrometer.sharing.directory import candidates

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ferrometer import _core
 from ferrometer._runtime.sections import feature_class, sections
 from ferrometer._runtime.settings import Sources
-from ferrometer.cli.arguments import command_line, words
+from ferrometer.cli.arguments import command_line, is_url, words
 from ferrometer.cli.version import text as versions
 from ferrometer.sharing.directory import candidates
 
@@ -140,16 +140,13 @@ def service(where: str, token: str | None = None) -> Iterator[Line]:
 
     Raises OSError when it does not answer, ValueError when what it answers is no exposition.
     """
-    is_url = where.startswith(("http://", "https://"))
-    samples = list(_scraped(where, token) if is_url else _recorded(Path(where)))
+    samples = list(_scraped(where, token) if is_url(where) else _recorded(Path(where)))
     yield from measured(where, samples)
     yield from faults(samples)
 
 
-def measured(where: str, samples: Iterable[Sample]) -> Iterator[Line]:
+def measured(where: str, samples: Sequence[Sample]) -> Iterator[Line]:
     """What there is, and by whom it is shared."""
-    samples = list(samples)
-    families = {sample.name for sample in samples}
     requests = [sample.value for sample in samples if sample.name == "http_requests_total"]
     yield Line(where, f"{len(samples)} samples")
     if requests:
@@ -168,9 +165,8 @@ def measured(where: str, samples: Iterable[Sample]) -> Iterator[Line]:
         yield Line(where, f"shared by {living[0]:.0f} living process{'es' if living[0] != 1 else ''}")
     else:
         yield Line(where, "not shared: each worker shows its own numbers (docs/workers.md)")
-    for feature, family in (("history", "ferrometer_history_bytes"),):
-        if family in families:
-            yield Line(where, f"{feature} is on")
+    if any(sample.name == "ferrometer_history_bytes" for sample in samples):
+        yield Line(where, "history is on")
 
 
 def faults(samples: Iterable[Sample]) -> Iterator[Line]:

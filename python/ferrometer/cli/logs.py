@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferrometer import _core
-from ferrometer.cli.arguments import no_directory, positive
+from ferrometer.cli.arguments import is_url, no_directory, positive
 
 if TYPE_CHECKING:
     from ferrometer.cli.arguments import Commands
@@ -81,9 +81,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.source is None:
         return no_directory("logs DIR")
     wanted = Filter(options.level, options.request_id, options.trace_id, tuple(options.field))
-    is_url = options.source.startswith(("http://", "https://"))
     return tail(
-        options.source if is_url else Path(options.source),
+        options.source if is_url(options.source) else Path(options.source),
         wanted,
         follow=options.follow,
         last=options.lines,
