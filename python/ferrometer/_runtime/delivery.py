@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ferrometer._process.jitter import jittered
+
 _log = logging.getLogger("ferrometer")
-#: The system's: an application may have seeded `random`, and children of a fork must not draw the same.
-_RANDOM = random.SystemRandom()
 
 #: Seconds before the first retry, and the longest before any.
 FIRST_WAIT, LONGEST_WAIT = 0.1, 30.0
@@ -139,7 +138,7 @@ class Delivery:
                 return self._counts.dropped(items, "refused")
             else:
                 return self._counts.sent(items)
-            if not self._rest(min(max(asked, wait * _RANDOM.uniform(0.5, 1.0)), LONGEST_WAIT)):
+            if not self._rest(min(max(asked, jittered(wait, 0.5, 1.0)), LONGEST_WAIT)):
                 return self._counts.dropped(items, "stopped")
             wait = min(2 * wait, LONGEST_WAIT)
             self._counts.retried()

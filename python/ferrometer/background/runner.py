@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 from ferrometer._core import shared_directory
+from ferrometer._process.jitter import jittered
 from ferrometer._process.local_only import OwnSeries
 from ferrometer._process.run import Flight, Outcome, is_async, launch
 from ferrometer.background.collector import (
@@ -33,8 +33,6 @@ from ferrometer.metrics.types import Counter, Gauge
 from ferrometer.sharing.lease import Lease
 
 _log = logging.getLogger("ferrometer.collectors")
-#: The system's: an application may have seeded `random`, and children of a fork must not draw the same.
-_RANDOM = random.SystemRandom()
 
 State: TypeAlias = Literal["starting", "ok", "failing", "unavailable", "standby", "stopped"]
 
@@ -332,4 +330,4 @@ def words(error: BaseException) -> str:
 
 
 def _jittered(seconds: float, share: float = JITTER) -> float:
-    return seconds * _RANDOM.uniform(1 - share, 1 + share)
+    return jittered(seconds, 1 - share, 1 + share)
