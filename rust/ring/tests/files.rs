@@ -1,4 +1,4 @@
-//! Rings as files: what is refused, forks, and the counts of those that are gone.
+//! Rings as files: what is refused, and the counts of those that are gone.
 #![cfg(target_os = "linux")]
 
 use ferrometer_ring::cursors::Cursor;
@@ -6,7 +6,7 @@ use ferrometer_ring::file::{create, list, Ring, LEAST};
 use ferrometer_ring::reader::Place;
 use ferrometer_ring::totals::{hash, snapshot, Totals};
 use ferrometer_ring::writer::Writer;
-use ferrometer_ring::{own, Head, Kind, Level, Outcome};
+use ferrometer_ring::{Head, Kind, Level, Outcome};
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::PathBuf;
@@ -88,52 +88,5 @@ fn counts_of_rings_that_are_gone_stay() {
     assert_eq!((&after.namespace[..], after.counts, after.receivers[0].counts.shipped), ("gw", before.counts, 2));
     drop(totals);
     assert!(Totals::open(&directory, Kind::Lines).unwrap().lead().unwrap());
-    fs::remove_dir_all(directory).unwrap();
-}
-
-/// The only test that forks or has a ring of the process.
-#[test]
-fn a_forked_child_has_a_ring_of_its_own() {
-    let directory = folder("fork");
-    let log = |text: &str| {
-        // SAFETY: no other test of this program appends.
-        unsafe { own::append(Kind::Lines, &Head::default(), &[text.as_bytes()]) }
-    };
-    assert!(matches!(log("too early"), Outcome::Dropped(_)));
-    assert_eq!(own::closed(Kind::Lines, Level::Info), 1);
-    // SAFETY: likewise.
-    unsafe { own::open(Kind::Lines, None, LEAST).unwrap() };
-    assert_eq!(log("before it is shared"), Outcome::Queued);
-    // SAFETY: likewise.
-    unsafe { own::open(Kind::Lines, Some(&directory), LEAST).unwrap() };
-    assert_eq!(log("parent"), Outcome::Queued);
-    // SAFETY: the child runs nothing but this, and ends without unwinding.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let is_fresh = !own::is_open(Kind::Lines);
-        let outcome = log("child");
-        // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(!(is_fresh && outcome == Outcome::Queued && own::is_open(Kind::Lines)))) };
-    }
-    let mut status = 0;
-    // SAFETY: the child is ours.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0);
-    assert_eq!(log("parent again"), Outcome::Queued);
-    let rings: Vec<Ring> =
-        list(&directory, Kind::Lines).unwrap().iter().map(|path| Ring::open(path).unwrap()).collect();
-    let texts = |ring: &Ring| -> Vec<String> {
-        let batch = ring.region.read(Place::default(), usize::MAX);
-        batch.records.into_iter().map(|record| String::from_utf8(record.payload).unwrap()).collect()
-    };
-    let mut found: Vec<_> = rings.iter().map(|ring| (ring.is_alive(), texts(ring))).collect();
-    found.sort();
-    assert_eq!(
-        found,
-        [
-            (false, vec!["child".to_owned()]),
-            (true, vec!["before it is shared".into(), "parent".into(), "parent again".into()])
-        ]
-    );
     fs::remove_dir_all(directory).unwrap();
 }
