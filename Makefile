@@ -43,7 +43,7 @@ screenshots: $(VENV)/.dev $(VENV)/.demo components  ## pictures of the live page
 	$(PY) tools/screenshots
 
 test: needs-rust $(VENV)/.dev $(VENV)/.demo components  ## cargo test, then pytest (REQUIRE_REAL=1: a missing component fails; ARGS=...)
-	cargo test --locked --package ferrometer-core --package ferrometer-fuzz --package ferrometer-history --package ferrometer-logs --package ferrometer-promql --package ferrometer-ring --package ferrometer-server --package ferrometer-ship --package ferrometer-traces
+	cargo test --locked --workspace --exclude ferrometer-python
 	$(PY) -m pytest $(ARGS)
 
 real-prometheus3: needs-rust  ## builds a real Prometheus 3 once (minutes), and compares thousands of PromQL answers with its (PROMQL_CASES=2000)
