@@ -4,6 +4,7 @@ mod active;
 mod application;
 mod definition;
 mod endpoint;
+mod held;
 mod resolve;
 mod shared;
 mod table;

@@ -3,27 +3,30 @@
 //! A hash table chained through the requests themselves, so that entering and leaving cost a few stores and no
 //! memory. It is searched only when two middlewares record into the same families.
 
-use crate::middleware::Request;
 use std::cell::Cell;
 use std::ptr::null_mut;
 
 const CHAINS: usize = 256;
 
-/// The links of one request; null outside.
+/// The place of one request in its chain, and whose it is; null outside.
 pub struct Links {
-    next: Cell<*mut Request>,
-    previous: Cell<*mut Request>,
+    next: Cell<*mut Links>,
+    previous: Cell<*mut Links>,
+    /// The addresses of its scope and of its middleware.
+    scope: Cell<usize>,
+    middleware: Cell<usize>,
 }
 
 impl Links {
     pub const fn new() -> Self {
-        Self { next: Cell::new(null_mut()), previous: Cell::new(null_mut()) }
+        let (next, previous) = (Cell::new(null_mut()), Cell::new(null_mut()));
+        Self { next, previous, scope: Cell::new(0), middleware: Cell::new(0) }
     }
 }
 
 /// The requests being measured, by the address of their scope. Only touched with the GIL held.
 pub struct Active {
-    heads: [Cell<*mut Request>; CHAINS],
+    heads: [Cell<*mut Links>; CHAINS],
 }
 
 impl Active {
@@ -32,43 +35,44 @@ impl Active {
     }
 
     #[inline(always)]
-    fn head(&self, scope: usize) -> &Cell<*mut Request> {
+    fn head(&self, scope: usize) -> &Cell<*mut Links> {
         // Objects are 16 bytes apart, and dicts about 64 or 256.
         &self.heads[(scope >> 4 ^ scope >> 12) % CHAINS]
     }
 
     /// # Safety
-    /// `request` is live, in no chain, and stays where it is until [`leave`](Self::leave).
+    /// `links` are live, in no chain, and stay where they are until [`leave`](Self::leave).
     #[inline(always)]
-    pub unsafe fn enter(&self, request: *mut Request) {
-        // SAFETY: live, and so is every request in a chain, for it leaves before it dies.
+    pub unsafe fn enter(&self, links: *mut Links, scope: usize, middleware: usize) {
+        // SAFETY: live, and so are all links in a chain, for they leave it before they die.
         unsafe {
-            let head = self.head((*request).scope_address());
+            let head = self.head(scope);
             let next = head.get();
-            (*request).links().next.set(next);
-            (*request).links().previous.set(null_mut());
+            (*links).scope.set(scope);
+            (*links).middleware.set(middleware);
+            (*links).next.set(next);
+            (*links).previous.set(null_mut());
             if !next.is_null() {
-                (*next).links().previous.set(request);
+                (*next).previous.set(links);
             }
-            head.set(request);
+            head.set(links);
         }
     }
 
     /// # Safety
-    /// `request` entered, with the scope it has now.
+    /// `links` have entered.
     #[inline(always)]
-    pub unsafe fn leave(&self, request: *mut Request) {
-        // SAFETY: as above.
+    pub unsafe fn leave(&self, links: *mut Links) {
+        // SAFETY: live, and so are its neighbours in the chain, for they leave it before they die.
         unsafe {
-            let links = (*request).links();
-            let (next, previous) = (links.next.get(), links.previous.get());
+            let (next, previous) = ((*links).next.get(), (*links).previous.get());
             if previous.is_null() {
-                self.head((*request).scope_address()).set(next);
+                self.head((*links).scope.get()).set(next);
             } else {
-                (*previous).links().next.set(next);
+                (*previous).next.set(next);
             }
             if !next.is_null() {
-                (*next).links().previous.set(previous);
+                (*next).previous.set(previous);
             }
         }
     }
@@ -78,14 +82,14 @@ impl Active {
     /// # Safety
     /// With the GIL held.
     pub unsafe fn measures(&self, scope: usize, but: usize) -> bool {
-        let mut request = self.head(scope).get();
-        while !request.is_null() {
-            // SAFETY: requests in a chain are live.
+        let mut links = self.head(scope).get();
+        while !links.is_null() {
+            // SAFETY: links in a chain are live.
             unsafe {
-                if (*request).scope_address() == scope && (*request).middleware_address() != but {
+                if (*links).scope.get() == scope && (*links).middleware.get() != but {
                     return true;
                 }
-                request = (*request).links().next.get();
+                links = (*links).next.get();
             }
         }
         false

@@ -4,7 +4,7 @@
 //! apart; then every application with a namespace has totals of its own, which its namespaced views are made of.
 
 use super::definition::definition;
-use super::endpoint::Held;
+use super::held::Held;
 use ferrometer_core::cell::{CounterCell, GaugeCell};
 use ferrometer_core::error::Error;
 use ferrometer_core::family::{Family, Kind};

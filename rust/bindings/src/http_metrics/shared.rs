@@ -3,7 +3,7 @@
 use super::active::Active;
 use super::application::Applications;
 use super::definition::definition;
-use super::endpoint::Held;
+use super::held::Held;
 use ferrometer_core::cell::GaugeCell;
 use ferrometer_core::clock::now;
 use ferrometer_core::error::Error;

@@ -2,7 +2,6 @@
 
 use super::dict::lookup;
 use super::ffi::{clear, Obj, Pending};
-use super::finish::endpoint_of;
 use super::guard::shield;
 use super::keys::keys;
 use super::request::{Request, ENDED, TIMED};
@@ -109,7 +108,7 @@ unsafe fn tell<'py>(py: Python<'py>, request: *mut Request, status: u16, level: 
         let place = Scope::new(scope);
         let endpoint = match instrument.table.known(&place) {
             Some(endpoint) if middleware.hook.is_null() => PyString::new(py, endpoint.name()),
-            _ => PyString::new(py, endpoint_of(middleware, &place).name()),
+            _ => PyString::new(py, middleware.endpoint(&place).name()),
         };
         fields.push((interned!(py, "endpoint").clone(), endpoint.into_any()));
         fields.push((interned!(py, "status_code").clone(), PyInt::new(py, status).into_any()));

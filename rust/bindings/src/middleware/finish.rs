@@ -1,5 +1,6 @@
 //! The end of a request: what happened, and which cells it counts in.
 
+use super::ending::{judge, status, Ending};
 use super::ffi::{clear, Obj, Pending};
 use super::guard::shield;
 use super::object::Middleware;
@@ -9,31 +10,11 @@ use super::request::{
 use super::request_id;
 use super::scope::{content_length, has_body, method, Kind, HEAD};
 use super::socket;
-use crate::http_metrics::{Endpoint, Instrument, Measured, Scope};
+use crate::http_metrics::{Instrument, Measured, Scope};
 use ferrometer_core::clock::ticks;
 use ferrometer_core::error::Error;
 use pyo3::ffi;
-use pyo3::prelude::*;
 use std::ptr::null_mut;
-use std::rc::Rc;
-
-/// What a server answers for an application that does not.
-const FAILED: u16 = 500;
-/// What nginx writes into its log when the client has gone before any answer. No client ever sees it.
-const CLIENT_GONE: u16 = 499;
-
-/// How the application ended.
-#[derive(Clone)]
-pub enum Ending {
-    /// It returned.
-    Returned,
-    /// An exception of this type left it.
-    Raised(String),
-    /// An exception left it that only says that the client has gone.
-    Disconnected,
-    /// It was cancelled, closed, or never gone on with.
-    Cancelled,
-}
 
 /// The application returned.
 ///
@@ -82,7 +63,7 @@ unsafe fn quick(request: *mut Request) -> bool {
         }
         status.inc();
         instrument.in_flight().add(-1.0);
-        instrument.shared.active.leave(request);
+        instrument.shared.active.leave((*request).links());
         if method != HEAD {
             measured.response_bytes.add_int((*request).sent_bytes);
         }
@@ -183,30 +164,6 @@ unsafe fn release(request: *mut Request) {
     }
 }
 
-/// What an exception means.
-unsafe fn judge(request: *mut Request, exception: Obj) -> Ending {
-    // SAFETY: the exception is live, and a type's name lives as long as the type.
-    unsafe {
-        if exception.is_null() {
-            return Ending::Raised("SystemError".into());
-        }
-        let kind = ffi::Py_TYPE(exception);
-        let full = std::ffi::CStr::from_ptr((*kind).tp_name).to_string_lossy();
-        let name = full.rsplit('.').next().unwrap_or(&full).to_owned();
-        let is = |base: *mut ffi::PyTypeObject| ffi::PyType_IsSubtype(kind, base) != 0;
-        match name.as_str() {
-            // Cancellation by asyncio, uvloop and trio. Only these two of that name derive from no Exception.
-            "CancelledError" | "Cancelled" if !is(ffi::PyExc_Exception.cast()) => Ending::Cancelled,
-            "GeneratorExit" if is(ffi::PyExc_GeneratorExit.cast()) => Ending::Cancelled,
-            // What Starlette and uvicorn raise for it.
-            "ClientDisconnect" | "ClientDisconnected" | "WebSocketDisconnect" => Ending::Disconnected,
-            // ASGI 2.4 lets `send` raise any OSError for it; others are the application's own.
-            _ if (*request).has(DISCONNECTED) && is(ffi::PyExc_OSError.cast()) => Ending::Disconnected,
-            _ => Ending::Raised(name),
-        }
-    }
-}
-
 /// Counts the request. Whatever goes wrong here is counted as a fault, and the request goes on.
 #[cold]
 #[inline(never)]
@@ -219,7 +176,7 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
             return;
         }
         if !(*request).has(COUNTED) {
-            shared.active.leave(request);
+            shared.active.leave((*request).links());
         }
         // The user's functions that are asked below may still send: nothing of that belongs to this request.
         (*request).phase = Phase::Over;
@@ -260,7 +217,7 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
         let kept = if let Some(known) = known.filter(|endpoint| endpoint.known(method).is_some()) {
             known
         } else {
-            let fresh = endpoint_of(middleware, &scope);
+            let fresh = middleware.endpoint(&scope);
             if !(*request).has(TIMED) && fresh.known(method).is_none() {
                 instrument.be_eager();
             }
@@ -302,19 +259,6 @@ unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) 
     Ok(())
 }
 
-/// The status that the client saw, or that a server sends for an application that sent none.
-fn status(request: &Request, ending: &Ending) -> u16 {
-    match ending {
-        // A response that went out whole keeps its status, whatever happened afterwards.
-        _ if request.status != 0 && request.has(COMPLETE) => request.status,
-        Ending::Returned if request.status != 0 => request.status,
-        Ending::Returned if !request.has(DISCONNECTED) => FAILED,
-        Ending::Raised(_) => FAILED,
-        _ if request.status != 0 => request.status,
-        _ => CLIENT_GONE,
-    }
-}
-
 /// The line of a request, where such lines are wanted.
 #[inline(always)]
 unsafe fn access_line(request: *mut Request, ending: &Ending) {
@@ -350,7 +294,7 @@ unsafe fn background(request: &Request, middleware: &Middleware, ending: &Ending
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;
         instrument.heed();
-        let endpoint = endpoint_of(middleware, &Scope::new(request.scope));
+        let endpoint = middleware.endpoint(&Scope::new(request.scope));
         let measured = endpoint.measured(shared, method(request.scope))?;
         let seconds = request.has(TIMED).then(|| instrument.clock.seconds(request.ended, ticks()));
         measured.background(shared.background()?, seconds)?;
@@ -412,46 +356,4 @@ fn odd(request: &Request, instrument: &Instrument, measured: &Measured, ending: 
         return measured.rare(&shared.cancelled, None);
     }
     Ok(())
-}
-
-/// The endpoint of a request that is not known by identity: by the user's hook, or by what the framework left.
-///
-/// # Safety
-/// As for [`returned`].
-#[cold]
-#[inline(never)]
-pub unsafe fn endpoint_of(middleware: &Middleware, scope: &Scope) -> Rc<Endpoint> {
-    let instrument = middleware.instrument();
-    // Attached, so that errors are given back at once and not when PyO3 is next called.
-    Python::attach(|py| {
-        // SAFETY: the hook, if any, and the scope are alive; errors are taken as values.
-        match unsafe { hooked(py, scope, middleware) } {
-            Ok(Some(name)) => return instrument.table.named(&name),
-            Ok(None) => {}
-            Err(error) => forget(py, error, instrument, "route"),
-        }
-        // SAFETY: the scope is alive. The hook may have changed it.
-        let scope = unsafe { scope.again() };
-        match instrument.table.find(py, &scope) {
-            Ok(endpoint) => endpoint,
-            Err(error) => {
-                forget(py, error, instrument, "template");
-                instrument.table.unmatched()
-            }
-        }
-    })
-}
-
-unsafe fn hooked(py: Python<'_>, scope: &Scope, middleware: &Middleware) -> PyResult<Option<String>> {
-    if middleware.hook.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: both are alive.
-    let (hook, scope) = unsafe { (Bound::from_borrowed_ptr(py, middleware.hook), scope.object(py)) };
-    hook.call1((scope,))?.extract()
-}
-
-fn forget(_: Python<'_>, error: PyErr, instrument: &Instrument, reason: &str) {
-    drop(error);
-    instrument.shared.fault(reason);
 }

@@ -1,6 +1,6 @@
 //! The native ASGI middleware. The road of one request:
 //!
-//! 1. [`object`] is called by the server: it reads the scope's type, and makes a [`Request`];
+//! 1. [`entry`] is called by the server: it reads the scope's type, and makes a [`Request`];
 //! 2. [`drive`]: the server awaits that object, which starts the inner application and hands itself over as
 //!    `receive` and `send`;
 //! 3. [`face`]: called with a message it is `send`, called with nothing it is `receive`; [`message`] reads what passes;
@@ -15,8 +15,11 @@
 
 #[cfg(target_os = "linux")]
 mod access_line;
+mod awaitable;
 mod dict;
 mod drive;
+mod ending;
+mod entry;
 mod face;
 mod ffi;
 mod finish;
@@ -28,6 +31,7 @@ mod object;
 mod receive;
 mod request;
 mod request_id;
+mod request_type;
 mod scope;
 mod socket;
 #[cfg(target_os = "linux")]
@@ -36,7 +40,6 @@ mod trace;
 pub use dict::lookup;
 pub use ffi::Obj;
 pub use keys::keys;
-pub use request::Request;
 pub use scope::{header, METHODS};
 
 use pyo3::prelude::*;
@@ -49,8 +52,8 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
             return Err(PyErr::fetch(module.py()));
         }
         receive::install(module)?;
-        request::install(module)?;
+        request_type::install(module)?;
     }
     request_id::install(module)?;
-    object::install(module)
+    entry::install(module)
 }

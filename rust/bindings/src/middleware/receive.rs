@@ -1,6 +1,6 @@
 //! What `receive()` returns: the server's awaitable, driven with an eye on the message that comes out.
 
-use super::drive::{close_inner, set_stop_iteration, throw_into};
+use super::awaitable::{close_inner, iterator, set_stop_iteration, throw_into};
 use super::ffi::{clear, make_type, owned, Global, Obj};
 use super::message::{read, Type};
 use super::request::{Phase, Request, COMPLETE, DISCONNECTED};
@@ -30,7 +30,7 @@ static KIND: Global<*mut ffi::PyTypeObject> = Global::new();
 pub unsafe fn wrap(request: *mut Request, awaitable: Obj) -> Obj {
     // SAFETY: the new object's fields are all set before it is tracked or returned.
     unsafe {
-        let inner = super::drive::iterator(awaitable);
+        let inner = iterator(awaitable);
         if inner.is_null() {
             return inner;
         }

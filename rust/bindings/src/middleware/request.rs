@@ -1,18 +1,14 @@
 //! One request being measured: at the same time what the server awaits, and the `receive` and `send` of the
-//! application. This file is its life and death; what it does is in [`drive`](super::drive) and
-//! [`face`](super::face).
+//! application. This file is its state; what it does is in [`drive`](super::drive) and [`face`](super::face), and
+//! [`request_type`](super::request_type) makes a Python type of it.
 
-use super::ffi::{clear, owned, Global, Obj};
-use super::finish;
+use super::ffi::{owned, Global, Obj};
 use super::object::Middleware;
 use super::scope::Kind;
-use super::socket::Socket;
-use super::{drive, face};
-use crate::http_metrics::Links;
+use crate::http_metrics::{Links, SocketSeries};
 use pyo3::ffi;
-use pyo3::prelude::*;
-use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
+use std::rc::Rc;
 
 /// How far a request has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,13 +46,23 @@ pub const SPECIAL: u16 = 256;
 /// It is one of the requests being served in the totals of its application, too.
 pub const TOTALLED: u16 = 512;
 
+/// An accepted websocket.
+pub struct Socket {
+    /// Clock ticks at the acceptance.
+    pub accepted: u64,
+    /// Known from the acceptance on, unless the application accepted before it routed: then at the end.
+    pub series: Option<Rc<SocketSeries>>,
+    pub received: u64,
+    pub sent: u64,
+}
+
 /// The native object. Owned by Python's reference counts; its fields are only touched with the GIL held, and through
 /// raw pointers, because any call into Python may come back to it.
 #[repr(C)]
 pub struct Request {
     head: ffi::PyObject,
     /// Where Python finds the function to call this object by.
-    face: ffi::vectorcallfunc,
+    pub face: ffi::vectorcallfunc,
     /// Owned until the end.
     pub middleware: *mut Middleware,
     /// Owned until the end: a dict.
@@ -93,16 +99,10 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn scope_address(&self) -> usize {
-        self.scope as usize
-    }
-
-    pub fn middleware_address(&self) -> usize {
-        self.middleware as usize
-    }
-
-    pub fn links(&self) -> &Links {
-        &self.links
+    /// Its place among the requests being measured.
+    #[inline(always)]
+    pub fn links(&mut self) -> *mut Links {
+        &raw mut self.links
     }
 
     pub fn has(&self, flag: u16) -> bool {
@@ -116,6 +116,7 @@ impl Request {
     #[inline(always)]
     pub unsafe fn make(
         middleware: *mut Middleware,
+        face: ffi::vectorcallfunc,
         kind: Kind,
         flags: u16,
         scope: Obj,
@@ -135,7 +136,7 @@ impl Request {
                 }
                 fresh
             };
-            (*request).face = if flags & SPECIAL == 0 { face::call } else { face::special_call };
+            (*request).face = face;
             (*request).middleware = owned(middleware.cast()).cast();
             (*request).scope = owned(scope);
             (*request).receive = owned(receive);
@@ -212,137 +213,30 @@ unsafe fn allocate(kind: *mut ffi::PyTypeObject) -> *mut Request {
     }
 }
 
-unsafe extern "C" fn dealloc(object: Obj) {
-    let request: *mut Request = object.cast();
-    // SAFETY: the last reference is gone, so this is the only user. The collector must not see it half dead, so it is
-    // untracked first. A revived object (refcount one again) belongs to the free list, untracked and owning nothing.
-    unsafe {
-        let tracked = (*request).has(TRACKED);
-        if tracked {
-            ffi::PyObject_GC_UnTrack(object.cast());
-        }
-        if (*request).phase == Phase::Over {
-            clear(&mut (*request).receive);
-            clear(&mut (*request).send);
-        } else {
-            finalize(object);
-            release_all(request);
-        }
-        let free = &mut *FREE.get();
-        // An object that the collector has finalised once would not be finalised a second time.
-        if free.count < KEPT && !(tracked && ffi::PyObject_GC_IsFinalized(object) != 0) {
-            ffi::Py_INCREF(object);
-            *free.requests.get_unchecked_mut(free.count) = request;
-            free.count += 1;
-            return;
-        }
-        let kind = ffi::Py_TYPE(object);
-        ffi::PyObject_GC_Del(object.cast());
-        ffi::Py_DECREF(kind.cast());
-    }
-}
-
-/// A request that nobody will go on with is counted as cancelled.
-unsafe extern "C" fn finalize(object: Obj) {
-    let request: *mut Request = object.cast();
-    // SAFETY: live.
-    unsafe {
-        if (*request).phase == Phase::Suspended {
-            // Counting may run Python code that finds its way here, through the scope for one.
-            (*request).phase = Phase::Executing;
-            finish::abandoned(request);
-        }
-    }
-}
-
-unsafe fn release_all(request: *mut Request) {
-    // SAFETY: each slot holds null or an owned reference and is emptied before that is given back.
-    unsafe {
-        clear(&mut *(&raw mut (*request).middleware).cast());
-        clear(&mut (*request).scope);
-        clear(&mut (*request).inner);
-        clear(&mut (*request).receive);
-        clear(&mut (*request).send);
-        clear(&mut (*request).trace_token);
-        clear(&mut (*request).span);
-        clear(&mut (*request).baggage_token);
-        if !(*request).id.is_null() {
-            clear(&mut (*request).id);
-            clear(&mut (*request).token);
-        }
-    }
-}
-
-unsafe extern "C" fn traverse(object: Obj, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    let request: *mut Request = object.cast();
-    // SAFETY: live; what is shown is what is owned.
-    unsafe {
-        let owned = [
-            ffi::Py_TYPE(object).cast(),
-            (*request).middleware.cast(),
-            (*request).scope,
-            (*request).inner,
-            (*request).receive,
-            (*request).send,
-            (*request).id,
-            (*request).token,
-            (*request).trace_token,
-            (*request).span,
-            (*request).baggage_token,
-        ];
-        for object in owned {
-            if !object.is_null() {
-                let answer = visit(object, arg);
-                if answer != 0 {
-                    return answer;
-                }
-            }
-        }
-    }
-    0
-}
-
-unsafe extern "C" fn tp_clear(object: Obj) -> c_int {
-    let request: *mut Request = object.cast();
-    // SAFETY: live. Nobody can reach it any more, and should a finaliser have a way all the same, it finds it over.
-    unsafe {
-        finalize(object);
-        (*request).phase = Phase::Over;
-        release_all(request);
-    }
-    0
-}
-
-/// Makes the type.
+/// Keeps the memory of a dead request for the next one; `false` when enough is kept.
 ///
 /// # Safety
-/// At import, with the GIL held.
-pub unsafe fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let slot = |slot, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
-    let mut members =
-        [super::ffi::member(c"__vectorcalloffset__", std::mem::offset_of!(Request, face)), super::ffi::NO_MEMBER];
-    let mut slots = vec![
-        slot(
-            ffi::Py_tp_doc,
-            c"A request being measured: an awaitable, and its own `receive` and `send`.".as_ptr().cast_mut().cast(),
-        ),
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_finalize, finalize as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, tp_clear as *mut c_void),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-    ];
-    slots.extend(drive::slots());
-    slots.push(slot(0, null_mut()));
-    let flags = ffi::Py_TPFLAGS_DEFAULT
-        | ffi::Py_TPFLAGS_HAVE_GC
-        | ffi::Py_TPFLAGS_HAVE_VECTORCALL
-        | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION
-        | ffi::Py_TPFLAGS_IMMUTABLETYPE;
-    // SAFETY: the slots are those of `Request`, whose size is given.
+/// Nobody refers to it any more, it owns nothing, and the collector does not know it.
+#[inline(always)]
+pub unsafe fn keep(request: *mut Request) -> bool {
+    // SAFETY: the list is as long as is checked here; the request is revived, and belongs to the list.
     unsafe {
-        let kind = super::ffi::make_type::<Request>(module, c"ferrometer._core.Request", flags, &mut slots)?;
-        FREE.set(Free { kind, count: 0, requests: [null_mut(); KEPT] });
+        let free = &mut *FREE.get();
+        let is_kept = free.count < KEPT;
+        if is_kept {
+            ffi::Py_INCREF(request.cast());
+            *free.requests.get_unchecked_mut(free.count) = request;
+            free.count += 1;
+        }
+        is_kept
     }
-    Ok(())
+}
+
+/// Tells the type of requests.
+///
+/// # Safety
+/// At import, with the GIL held, before the first request.
+pub unsafe fn set_kind(kind: *mut ffi::PyTypeObject) {
+    // SAFETY: nobody else is here yet.
+    unsafe { FREE.set(Free { kind, count: 0, requests: [null_mut(); KEPT] }) };
 }

@@ -1,24 +1,14 @@
 //! What is counted of a websocket: its acceptance when it happens, messages as they pass, the rest at its end.
 
+use super::ending::Ending;
 use super::ffi::{clear, owned, Obj};
-use super::finish::{endpoint_of, Ending};
 use super::guard::shield;
 use super::message::{read, Type};
 use super::object::Middleware;
-use super::request::{Phase, Request, DISCONNECTED};
-use crate::http_metrics::{Scope, SocketSeries};
+use super::request::{Phase, Request, Socket, DISCONNECTED};
+use crate::http_metrics::Scope;
 use ferrometer_core::clock::ticks;
 use ferrometer_core::error::Error;
-use std::rc::Rc;
-
-/// An accepted websocket.
-pub struct Socket {
-    accepted: u64,
-    /// Known from the acceptance on, unless the application accepted before it routed: then at the end.
-    series: Option<Rc<SocketSeries>>,
-    received: u64,
-    sent: u64,
-}
 
 /// A message is about to be sent.
 ///
@@ -70,7 +60,7 @@ unsafe fn accept(request: *mut Request) {
             let scope = Scope::new(scope_held);
             let routed = scope.route_or_endpoint() != 0 || !middleware.hook.is_null();
             routed.then(|| {
-                let series = endpoint_of(middleware, &scope).socket(shared)?;
+                let series = middleware.endpoint(&scope).socket(shared)?;
                 series.outcome(shared, "accepted")?;
                 Ok::<_, Error>(series)
             })
@@ -112,14 +102,14 @@ pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
         instrument.heed();
         let scope = Scope::new((*request).scope);
         let Some(socket) = socket else {
-            let endpoint = endpoint_of(middleware, &scope);
+            let endpoint = middleware.endpoint(&scope);
             shared.socket_connections.series(&[endpoint.name(), outcome])?.counter().inc();
             return Ok(());
         };
         let known = socket.series.is_some();
         let series = match socket.series.filter(|series| !series.is_removed()) {
             Some(series) => series,
-            None => endpoint_of(middleware, &scope).socket(shared)?,
+            None => middleware.endpoint(&scope).socket(shared)?,
         };
         if !known {
             series.outcome(shared, "accepted")?;

@@ -1,8 +1,8 @@
 //! The span of a request: from what its caller says, to how it ended. Off unless there are traces.
 
 use super::dict::lookup;
+use super::ending::Ending;
 use super::ffi::{bytes, clear, utf8, Obj, Pending};
-use super::finish::{endpoint_of, Ending};
 use super::guard::shield;
 use super::keys::keys;
 use super::request::{Request, ENDED, TIMED};
@@ -219,7 +219,7 @@ impl Ended {
             let route = match middleware.instrument().table.known(&place) {
                 Some(endpoint) if middleware.hook.is_null() => endpoint.name(),
                 _ => {
-                    kept = endpoint_of(middleware, &place);
+                    kept = middleware.endpoint(&place);
                     kept.name()
                 }
             };
