@@ -145,6 +145,14 @@ CALLS: list[tuple[Callable[[MetricsExporter], object], dict[str, float]]] = [
         },
     ),
     (lambda m: m.record_s3_operation("upload"), {"s3_operations_total{upload,success}": 1}),
+    (
+        lambda m: m.record_s3_operation("upload", "error", 0.5),
+        {
+            "s3_operations_total{upload,error}": 1,
+            "s3_operation_duration_seconds_count{upload}": 1,
+            "s3_operation_duration_seconds_sum{upload}": 0.5,
+        },
+    ),
     (lambda m: m.record_s3_presign("error"), {"s3_presign_operations_total{error}": 1}),
     (lambda m: m.record_redis_enqueue(), {"redis_enqueue_operations_total{success}": 1}),
     (lambda m: m.record_replicate_call("error"), {"replicate_api_calls_total{error}": 1}),
@@ -202,6 +210,7 @@ BAD: list[tuple[str, Callable[[MetricsExporter, Any], object]]] = [
     ("seconds", lambda m, x: m.record_queue_wait(x)),
     ("duration", lambda m, x: m.record_webhook(x)),
     ("retries", lambda m, x: m.record_webhook(1, retries=x)),
+    ("duration", lambda m, x: m.record_s3_operation("upload", "success", x)),
     ("percent", lambda m, x: m.update_gpu_utilization("0", x)),
     ("used_bytes", lambda m, x: m.update_storage("s", x)),
 ]

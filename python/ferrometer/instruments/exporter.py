@@ -70,6 +70,7 @@ class MetricsExporter:
     webhook_retries_total = Made[Counter]()
     webhook_duration_seconds = Made[Histogram]()
     s3_operations_total = Made[Counter]()
+    s3_operation_duration_seconds = Made[Histogram]()
     s3_presign_operations_total = Made[Counter]()
     redis_enqueue_operations_total = Made[Counter]()
     replicate_api_calls_total = Made[Counter]()
@@ -285,8 +286,14 @@ class MetricsExporter:
 
     # Workers and storage.
 
-    def record_s3_operation(self, operation: str, status: str = "success") -> None:
-        """Counts an operation of object storage, e.g. upload."""
+    def record_s3_operation(
+        self, operation: str, status: str = "success", duration: float | None = None
+    ) -> None:
+        """Counts an operation of object storage, e.g. upload; ``duration`` is recorded when it is known."""
+        if duration is not None:
+            if not 0.0 <= duration < _INF:
+                _refuse("duration", duration)
+            self.s3_operation_duration_seconds.labels(operation).observe(duration)
         self.s3_operations_total.labels(operation, status).inc()
 
     def record_s3_presign(self, status: str = "success") -> None:

@@ -54,11 +54,19 @@ class Families:
         #: Called with each inference that has ended.
         self.listeners: list[Any] = []
         self.costs: Any = None
+        self._shared: dict[str, Any] = {}
 
     def has_middleware(self) -> bool:
         """Whether a middleware records requests into the registry."""
         registry = self._registry()
         return registry is not None and "http_requests_in_flight" in registry._native.names()
+
+    def shared(self, family: Family) -> Any:
+        """The metric of a declaration; made at the first call."""
+        made = self._shared.get(family.name)
+        if made is None:
+            made = self._shared[family.name] = self.make(family)
+        return made
 
     def name(self, family: Family, namespace: str | None = None) -> str:
         """The name in the text exposition."""

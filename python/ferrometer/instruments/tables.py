@@ -51,6 +51,27 @@ HTTP = (
     ),
 )
 
+#: Hosts may be whatever a customer's webhook says.
+_HOSTS = 1_000
+HTTP_CLIENT = (
+    Family(
+        "counter",
+        "http_client_requests_total",
+        ("method", "host", "status"),
+        "Requests to other services; status is the answer's, or connection, timeout, cancelled or other",
+        max_series=_HOSTS,
+    ),
+    Family(
+        "histogram",
+        "http_client_request_duration_seconds",
+        ("method", "host"),
+        "Time of a request to another service, until the head of its answer",
+        "seconds",
+        bounds.OPERATION,
+        max_series=_HOSTS,
+    ),
+)
+
 INFERENCE = (
     _counter("inference_requests_total", ("model", "status"), "Inference requests that ended"),
     _histogram("inference_duration_seconds", ("model",), "Time of an inference request", bounds.INFERENCE),
@@ -207,6 +228,12 @@ STORAGE = (
         "Operations of object storage",
         each(("download", "upload"), _OUTCOMES),
     ),
+    _histogram(
+        "s3_operation_duration_seconds",
+        ("operation",),
+        "Time of an operation of object storage, with its retries",
+        bounds.OPERATION,
+    ),
     _counter(
         "s3_presign_operations_total",
         ("status",),
@@ -266,6 +293,7 @@ ITSELF = (
 
 DOMAINS: Mapping[str, tuple[Family, ...]] = {
     "HTTP requests": HTTP,
+    "Requests to other services": HTTP_CLIENT,
     "Inference": INFERENCE,
     "MCP": MCP,
     "Memory engine": MEMORY,
