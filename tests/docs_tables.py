@@ -29,6 +29,7 @@ from ferrometer.collectors.redis.client import _Commands
 from ferrometer.collectors.redis.pool import RedisPool
 from ferrometer.collectors.sql.metrics import ClientMetrics, PoolMetrics, PoolState
 from ferrometer.export.remote_write import RemoteWrite
+from ferrometer.generate.deployment import GenerateSettings
 from ferrometer.health.shared import SharedResults
 from ferrometer.instruments import tables as instruments
 from ferrometer.instruments.family import families_of
@@ -141,12 +142,17 @@ def of_requests() -> CollectorRegistry:
 # Settings and commands.
 
 
+def settings_classes() -> dict[str, type]:
+    """What each section of the configuration may hold; last, those that only a command reads."""
+    made: dict[str, type] = {section: feature_class(section).Settings for section in sections()}
+    return {**made, "generate": GenerateSettings}
+
+
 def settings() -> Iterator[str]:
     """A table for each section."""
-    for section in sections():
-        one = feature_class(section)
-        yield f"## [{section}]\n\n{one.Settings.__doc__}\n\n" + _table(
-            ("key", "default", "value", "environment", "what"), map(_setting, options(section, one.Settings))
+    for section, one in settings_classes().items():
+        yield f"## [{section}]\n\n{one.__doc__}\n\n" + _table(
+            ("key", "default", "value", "environment", "what"), map(_setting, options(section, one))
         )
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ferrometer._runtime.options import options
-from ferrometer._runtime.sections import feature_class, sections
-from tests.docs_tables import families
+from tests.docs_tables import families, settings_classes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -69,8 +68,8 @@ def _words() -> frozenset[str]:
     }
     # Names that are put together when the program runs.
     words |= families().keys()
-    for section in sections():
-        words |= {name for one in options(section, feature_class(section).Settings) for name in one.variables}
+    for section, made in settings_classes().items():
+        words |= {name for one in options(section, made) for name in one.variables}
     return frozenset(words)
 
 

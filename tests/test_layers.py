@@ -41,7 +41,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"health", "providers"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
-    frozenset({"bench", "demo"}),
+    frozenset({"bench", "demo", "generate"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -97,6 +97,7 @@ class Component:
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
 ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
+AMTOOL = Component("amtool", apt="prometheus-alertmanager")
 PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
 VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
 POSTGRES = Component("postgres", apt="postgresql", folders=("/usr/lib/postgresql/*/bin",))
@@ -121,6 +122,7 @@ PROMETHEUS3 = Component(
     "prometheus", apt="", target="real-prometheus3", name="prometheus3", only=CACHE / "prometheus3"
 )
 JAEGER = Component("jaeger", apt="", target="real-jaeger")
+OTELCOL = Component("otelcol", apt="", target="real-otelcol")
 # A server as old as they come, for the columns and views it lacks.
 OLD_POSTGRES = Component(
     "postgres",
@@ -130,7 +132,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL),
 )
 
 

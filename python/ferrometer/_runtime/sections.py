@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Sections that are not called as their folder is.
 _SECTIONS = {"http": "metrics", "logs": "logging", "tracing": "traces", "live": "page"}
+#: Sections that a command reads, and no feature of the application.
+OF_COMMANDS = frozenset({"generate"})
 
 
 @cache

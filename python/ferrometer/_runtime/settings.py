@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ferrometer._runtime.options import Option, options
-from ferrometer._runtime.sections import sections
+from ferrometer._runtime.sections import OF_COMMANDS, sections
 
 _log = logging.getLogger("ferrometer")
 
@@ -139,17 +139,18 @@ class Sources:
 
     def _check_sections(self) -> None:
         for name in self._tables():
-            near = difflib.get_close_matches(name, sections(), n=1, cutoff=0.8)
-            if self._file is None or name in sections() or not (near or self._file.is_ours):
+            names = (*sections(), *sorted(OF_COMMANDS))
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+            if self._file is None or name in names or not (near or self._file.is_ours):
                 continue
-            known = f"did you mean [{near[0]}]?" if near else f"the sections are {', '.join(sections())}"
+            known = f"did you mean [{near[0]}]?" if near else f"the sections are {', '.join(names)}"
             words = f"{self._file.path}: unknown section [{name}]; {known}"
             if self._file.is_ours:
                 raise ValueError(words)
             _log.warning("%s It is left alone", words)
 
     def _check_variables(self) -> None:
-        prefixes = tuple(f"FERROMETER_{name.upper()}_" for name in sections())
+        prefixes = tuple(f"FERROMETER_{name.upper()}_" for name in (*sections(), *OF_COMMANDS))
         known = _OTHERS | OLD_VARIABLES
         for variable in self._environ:
             if (

@@ -115,7 +115,7 @@ class Alerts(Feature):
             self._deliveries.append(runtime.deliver(name, receiver.send, queue=QUEUE, batch=BATCH))
         groups = [*(pack(name, chosen.runbooks or "") for name in chosen.packs), *_own_groups(self._given)]
         for pattern in chosen.rules:
-            for file in _files(pattern):
+            for file in rule_file.files(pattern):
                 found, faults = rule_file.read(file)
                 groups += found
                 for fault in faults:
@@ -251,19 +251,6 @@ def _own_groups(given: Iterable[Rule | Group]) -> list[Group]:
     rules = tuple(each for each in given if isinstance(each, Rule))
     groups = [each for each in given if isinstance(each, Group)]
     return [*groups, *([Group(name="python", rules=rules, file="python")] if rules else [])]
-
-
-def _files(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if not any(sign in pattern for sign in "*?["):
-        if not path.is_file():
-            raise FileNotFoundError(f"[alerts] rules: there is no file {pattern!r}")
-        return [path]
-    root = Path(path.anchor) if path.is_absolute() else Path()
-    found = sorted(root.glob(str(path.relative_to(path.anchor)) if path.is_absolute() else pattern))
-    if not found:
-        _log.warning("[alerts] rules: no file is like %r", pattern)
-    return found
 
 
 def _asking(history: _core.History) -> Callable[[str, float], Sequence[Sample]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ferrometer.alerts.rule import Group, Rule
+
+_log = logging.getLogger("ferrometer")
 
 _GROUP = {"name", "interval", "limit", "rules", "labels", "query_offset", "partial_response_strategy"}
 _RULE = {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
@@ -17,6 +20,23 @@ class Located(dict[str, Any]):
 
     line = 0
     lines: Mapping[str, int] = {}
+
+
+def files(pattern: str) -> list[Path]:
+    """The files that an entry of ``[alerts] rules`` names.
+
+    Raises FileNotFoundError where an entry that is no pattern names none.
+    """
+    path = Path(pattern)
+    if not any(sign in pattern for sign in "*?["):
+        if not path.is_file():
+            raise FileNotFoundError(f"[alerts] rules: there is no file {pattern!r}")
+        return [path]
+    root = Path(path.anchor) if path.is_absolute() else Path()
+    found = sorted(root.glob(str(path.relative_to(path.anchor)) if path.is_absolute() else pattern))
+    if not found:
+        _log.warning("[alerts] rules: no file is like %r", pattern)
+    return found
 
 
 def read(path: Path) -> tuple[list[Group], list[str]]:

@@ -19,6 +19,7 @@ COMMANDS = (
     "logs",
     "query",
     "rules",
+    "generate",
     "breaker",
     "doctor",
     "bench",
