@@ -108,6 +108,17 @@ CROSSINGS = {
         counter = Counter("c", "help", registry=registry)
         def work(turn): counter.inc(Number())
     """,
+    "an instrument's attributes and amount": """
+        from ferrometer.otel import MeterProvider
+        meter = MeterProvider(registry).get_meter("m")
+        counter, histogram = meter.create_counter("c"), meter.create_histogram("h")
+        gauge, observed = meter.create_gauge("g"), meter.create_observable_gauge("o")
+        def work(turn):
+            counter.add(Number(), {"a": Text()})
+            histogram.record(Number(), {"a": Text()})
+            gauge.set(Number(), {"a": Text()})
+            observed.observe_all([(1.0, {"a": Text()})])
+    """,
     "Counter.inc, an exemplar's items": """
         counter = Counter("c", "help", registry=registry)
         class Labels(dict):
@@ -396,6 +407,13 @@ CROSSES = {
             *("BreakerCall.cancel", "BreakerCall.failure", "BreakerCall.success"),
         )
     },
+    **{
+        f"{name}": "an instrument's attributes and amount"
+        for name in (
+            *("CountInstrument.add", "RecordInstrument.record", "SetInstrument.set"),
+            "Instrument.observe_all",
+        )
+    },
     "History.respond": "a history starts, answers and stops",
     "SampleStore.instant": "a history starts, answers and stops",
     "History.start": "a history starts, answers and stops",
@@ -541,6 +559,11 @@ INERT = {
     "register_record_metrics",
     "start_shipping",
     "Counter.__new__",
+    "CountInstrument.__new__",
+    "Instrument.__new__",
+    "Instrument.__repr__",
+    "RecordInstrument.__new__",
+    "SetInstrument.__new__",
     "Enum.__new__",
     "Gauge.__new__",
     "Histogram.__new__",

@@ -17,6 +17,7 @@ __all__ = [
     "Access",
     "Breaker",
     "BreakerCall",
+    "CountInstrument",
     "Counter",
     "DirectoryShipper",
     "DistinctSubjects",
@@ -26,6 +27,7 @@ __all__ = [
     "History",
     "HttpMetrics",
     "Info",
+    "Instrument",
     "LivePage",
     "LogContext",
     "LogReader",
@@ -34,9 +36,11 @@ __all__ = [
     "MetricsMiddleware",
     "MetricsServer",
     "NativeRoute",
+    "RecordInstrument",
     "Registry",
     "Responder",
     "SampleStore",
+    "SetInstrument",
     "Span",
     "Summary",
     "__version__",
@@ -822,7 +826,46 @@ def new_request_id() -> str:
 def show_call(function: Callable[..., Any]) -> None:
     """Makes ``MetricsMiddleware.__call__`` look up as this coroutine function; calls go to native code."""
 
-def own_methods(class_: type[Metric], /) -> None:
+class Instrument:
+    """A metric whose series have label names of their own, as OpenTelemetry's measurements bring them.
+
+    ``kind`` is ``counter``, ``updowncounter``, ``gauge`` or ``histogram``; ``labels_of`` makes labels of
+    attributes.
+    """
+
+    def __new__(
+        cls,
+        registry: Registry,
+        kind: str,
+        name: str,
+        documentation: str,
+        unit: str,
+        buckets: Sequence[float],
+        max_series: int,
+        labels_of: Callable[[Mapping[str, Any] | None], list[tuple[str, str]]],
+    ) -> Self: ...
+    def observe_all(self, told: Sequence[tuple[float, object]], /) -> None:
+        """What callbacks say now: values and attributes. Series of before that they leave out are gone."""
+
+class CountInstrument(Instrument):
+    """The native half of OpenTelemetry's counters, also those that go down."""
+
+    def add(self, amount: float, attributes: Any = None, context: object = None) -> None:
+        """Adds an amount to the series of these attributes."""
+
+class RecordInstrument(Instrument):
+    """The native half of OpenTelemetry's histograms."""
+
+    def record(self, amount: float, attributes: Any = None, context: object = None) -> None:
+        """Records an amount in the series of these attributes."""
+
+class SetInstrument(Instrument):
+    """The native half of OpenTelemetry's gauges."""
+
+    def set(self, amount: float, attributes: Any = None, context: object = None) -> None:
+        """Sets the series of these attributes."""
+
+def own_methods(class_: type[Metric | Instrument], /) -> None:
     """Gives a subclass descriptors of its own for the raw methods that it inherits."""
 
 @final

@@ -97,6 +97,14 @@ def protobuf_of(family: Metric) -> bytes:
     )
 
 
+class CellRefresher:
+    """A collector that has no samples: before a scrape it fills cells of native families."""
+
+    def refresh(self) -> None:
+        """Fills them."""
+        raise NotImplementedError
+
+
 class Families:
     """A collector of given families."""
 

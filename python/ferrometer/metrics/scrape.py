@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ferrometer import _core
 from ferrometer._prometheus_client import printer
-from ferrometer.metrics.families import Families
+from ferrometer.metrics.families import CellRefresher, Families
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,9 +87,11 @@ class Scrape:
         return families, leave_out
 
     def refresh(self, collectors: Iterable[Collector]) -> None:
-        """Runs the callbacks of gauges."""
+        """Runs the callbacks of gauges, and of whoever else fills native cells."""
         for collector in collectors:
-            if is_native(collector) and collector._has_callbacks:
+            if isinstance(collector, CellRefresher):
+                collector.refresh()
+            elif is_native(collector) and collector._has_callbacks:
                 self._call(collector)
 
     def print(self, families: list[Metric], module: str, how: dict[str, str]) -> bytes:

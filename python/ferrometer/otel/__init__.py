@@ -5,36 +5,61 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeVar
+
 try:
-    import opentelemetry.trace as _api
+    import opentelemetry.metrics as _metrics
+    import opentelemetry.metrics._internal as _metrics_state
+    import opentelemetry.trace as _trace
 except ModuleNotFoundError as _error:
     raise ModuleNotFoundError(
         'OpenTelemetry\'s API is not installed: pip install "ferrometer[otel]"', name=_error.name
     ) from None
 
+from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.otel import runtime_context
+from ferrometer.otel.meter import Meter, MeterProvider
 from ferrometer.otel.tracer import Tracer, TracerProvider
 
-__all__ = ["Tracer", "TracerProvider", "install"]
+_T = TypeVar("_T")
+
+__all__ = ["Meter", "MeterProvider", "Providers", "Tracer", "TracerProvider", "install"]
 
 
-def install() -> TracerProvider:
-    """Sets OpenTelemetry's tracer provider, and makes its present span and ours the same one.
+class Providers(NamedTuple):
+    """What OpenTelemetry's API has from us."""
+
+    traces: TracerProvider
+    metrics: MeterProvider
+
+
+def install(*, registry: CollectorRegistry = REGISTRY) -> Providers:
+    """Sets OpenTelemetry's providers of traces and metrics, and makes its present span and ours the same one.
 
     A second call does nothing.
 
-    Raises RuntimeError when another tracer provider, such as the SDK's, has been set already.
+    :param registry: where the instruments' metrics are.
+
+    Raises RuntimeError when another provider, such as the SDK's, has been set already.
     """
-    known = _api.get_tracer_provider() if _api._TRACER_PROVIDER is not None else None
-    if isinstance(known, TracerProvider):
+    traces = _ours("tracer", TracerProvider, _trace._TRACER_PROVIDER)
+    metrics = _ours("meter", MeterProvider, _metrics_state._METER_PROVIDER)
+    if traces is None:
+        traces = TracerProvider()
+        _trace.set_tracer_provider(traces)
+        runtime_context.install()
+    if metrics is None:
+        metrics = MeterProvider(registry)
+        _metrics.set_meter_provider(metrics)
+    return Providers(traces, metrics)
+
+
+def _ours(word: str, kind: type[_T], known: object) -> _T | None:
+    """What was set by an earlier call; None before. Raises RuntimeError when it is another's."""
+    if known is None or isinstance(known, kind):
         return known
-    if known is not None:
-        kind = type(known)
-        raise RuntimeError(
-            f"OpenTelemetry has a tracer provider already: {kind.__module__}.{kind.__qualname__}."
-            " Leave its set-up out, or call ferrometer.otel.install() first"
-        )
-    provider = TracerProvider()
-    _api.set_tracer_provider(provider)
-    runtime_context.install()
-    return provider
+    other = type(known)
+    raise RuntimeError(
+        f"OpenTelemetry has a {word} provider already: {other.__module__}.{other.__qualname__}."
+        " Leave its set-up out, or call ferrometer.otel.install() first"
+    )

@@ -27,6 +27,12 @@ pub struct GilCell<T>(UnsafeCell<T>);
 // SAFETY: every access goes through `with`/`peek`, whose contract is to hold the GIL.
 unsafe impl<T: Send> Sync for GilCell<T> {}
 
+impl<T: Default> Default for GilCell<T> {
+    fn default() -> Self {
+        GilCell::new(T::default())
+    }
+}
+
 impl<T> GilCell<T> {
     /// A cell holding `value`.
     pub const fn new(value: T) -> Self {

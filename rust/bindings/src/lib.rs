@@ -75,6 +75,8 @@ mod _core {
     #[pymodule_export]
     use super::history::History;
     #[pymodule_export]
+    use super::hot::instrument::{CountInstrument, Instrument, RecordInstrument, SetInstrument};
+    #[pymodule_export]
     use super::hot::methods::own_methods;
     #[pymodule_export]
     use super::http_metrics::HttpMetrics;

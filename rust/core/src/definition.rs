@@ -1,6 +1,7 @@
 //! What a family is: its name, its type, its labels.
 
 use crate::histogram::Layout;
+use crate::labels::ANY;
 use crate::mode::Mode;
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ pub struct Definition {
     pub unit: String,
     /// The type.
     pub kind: Kind,
-    /// The label names.
+    /// The label names; [`ANY`] alone where each series has names of its own.
     pub labels: Vec<String>,
     /// How many series there may be before further ones share the overflow series.
     pub max_series: usize,
@@ -93,6 +94,7 @@ impl Definition {
             _ => String::new(),
         };
         let unit = if self.unit.is_empty() { String::new() } else { format!(", unit={:?}", self.unit) };
-        format!("{} {}({}){bounds}{unit}", self.kind.name(), self.name, self.labels.join(", "))
+        let labels = if self.labels == [ANY] { "any labels".to_owned() } else { self.labels.join(", ") };
+        format!("{} {}({labels}){bounds}{unit}", self.kind.name(), self.name)
     }
 }

@@ -61,6 +61,9 @@ pub(crate) fn all() -> Vec<Arc<Family>> {
 /// The value of every label of the series that stands for all that did not fit.
 pub const OVERFLOW: &str = "__overflow__";
 
+/// The labels of that series where each series has label names of its own.
+const OPEN_OVERFLOW: &[u8] = b"otel_metric_overflow=\"true\"";
+
 /// One name, one type, many series.
 pub struct Family {
     definition: Definition,
@@ -237,6 +240,38 @@ impl Family {
         Ok(series)
     }
 
+    /// The series of a family each of whose series has label names of its own, by its rendered labels, `a="x",b="y"`
+    /// in the order of the names' bytes; made when it is not there, the overflow series when the family is full.
+    ///
+    /// # Panics
+    /// When the family is another one, or the text is none that `Labels::render` makes.
+    pub fn series_of_text(&self, text: &[u8]) -> SeriesRef {
+        assert!(self.labels.is_open() && self.labels.accepts(text), "rendered labels of a family that takes any");
+        if let Some(audience) = AUDIENCE.get() {
+            audience.sought();
+        }
+        let mut table = lock(&self.table);
+        for text in [text, OPEN_OVERFLOW] {
+            table.scratch.clear();
+            table.scratch.extend_from_slice(text);
+            if text == OPEN_OVERFLOW {
+                bump(&self.slot.folded, 1);
+            }
+            if let Ok(series) = table.find_text(&self.hasher) {
+                return series.clone();
+            }
+            if table.index.len() < self.definition.max_series {
+                break;
+            }
+        }
+        let made = table.insert(&self.hasher, &self.definition.kind);
+        drop(table);
+        if let Some(audience) = AUDIENCE.get() {
+            audience.series(self, &made);
+        }
+        made
+    }
+
     /// The series when it is there, or as an error when it had to be made.
     fn find_or_insert(&self, values: &[&str]) -> Result<SeriesRef, SeriesRef> {
         let mut table = lock(&self.table);
@@ -339,6 +374,11 @@ impl Family {
         let mut text = Vec::new();
         self.labels.render(values, &mut text);
         Ok(self.remove_here(&text, None))
+    }
+
+    /// Removes the series with this rendered text in this process alone; others keep theirs.
+    pub fn forget_text(&self, text: &[u8]) -> bool {
+        self.remove_here(text, None)
     }
 
     /// Removes all series in this process alone; others keep theirs.

@@ -1,19 +1,25 @@
 //! Label text: rendered once when a series is made, compared as text afterwards.
 
+/// In place of a family's label names: each of its series has names of its own, as OpenTelemetry's attributes are.
+pub const ANY: &str = "";
+
 /// The label names of a family, ready to be joined with values.
 ///
 /// The text is that of the exposition, `method="GET",path="/x"`, in the order of the names' bytes (as
 /// `prometheus_client` writes it); values come and go in the order of definition.
 pub struct Labels {
     names: Box<[Box<str>]>,
-    /// What stands before each value, in text order, and which value that is.
+    /// What stands before each value, in text order, and which value that is. Nothing where each series has names of
+    /// its own.
     parts: Box<[(Box<str>, usize)]>,
+    is_open: bool,
 }
 
 impl Labels {
     /// The labels with these names.
     pub fn new(names: &[&str]) -> Self {
-        let mut order: Vec<usize> = (0..names.len()).collect();
+        let is_open = names == [ANY];
+        let mut order: Vec<usize> = if is_open { Vec::new() } else { (0..names.len()).collect() };
         order.sort_by_key(|&index| names[index]);
         let part = |(position, &index): (usize, &usize)| {
             let comma = if position == 0 { "" } else { "," };
@@ -22,7 +28,22 @@ impl Labels {
         Labels {
             names: names.iter().map(|&name| name.into()).collect(),
             parts: order.iter().enumerate().map(part).collect(),
+            is_open,
         }
+    }
+
+    /// Whether each series has label names of its own.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Names and values behind a text, in the order of definition; in the text's order where each series has names of
+    /// its own.
+    pub fn named(&self, text: &[u8]) -> Vec<(String, String)> {
+        if self.is_open {
+            return pairs(text);
+        }
+        self.names.iter().map(ToString::to_string).zip(self.values(text)).collect()
     }
 
     /// The names, as defined.
@@ -39,9 +60,10 @@ impl Labels {
         }
     }
 
-    /// The values behind a text that [`render`](Self::render) made, in the order of definition.
+    /// The values behind a text that [`render`](Self::render) made, in the order of definition. None where each series
+    /// has names of its own.
     pub fn values(&self, text: &[u8]) -> Vec<String> {
-        let mut values = vec![String::new(); self.names.len()];
+        let mut values = vec![String::new(); if self.is_open { 0 } else { self.names.len() }];
         let mut rest = text;
         for (before, index) in &self.parts {
             rest = &rest[before.len()..];
@@ -55,6 +77,9 @@ impl Labels {
     /// Whether a text that came from elsewhere is one that [`render`](Self::render) can have made.
     #[cfg_attr(any(not(target_os = "linux"), loom), allow(dead_code, reason = "only segments come from elsewhere"))]
     pub(crate) fn accepts(&self, text: &[u8]) -> bool {
+        if self.is_open {
+            return is_rendered(text);
+        }
         let rest = self.parts.iter().try_fold(text, |rest, (before, _)| {
             let value = rest.strip_prefix(before.as_bytes())?;
             value.get(end_of_foreign_value(value)? + 1..)
@@ -64,6 +89,9 @@ impl Labels {
 
     /// Cuts a text where a further label named `name` belongs, as its neighbours' two texts.
     pub fn split<'a>(&self, text: &'a [u8], name: &str) -> (&'a [u8], &'a [u8]) {
+        if self.is_open {
+            return split_any(text, name);
+        }
         let mut end = 0;
         for (position, (before, index)) in self.parts.iter().enumerate() {
             if &*self.names[*index] > name {
@@ -75,6 +103,22 @@ impl Labels {
         }
         (text, &[])
     }
+}
+
+/// Cuts a rendered text of any names where a further label belongs.
+fn split_any<'a>(text: &'a [u8], name: &str) -> (&'a [u8], &'a [u8]) {
+    let mut at = 0;
+    while let Some(equals) = text[at..].iter().position(|&byte| byte == b'=') {
+        if &text[at..at + equals] > name.as_bytes() {
+            return (&text[..at.saturating_sub(1)], &text[at..]);
+        }
+        let value = at + equals + 2;
+        at = value + end_of_value(&text[value..]) + 2;
+        if at > text.len() {
+            break;
+        }
+    }
+    (text, &[])
 }
 
 /// Names and values of any rendered text, `a="x",b="y"`.
@@ -201,7 +245,18 @@ mod tests {
             prop_assert_eq!(before.len() + after.len() + comma, text.len());
             prop_assert_eq!(before.is_empty(), smaller == 0);
             prop_assert_eq!(after.is_empty(), smaller == names.len());
+            let open = Labels::new(&[ANY]);
+            prop_assert!(open.is_open() && open.accepts(&text));
+            prop_assert_eq!(open.named(&text), pairs(&text));
+            prop_assert_eq!(open.split(&text, "le"), (before, after));
         }
+    }
+
+    #[test]
+    fn text_of_no_labels_is_one_where_each_series_has_names_of_its_own() {
+        let open = Labels::new(&[ANY]);
+        assert!(open.accepts(b"") && open.named(b"").is_empty());
+        assert_eq!(open.split(b"", "le"), (&b""[..], &b""[..]));
     }
 
     proptest! {

@@ -97,7 +97,7 @@ impl Scanner {
         let definition = family.definition();
         let names = self.names(family);
         let labels = family.labels();
-        if !labels.names().iter().all(|name| is_rendered(format!("{name}=\"\"").as_bytes())) {
+        if !labels.is_open() && !labels.names().iter().all(|name| is_rendered(format!("{name}=\"\"").as_bytes())) {
             return; // its labels cannot be told from their values
         }
         family.for_each(&mut |series| {

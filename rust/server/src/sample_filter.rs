@@ -64,7 +64,9 @@ pub fn restrict(names: Option<&BTreeSet<String>>, out: &mut Vec<u8>, write: impl
 /// Whether the text formats write a family's names without quotes and escapes.
 pub fn is_plain(family: &dyn Reading) -> bool {
     let definition = family.definition();
-    let plain = is_name(&definition.name) && definition.labels.iter().all(|label| is_label(label));
+    // Where each series has label names of its own, whoever made it saw to that.
+    let plain = is_name(&definition.name)
+        && (family.labels().is_open() || definition.labels.iter().all(|label| is_label(label)));
     match definition.kind {
         Kind::StateSet(_) => plain && is_label(&definition.name), // which is a label, too
         Kind::Info if plain => {

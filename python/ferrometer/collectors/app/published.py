@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ferrometer.background.collector import CollectError, Collector, set_total
 from ferrometer.background.scheduler import CollectorScheduler
+from ferrometer.metrics.families import CellRefresher
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Info, MetricWrapperBase
 
@@ -171,7 +172,8 @@ def run_published(registry: CollectorRegistry, scheduler: CollectorScheduler) ->
 
 
 class CallbackCollector(Collector):
-    """Asks the ``set_function`` callbacks of a registry, so that other workers show their values, too."""
+    """Asks the callbacks of a registry's gauges and OpenTelemetry's instruments, so that other workers show
+    their values, too."""
 
     name = "callbacks"
 
@@ -183,11 +185,13 @@ class CallbackCollector(Collector):
         """Ask them all. Raises what the first failing one raised."""
         failed: Exception | None = None
         for metric in list(self._registry._collectors):
-            if isinstance(metric, Gauge) and metric._has_callbacks:
-                try:
+            try:
+                if isinstance(metric, CellRefresher):
+                    metric.refresh()
+                elif isinstance(metric, Gauge) and metric._has_callbacks:
                     metric._run_callbacks()
-                except Exception as error:
-                    failed = failed or error
+            except Exception as error:
+                failed = failed or error
         if failed is not None:
             raise failed
 

@@ -14,11 +14,13 @@
 //! - no fast path can panic: no indexing, no allocation, no arithmetic that checks.
 
 mod arguments;
+mod attribute_cache;
 mod call;
 pub mod child;
 mod counter;
 mod gauge;
 mod histogram;
+pub mod instrument;
 mod labels;
 pub mod methods;
 
@@ -68,5 +70,6 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
         c"observe($self, /, amount)\n--\n\nRecords an amount, in the metric's unit. NaN is \
         counted in a self-metric and nowhere else.",
         histogram::observe,
-    )
+    )?;
+    instrument::install(py)
 }

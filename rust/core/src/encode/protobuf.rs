@@ -82,9 +82,8 @@ fn encode_series(
     out: &mut Vec<u8>,
 ) {
     let definition = family.definition();
-    let names = family.labels().names();
-    let values = family.labels().values(series.text());
-    let labels: Vec<(&str, &str)> = names.iter().map(|name| &**name).zip(values.iter().map(String::as_str)).collect();
+    let named = family.labels().named(series.text());
+    let labels: Vec<(&str, &str)> = named.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     match &definition.kind {
         Kind::Counter => metric(out, &labels, |out| {
             nested(3, out, |out| {

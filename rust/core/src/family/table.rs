@@ -35,6 +35,11 @@ impl Table {
         values: &[&str],
     ) -> Result<&SeriesRef, Missing> {
         self.render(labels, values);
+        self.find_text(hasher)
+    }
+
+    /// The series whose text is in the scratch buffer.
+    pub fn find_text(&mut self, hasher: &DefaultHashBuilder) -> Result<&SeriesRef, Missing> {
         let Table { series, index, scratch, .. } = self;
         let hash = hasher.hash_one(&scratch[..]);
         let position = index.find(hash, |&position| text(series, position) == scratch).ok_or(Missing)?;

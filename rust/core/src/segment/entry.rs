@@ -9,7 +9,7 @@ use super::record::{Detail, FamilyRecord};
 use super::tombstones::Tombstones;
 use crate::family::{Definition, Kind};
 use crate::histogram::Layout;
-use crate::labels::{is_plain, Labels};
+use crate::labels::{is_plain, Labels, ANY};
 use crate::mode::Mode;
 use crate::sync::{
     fence, AtomicU32, AtomicU64,
@@ -131,7 +131,11 @@ fn labels(names: &[String]) -> Labels {
 impl Entry {
     /// The family that a log tells of, without any series.
     pub(super) fn new(record: FamilyRecord) -> Result<Self, Damage> {
-        let names = std::iter::once(&record.name).chain(&record.labels);
+        let is_open = record.labels == [ANY];
+        if is_open && is_per_process(&record.detail, &[]) {
+            return Err(Damage::Text);
+        }
+        let names = std::iter::once(&record.name).chain(record.labels.iter().filter(|_| !is_open));
         let repeated = record.labels.iter().collect::<HashSet<_>>().len() < record.labels.len();
         if repeated || !names.into_iter().all(|name| is_plain(name.as_bytes())) || record.unit.contains('\n') {
             return Err(Damage::Text);
