@@ -53,10 +53,11 @@ pub struct Instrument {
 #[pymethods]
 impl Instrument {
     /// The instrument `kind` (`counter`, `updowncounter`, `gauge`, `histogram`) of that name in a registry. `labels_of`
-    /// makes labels of attributes. Raises ValueError when the name belongs to another metric.
+    /// makes labels of attributes. Raises `ValueError` when the name belongs to another metric.
     #[new]
     #[pyo3(signature = (registry, kind, name, documentation, unit, buckets, max_series, labels_of))]
     #[expect(clippy::too_many_arguments, reason = "called from one place, with all of them")]
+    #[expect(clippy::needless_pass_by_value, reason = "an argument from Python is owned")]
     fn new(
         registry: &Bound<'_, Registry>,
         kind: &str,
