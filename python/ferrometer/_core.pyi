@@ -638,8 +638,10 @@ def log_event(
     fields: Mapping[str, object] | None = None,
     error: BaseException | None = None,
     time_ns: int | None = None,
+    span: Span | None = None,
 ) -> None:
-    """Log one event of another library's logger; level 0 (debug) to 4 (fatal)."""
+    """Log one event of another library's logger; level 0 (debug) to 4 (fatal). It happened in ``span``;
+    without one, in the present span."""
 
 def log_record(record: logging.LogRecord) -> None:
     """Log a record of ``logging``; its extra attributes are fields."""

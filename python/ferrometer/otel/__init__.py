@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 try:
+    import opentelemetry._logs as _logs
+    import opentelemetry._logs._internal as _logs_state
     import opentelemetry.metrics as _metrics
     import opentelemetry.metrics._internal as _metrics_state
     import opentelemetry.trace as _trace
@@ -18,12 +20,22 @@ except ModuleNotFoundError as _error:
 
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.otel import runtime_context
+from ferrometer.otel.logger import Logger, LoggerProvider
 from ferrometer.otel.meter import Meter, MeterProvider
 from ferrometer.otel.tracer import Tracer, TracerProvider
 
 _T = TypeVar("_T")
 
-__all__ = ["Meter", "MeterProvider", "Providers", "Tracer", "TracerProvider", "install"]
+__all__ = [
+    "Logger",
+    "LoggerProvider",
+    "Meter",
+    "MeterProvider",
+    "Providers",
+    "Tracer",
+    "TracerProvider",
+    "install",
+]
 
 
 class Providers(NamedTuple):
@@ -31,10 +43,11 @@ class Providers(NamedTuple):
 
     traces: TracerProvider
     metrics: MeterProvider
+    logs: LoggerProvider
 
 
 def install(*, registry: CollectorRegistry = REGISTRY) -> Providers:
-    """Sets OpenTelemetry's providers of traces and metrics, and makes its present span and ours the same one.
+    """Sets OpenTelemetry's three providers, and makes its present span and ours the same one.
 
     A second call does nothing.
 
@@ -44,6 +57,7 @@ def install(*, registry: CollectorRegistry = REGISTRY) -> Providers:
     """
     traces = _ours("tracer", TracerProvider, _trace._TRACER_PROVIDER)
     metrics = _ours("meter", MeterProvider, _metrics_state._METER_PROVIDER)
+    logs = _ours("logger", LoggerProvider, _logs_state._LOGGER_PROVIDER)
     if traces is None:
         traces = TracerProvider()
         _trace.set_tracer_provider(traces)
@@ -51,7 +65,10 @@ def install(*, registry: CollectorRegistry = REGISTRY) -> Providers:
     if metrics is None:
         metrics = MeterProvider(registry)
         _metrics.set_meter_provider(metrics)
-    return Providers(traces, metrics)
+    if logs is None:
+        logs = LoggerProvider()
+        _logs.set_logger_provider(logs)
+    return Providers(traces, metrics, logs)
 
 
 def _ours(word: str, kind: type[_T], known: object) -> _T | None:

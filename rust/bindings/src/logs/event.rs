@@ -236,9 +236,10 @@ fn open_by_default(py: Python<'_>) -> bool {
     opened.is_ok() && ring::is_open(Kind::Lines)
 }
 
-/// Logs one event of another library's logger; level 0 to 4.
+/// Logs one event of another library's logger; level 0 to 4. It happened in `span`; without one, in the present span.
 #[pyfunction]
-#[pyo3(signature = (level, logger, message, fields=None, error=None, time_ns=None))]
+#[pyo3(signature = (level, logger, message, fields=None, error=None, time_ns=None, span=None))]
+#[expect(clippy::too_many_arguments, reason = "they are the arguments of the Python function")]
 pub fn log_event(
     py: Python<'_>,
     level: u32,
@@ -247,6 +248,7 @@ pub fn log_event(
     fields: Option<&Bound<'_, PyDict>>,
     error: Option<Bound<'_, PyAny>>,
     time_ns: Option<u64>,
+    span: Option<&Bound<'_, span::Span>>,
 ) {
     protect();
     if !level::is_on(level) {
@@ -258,7 +260,8 @@ pub fn log_event(
         all.push((name, value));
     }
     let level = level.min(4) as usize;
-    emit(py, &Event { level, logger, message, bound: None, fields: &all, error, time_ns, trace: None });
+    let trace = span.and_then(|span| span.get().as_parent()).map(|parent| parent.place.context);
+    emit(py, &Event { level, logger, message, bound: None, fields: &all, error, time_ns, trace });
 }
 
 /// Events of this process that could not be told.
