@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from ferrometer.live import Page
     from ferrometer.logs import get_logger, get_structured_logger, propagate
     from ferrometer.logs.feature import Logs
+    from ferrometer.providers.feature import Providers
     from ferrometer.sharing.share import share
     from ferrometer.stats.service import ServiceStats
     from ferrometer.tracing import span
@@ -112,6 +113,7 @@ _LAZY: dict[str, str] = {
     "History": "history",
     "Instruments": "instruments.feature",
     "Page": "live",
+    "Providers": "providers.feature",
     "query": "history",
     "ServiceStats": "stats",
     "observability_app": "endpoints",
@@ -175,6 +177,7 @@ __all__ = [
     "Page",
     "PlatformCollector",
     "ProcessCollector",
+    "Providers",
     "ServiceStats",
     "Summary",
     "Traces",

@@ -49,20 +49,24 @@ __all__ = [
     "append_metrics",
     "baggage_var",
     "bins_since",
+    "breaker_route",
     "breakers_shared",
     "change_breaker",
     "check_expression",
     "choose_format",
     "compare_bins",
     "configure_logs",
+    "configure_providers",
     "configure_traces",
     "current_span",
+    "dashboard_route",
     "export_created",
     "exports_created",
     "flush_records",
     "histogram_bins",
     "inspect",
     "list_breakers",
+    "list_providers",
     "living",
     "log_context_var",
     "log_event",
@@ -79,10 +83,13 @@ __all__ = [
     "parse_baggage",
     "parse_traceparent",
     "protobuf_family",
+    "providers_shared",
     "read_directory",
     "record_counts",
+    "record_provider_call",
     "register_breaker_metrics",
     "register_distinct_metrics",
+    "register_provider_metrics",
     "register_record_metrics",
     "request_id_var",
     "sample_logs",
@@ -404,6 +411,17 @@ class Access:
 @final
 class NativeRoute:
     """An answer of another native crate, for a ``Responder`` or a ``MetricsServer``."""
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        host: str | None,
+        body: bytes | None = None,
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """The same answer below an application, where somebody else has checked who asks: status, headers, body."""
 
 @final
 class SampleStore:
@@ -1171,6 +1189,50 @@ def list_breakers(
 
 def change_breaker(name: str, action: str, directory: str | os.PathLike[str] | None = None) -> None:
     """Does ``open``, ``close`` or ``reset`` to a breaker; raises KeyError when there is none of that name."""
+
+def breaker_route(
+    directory: str | os.PathLike[str] | None = None, *, path: str = "/breakers", may_change: bool = False
+) -> NativeRoute:
+    """The list of the breakers of a directory, or of this process's table.
+
+    A POST changes one, from this machine only unless ``may_change``.
+    """
+
+def dashboard_route(directory: str | os.PathLike[str] | None = None) -> NativeRoute:
+    """The health of the providers of a directory, or of this process's table."""
+
+def configure_providers(
+    *,
+    window: float,
+    error_weight: float,
+    target: float,
+    latency_weight: float,
+    unavailable_after: int,
+    healthy_from: float,
+    degraded_from: float,
+) -> None:
+    """Sets what the health of providers is made of, for all workers of the directory."""
+
+def record_provider_call(
+    provider: str,
+    model: str,
+    outcome: str,
+    seconds: float | None = None,
+    first_token_seconds: float | None = None,
+    output_tokens: int | None = None,
+) -> bool:
+    """Records a call that ended: success, failure, or caller for the caller's fault; whether there was room."""
+
+def list_providers(
+    directory: str | os.PathLike[str] | None = None,
+) -> list[tuple[str, str, bool, float, float]]:
+    """Name, status, availability, error rate and health score of each provider called in the window."""
+
+def register_provider_metrics(registry: Registry, namespace: str) -> None:
+    """Shows the health of providers, as all workers know it, in a registry."""
+
+def providers_shared() -> bool | None:
+    """Whether other workers can come by the providers of this process; None: it has none."""
 
 def breakers_shared() -> bool | None:
     """Whether other workers can come by the breakers of this process; None: it has none."""

@@ -352,13 +352,13 @@ def test_a_directory_that_vanishes_is_told(tmp_path: Path) -> None:
         feature = Breakers()
         Runtime().add(feature)
         one = CircuitBreaker("provider", consecutive_failures=1)
-        feature._look()
+        feature._table.look()
         logging.getLogger("ferrometer").addHandler(Told())
         shutil.rmtree(sys.argv[1])
-        feature._look()
-        feature._look()
+        feature._table.look()
+        feature._table.look()
         fail(one, 1)
-        say([one.state, [words for words in told if "circuit breakers" in words]])
+        say([one.state, [words for words in told if "of the circuit breakers" in words]])
     """
     with workers(directory, program, 1) as [worker]:
         found = worker.read()

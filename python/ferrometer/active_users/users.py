@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 
 from ferrometer import _core
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
-
-_log = logging.getLogger("ferrometer")
+from ferrometer.sharing.troubles import tell_troubles
 
 #: The variable that holds the application's secret.
 SECRET_VARIABLE = "FERROMETER_ACTIVE_USERS_SECRET"  # its name
@@ -29,8 +27,7 @@ class ActiveUsers:
         given = secret if secret is not None else os.environ.get(SECRET_VARIABLE)
         self.kind = kind
         self._native = _core.DistinctSubjects(kind, None if given is None else _key(given))
-        for trouble in _core.state_troubles():
-            _log.warning("%s", trouble)
+        tell_troubles()
         #: Counts a subject, a str or bytes. Raises TypeError for anything else.
         self.seen = self._native.seen
 

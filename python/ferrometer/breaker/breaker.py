@@ -15,6 +15,7 @@ from ferrometer.breaker.open_error import CircuitOpenError
 from ferrometer.breaker.options import BreakerOptions
 from ferrometer.breaker.outcome import Outcome, judge
 from ferrometer.breaker.settings import BreakerSettings
+from ferrometer.sharing.troubles import tell_troubles
 
 _log = logging.getLogger("ferrometer")
 
@@ -189,12 +190,6 @@ def _judge_with(settings: BreakerSettings) -> Callable[[BaseException], bool | f
         return None if found.outcome is Outcome.NOTHING else False
 
     return judged
-
-
-def tell_troubles() -> None:
-    """Logs why this worker's breakers are its own, if they are; once."""
-    for trouble in _core.state_troubles():
-        _log.warning("%s", trouble)
 
 
 _BREAKERS: dict[str, CircuitBreaker] = {}

@@ -135,8 +135,10 @@ def serve_directory(
         raise ValueError(f"invalid namespace {namespace!r}: letters, digits, '_' and ':' only")
     access = Access(auth, allow).native()
     routes = [*(page.routes(access) if page is not None else ()), *_core.History(directory).routes()]
-    if auth is not None or allow is not None or is_loopback(addr):
+    is_guarded = auth is not None or allow is not None
+    if is_guarded or is_loopback(addr):
         routes.append(_core.log_route(directory))
+    routes += [_core.dashboard_route(directory), _core.breaker_route(directory, may_change=is_guarded)]
     start = partial(
         _core.MetricsServer.of_directory,
         directory,
@@ -155,8 +157,10 @@ def _routes(
 ) -> list[_core.NativeRoute]:
     routes = [*_core.LivePage.latest_routes(access), *_core.History.latest_routes()]
     # Lines are nobody else's business: without credentials or an address list, for this machine only.
-    if chosen.auth_token is not None or chosen.allow is not None or is_loopback(addr):
+    is_guarded = chosen.auth_token is not None or chosen.allow is not None
+    if is_guarded or is_loopback(addr):
         routes.append(_core.log_route(directory))
+    routes += [_core.dashboard_route(directory), _core.breaker_route(directory, may_change=is_guarded)]
     return routes
 
 

@@ -244,6 +244,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
             self.output_tokens,
             retry_after(error) if failed and error is not None else None,
             self.started,
+            error if failed else None,
         )
         for observer in tuple(OBSERVERS):
             try:

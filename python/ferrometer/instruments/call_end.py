@@ -27,6 +27,8 @@ class CallEnd(NamedTuple):
     retry_after: float | None
     #: Seconds of ``time.perf_counter()``.
     started: float
+    #: What the call raised, where it failed.
+    error: BaseException | None = None
 
 
 Observer: TypeAlias = Callable[[CallEnd], object]

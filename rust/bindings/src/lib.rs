@@ -142,13 +142,24 @@ mod _core {
     use super::state::breaker_metrics::{change_breaker, list_breakers, register_breaker_metrics};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::state::breaker_route::breaker_route;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::state::call::BreakerCall;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::dashboard::dashboard_route;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::state::distinct::{register_distinct_metrics, DistinctSubjects};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::state::tables::{breakers_shared, state_troubles};
+    use super::state::providers::{
+        configure_providers, list_providers, record_provider_call, register_provider_metrics,
+    };
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::tables::{breakers_shared, providers_shared, state_troubles};
 
     #[cfg(target_os = "linux")]
     #[pymodule_export]

@@ -9,9 +9,9 @@ use ferrometer_core::registry::Registry as Core;
 use ferrometer_server::accept;
 use ferrometer_server::access::Digest;
 use ferrometer_server::requests::Requests;
-use ferrometer_server::responder::{finished, refusal, Known, Page, Target, Wanted};
+use ferrometer_server::responder::{answer_of, finished, refusal, Known, Page, Target, Wanted};
 use ferrometer_server::{Additions, Asked, Format, Local, Network, Peer, Route, Secrets};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE};
 use hyper::{Method, Response, StatusCode};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
@@ -66,6 +66,40 @@ impl Access {
 #[pyclass(frozen, module = "ferrometer._core")]
 pub struct NativeRoute {
     pub route: Arc<dyn Route>,
+}
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned lists")]
+impl NativeRoute {
+    /// The same answer below an application, where somebody else has checked who asks and how: status, headers, body.
+    /// The GIL is released while it is made.
+    #[pyo3(signature = (method, path, query, headers, host, body=None))]
+    #[expect(clippy::too_many_arguments, reason = "a request has so many parts")]
+    fn respond<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: Vec<(Vec<u8>, Vec<u8>)>,
+        host: Option<&str>,
+        body: Option<&[u8]>,
+    ) -> PyResult<Told<'py>> {
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let headers = header_map(&headers);
+        let query = Some(query).filter(|query| !query.is_empty());
+        let peer = Peer::of(host);
+        let asked = Asked { method: &method, path, query, headers: &headers, peer, body: body.unwrap_or_default() };
+        told(py, released(py, || answer_of(&*self.route, &asked)), &method)
+    }
+}
+
+/// An answer in plain words.
+pub fn plain(status: StatusCode, words: &str) -> Response<Vec<u8>> {
+    let mut response = Response::new(words.as_bytes().to_vec());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 /// Status, headers, body.

@@ -2,6 +2,8 @@
 
 use crate::registry::Registry;
 use crate::responder::{access_of, Access, NativeRoute};
+#[cfg(target_os = "linux")]
+use crate::state::{breaker_metrics, breaker_metrics::prefix, distinct, providers};
 use crate::thread_exit::protect;
 use ferrometer_core::registry::Registry as Core;
 #[cfg(target_os = "linux")]
@@ -71,7 +73,11 @@ impl MetricsServer {
         routes: Option<Vec<Bound<'_, NativeRoute>>>,
     ) -> PyResult<Self> {
         let (access, routes) = (access_of(access), routes_of(routes));
-        let source = Directory::new(&directory, namespace)?;
+        let prefix = prefix(namespace.unwrap_or_default());
+        let source = Directory::new(&directory, namespace)?
+            .with(breaker_metrics::of_directory(&prefix, &directory))
+            .with(distinct::of_directory(&prefix, &directory))
+            .with(providers::of_directory(&prefix, &directory));
         Self::start(py, Options { host, port, access, native, routes }, Arc::new(source), None)
     }
 

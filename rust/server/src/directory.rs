@@ -7,7 +7,8 @@ use crate::sample_filter::is_plain;
 use crate::stats_json::Numbers;
 use crate::views::views;
 use ferrometer_core::reading::Reading;
-use ferrometer_core::registry::{names_of, Computed, Visited};
+use ferrometer_core::registry::{names_of, Computed, Source, Visited};
+use ferrometer_core::scrape::Scrape;
 use ferrometer_core::segment::view::View;
 use ferrometer_ring::metrics::families;
 use ferrometer_ring::totals::snapshot;
@@ -17,7 +18,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The scope of the registry that everyone shares.
 const SCOPE: &str = "default";
@@ -28,6 +29,7 @@ pub struct Directory {
     namespace: Option<String>,
     /// Nothing as long as there is no such directory.
     view: Mutex<Option<View>>,
+    sources: Vec<Arc<dyn Source>>,
 }
 
 impl Directory {
@@ -41,7 +43,14 @@ impl Directory {
             opened => Some(opened?),
         };
         let namespace = namespace.filter(|namespace| !namespace.is_empty()).map(str::to_owned);
-        Ok(Directory { path: path.to_owned(), namespace, view: Mutex::new(view) })
+        Ok(Directory { path: path.to_owned(), namespace, view: Mutex::new(view), sources: Vec::new() })
+    }
+
+    /// The same with what else is known of the directory.
+    #[must_use]
+    pub fn with(mut self, source: Arc<dyn Source>) -> Self {
+        self.sources.push(source);
+        self
     }
 
     /// The view of now. The dead are folded on the way, so that the next look costs less.
@@ -88,6 +97,9 @@ impl Directory {
             if let Ok(Some(records)) = snapshot(&self.path, kind) {
                 computed.extend(families(&records));
             }
+        }
+        for source in &self.sources {
+            source.collect(&Scrape::begin(), &mut computed);
         }
         for family in &computed {
             each(Visited::Computed(family));

@@ -9,7 +9,7 @@ use crate::exposition::{Additions, Exposition, Format};
 use crate::requests::Requests;
 use crate::route::{self, Asked, Route};
 use crate::sample_filter;
-use crate::stats_json::{timestamp, Numbers};
+use crate::stats_json::{now, Numbers};
 use ferrometer_core::fork::beside;
 use flate2::write::GzEncoder;
 use flate2::Compression;
@@ -22,7 +22,6 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Expositions shrink to a twentieth already at the first level, and every further one costs several times
 /// the encoding itself.
@@ -289,10 +288,6 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 fn gzipped(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 16 + 64), Compression::new(GZIP_LEVEL));
     encoder.write_all(body).and_then(|()| encoder.finish()).expect("a vector takes all that is written to it")
-}
-
-fn now() -> String {
-    timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 #[cfg(test)]

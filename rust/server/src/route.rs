@@ -21,7 +21,20 @@ pub struct Asked<'a> {
     pub body: &'a [u8],
 }
 
+/// Somebody in between: the address is not that of whoever asks.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 impl Asked<'_> {
+    /// Whether this machine asks, through no proxy.
+    pub fn is_local(&self) -> bool {
+        let here = match self.peer {
+            Peer::Address(address) => address.to_canonical().is_loopback(),
+            Peer::Unix => true,
+            Peer::Unknown => false,
+        };
+        here && !FORWARDED.iter().any(|name| self.headers.contains_key(*name))
+    }
+
     /// The parameters of the query, then those of a form in the body (`application/x-www-form-urlencoded`), decoded
     /// and in their order.
     pub fn parameters(&self) -> Vec<(String, String)> {

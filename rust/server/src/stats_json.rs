@@ -4,6 +4,7 @@ use crate::health::Status;
 use crate::lookup::{value, Lookup};
 use crate::requests::Requests;
 use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Every number, once. What nobody has told is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -140,6 +141,11 @@ fn number(value: f64) -> String {
 /// As Python's `int` of a finite number; beyond 2^127 it matters to nobody.
 fn whole(value: f64) -> i128 {
     value as i128
+}
+
+/// This second, as [`timestamp`] tells it.
+pub fn now() -> String {
+    timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 /// Seconds since 1970 in UTC: `2026-01-13T12:34:56Z`.

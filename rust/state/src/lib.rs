@@ -8,6 +8,7 @@
 //! | which process an entry belongs to, and whether it lives | `process` |
 //! | the circuit breaker | `breaker` |
 //! | distinct subjects in windows of time | `distinct` |
+//! | health of providers | `providers` |
 //! | time that all processes of a machine agree on | `time` |
 
 #[cfg(target_os = "linux")]
@@ -19,6 +20,8 @@ pub mod fork;
 pub mod name;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod providers;
 #[cfg(target_os = "linux")]
 pub mod region;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,6 @@ use crate::registry::Registry;
 use ferrometer_core::labels::Labels;
 use ferrometer_core::registry::{Computed, Source, Value};
 use ferrometer_core::scrape::Scrape;
-use ferrometer_core::segment::writer::shared_directory;
 use ferrometer_state::breaker::circuit::{force, reset, trials_under_way};
 use ferrometer_state::breaker::table::Table;
 use ferrometer_state::breaker::word::State;
@@ -18,8 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
+/// Those of a directory; without one, of this process's table.
 struct Breakers {
     prefix: String,
+    directory: Option<PathBuf>,
+}
+
+/// The metrics of a directory's breakers.
+pub fn of_directory(prefix: &str, directory: &Path) -> Arc<dyn Source> {
+    Arc::new(Breakers { prefix: prefix.into(), directory: Some(directory.into()) })
 }
 
 /// Name without namespace, type, help.
@@ -32,7 +38,7 @@ const FAMILIES: [(&str, &str, &str); 5] = [
 ];
 const OVERFLOW: &str = "ferrometer_breakers_without_room";
 
-fn labels(names: &[&str], values: &[&str]) -> String {
+pub fn labels(names: &[&str], values: &[&str]) -> String {
     let mut text = Vec::new();
     Labels::new(names).render(values, &mut text);
     String::from_utf8_lossy(&text).into_owned()
@@ -40,7 +46,7 @@ fn labels(names: &[&str], values: &[&str]) -> String {
 
 impl Source for Breakers {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
-        let Some(table) = BREAKERS.attach(Table::existing) else { return };
+        let Ok(Some(table)) = BREAKERS.of(self.directory.as_deref()) else { return };
         let mut families = FAMILIES.map(|(name, kind, help)| Computed {
             name: format!("{}{name}", self.prefix),
             help: help.into(),
@@ -80,55 +86,53 @@ impl Source for Breakers {
     }
 }
 
+/// What stands before the names of an application's own families.
+pub fn prefix(namespace: &str) -> String {
+    if namespace.is_empty() {
+        String::new()
+    } else {
+        format!("{namespace}_")
+    }
+}
+
 /// Shows the breakers of all workers in a registry.
 #[pyfunction]
 pub fn register_breaker_metrics(registry: &Bound<'_, Registry>, namespace: &str) -> PyResult<()> {
-    let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}_") };
+    let source = Breakers { prefix: prefix(namespace), directory: None };
     let core = &registry.get().core;
-    core.register_source(Arc::new(Breakers { prefix }), "the metrics of circuit breakers").map_err(value_error)
-}
-
-/// A table for one question.
-enum Opened {
-    Own(Option<&'static Table>),
-    Other(Option<Table>),
-}
-
-impl Opened {
-    /// That of a directory, which may be the one that this process shares: that one is open already.
-    fn of(directory: Option<&Path>) -> io::Result<Self> {
-        let shared = shared_directory();
-        match directory {
-            Some(directory) if shared.as_deref() != Some(directory) => Table::existing(directory).map(Self::Other),
-            _ => Ok(Self::Own(BREAKERS.attach(Table::existing))),
-        }
-    }
-
-    fn table(&self) -> Option<&Table> {
-        match self {
-            Self::Own(table) => *table,
-            Self::Other(table) => table.as_ref(),
-        }
-    }
+    core.register_source(Arc::new(source), "the metrics of circuit breakers").map_err(value_error)
 }
 
 /// Name, state, whether it is forced, refused calls and trials under way of one breaker.
-type Row = (String, &'static str, bool, u64, usize);
+pub type Row = (String, &'static str, bool, u64, usize);
 
 /// The breakers of a directory, or of this process's table.
 #[pyfunction]
 #[pyo3(signature = (directory=None))]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 pub fn list_breakers(directory: Option<PathBuf>) -> PyResult<Vec<Row>> {
-    let opened = Opened::of(directory.as_deref())?;
-    let table = opened.table();
-    let Some(table) = table else { return Ok(Vec::new()) };
+    Ok(table_of(directory.as_deref())?.map(rows).unwrap_or_default())
+}
+
+/// All breakers of a table.
+pub fn rows(table: &Table) -> Vec<Row> {
     let rows = table.slots().filter_map(|slot| {
         let (name, word) = (slot.name()?, slot.state());
         let rejected = slot.rejected().load(Relaxed);
         Some((name, word.state().name(), word.is_forced(), rejected, trials_under_way(slot, now_ms())))
     });
-    Ok(rows.collect())
+    rows.collect()
+}
+
+/// The table of a directory, which must be there, or of this process.
+fn table_of(directory: Option<&Path>) -> PyResult<Option<&'static Table>> {
+    match directory {
+        Some(directory) if !directory.is_dir() => {
+            Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no directory {}", directory.display()))
+                .into())
+        }
+        _ => Ok(BREAKERS.of(directory)?),
+    }
 }
 
 /// Does to a breaker of a directory, or of this process's table, what is said: open, close or reset.
@@ -136,15 +140,31 @@ pub fn list_breakers(directory: Option<PathBuf>) -> PyResult<Vec<Row>> {
 #[pyo3(signature = (name, action, directory=None))]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]
 pub fn change_breaker(name: &str, action: &str, directory: Option<PathBuf>) -> PyResult<()> {
-    let opened = Opened::of(directory.as_deref())?;
-    let table = opened.table();
-    let slot = table.and_then(|table| table.find(name));
-    let slot = slot.ok_or_else(|| PyKeyError::new_err(format!("there is no breaker {name:?}")))?;
+    match table_of(directory.as_deref())?.map_or(Err(Refused::Unknown), |table| change(table, name, action)) {
+        Ok(()) => Ok(()),
+        Err(Refused::Unknown) => Err(PyKeyError::new_err(format!("there is no breaker {name:?}"))),
+        Err(Refused::Action) => {
+            Err(PyValueError::new_err(format!("the actions are open, close and reset, not {action:?}")))
+        }
+    }
+}
+
+/// Why nothing was done to a breaker.
+pub enum Refused {
+    /// There is none of this name.
+    Unknown,
+    /// There is no such action.
+    Action,
+}
+
+/// Does to a breaker what is said.
+pub fn change(table: &Table, name: &str, action: &str) -> Result<(), Refused> {
+    let slot = table.find(name).ok_or(Refused::Unknown)?;
     match action {
         "open" => force(slot, State::Open),
         "close" => force(slot, State::Closed),
         "reset" => reset(slot),
-        _ => return Err(PyValueError::new_err(format!("the actions are open, close and reset, not {action:?}"))),
+        _ => return Err(Refused::Action),
     };
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `DistinctSubjects`: counts distinct subjects over all workers, and keeps none of them.
 
+use super::breaker_metrics::prefix;
 use super::tables::{tell_trouble, DISTINCT};
 use crate::gil::GilCell;
 use crate::hot::methods::add;
@@ -16,6 +17,7 @@ use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 
@@ -169,13 +171,20 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     )
 }
 
+/// Those of a directory; without one, of this process's table.
 struct Distinct {
     name: String,
+    directory: Option<PathBuf>,
+}
+
+/// The metric of a directory's active users.
+pub fn of_directory(prefix: &str, directory: &Path) -> Arc<dyn Source> {
+    Arc::new(Distinct { name: format!("{prefix}active_users"), directory: Some(directory.into()) })
 }
 
 impl Source for Distinct {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
-        let Some(table) = DISTINCT.attach(Table::existing) else { return };
+        let Ok(Some(table)) = DISTINCT.of(self.directory.as_deref()) else { return };
         let now = now_ms();
         let mut samples = Vec::new();
         for subjects in table.kinds() {
@@ -201,7 +210,8 @@ impl Source for Distinct {
 /// Shows the distinct subjects of all workers in a registry.
 #[pyfunction]
 pub fn register_distinct_metrics(registry: &Bound<'_, Registry>, namespace: &str) -> PyResult<()> {
-    let name = if namespace.is_empty() { "active_users".into() } else { format!("{namespace}_active_users") };
+    let name = format!("{}active_users", prefix(namespace));
     let core = &registry.get().core;
-    core.register_source(Arc::new(Distinct { name }), "the metric of active users").map_err(value_error)
+    core.register_source(Arc::new(Distinct { name, directory: None }), "the metric of active users")
+        .map_err(value_error)
 }

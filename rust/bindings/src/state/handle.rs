@@ -1,5 +1,6 @@
 //! What `Breaker` and its calls have in common: the settings of one circuit breaker, and where its words are.
 
+use super::providers::share_settings;
 use super::tables::{share_tables, BREAKERS};
 use crate::gil::GilCell;
 use ferrometer_state::breaker::circuit::Circuit;
@@ -39,6 +40,7 @@ static MADE: GilCell<BTreeMap<String, String>> = GilCell::new(BTreeMap::new());
 /// This process shares a directory from now on: every breaker of it gets a slot there. Called with the GIL.
 pub fn share(directory: &Path) {
     share_tables(directory);
+    share_settings();
     let Some(table) = BREAKERS.look() else { return };
     // SAFETY: the GIL is held, and nothing below runs Python.
     unsafe {

@@ -4,25 +4,73 @@ use crate::gil::GilCell;
 use ferrometer_core::segment::writer::shared_directory;
 use ferrometer_state::breaker::table::Table as Breakers;
 use ferrometer_state::distinct::table::Table as Distinct;
+use ferrometer_state::providers::table::Table as Providers;
+use ferrometer_state::region::Region;
 use pyo3::prelude::*;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{self, null_mut};
 use std::sync::atomic::{
     AtomicPtr,
     Ordering::{AcqRel, Acquire, Release},
 };
+use std::sync::{Mutex, PoisonError};
+
+/// A kind of table.
+pub trait StateTable: Sized + 'static {
+    /// That of a directory, if there is one.
+    fn existing(directory: &Path) -> io::Result<Option<Self>>;
+    /// Its memory.
+    fn region(&self) -> &Region;
+}
+
+macro_rules! state_table {
+    ($($table:ty),*) => {$(
+        impl StateTable for $table {
+            fn existing(directory: &Path) -> io::Result<Option<Self>> {
+                Self::existing(directory)
+            }
+
+            fn region(&self) -> &Region {
+                &self.region
+            }
+        }
+    )*};
+}
+state_table!(Breakers, Distinct, Providers);
 
 /// A table that this process opens at its first use, and again when it begins to share. What is replaced is leaked:
 /// handles and readers without the GIL keep addresses of it.
 pub struct Current<T: 'static> {
     table: AtomicPtr<T>,
     open: fn(Option<&Path>) -> io::Result<T>,
+    /// Those of directories that this process only looks at, by directory.
+    others: Mutex<BTreeMap<PathBuf, &'static T>>,
 }
 
-impl<T> Current<T> {
+impl<T: StateTable> Current<T> {
     const fn new(open: fn(Option<&Path>) -> io::Result<T>) -> Self {
-        Current { table: AtomicPtr::new(null_mut()), open }
+        Current { table: AtomicPtr::new(null_mut()), open, others: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The table of a directory, or of this process, for whoever asks about it; nothing where nobody made one. Opened
+    /// once, and again when its file was replaced.
+    pub fn of(&self, directory: Option<&Path>) -> io::Result<Option<&'static T>> {
+        let directory = match directory {
+            Some(directory) if shared_directory().as_deref() != Some(directory) => directory,
+            // Open already: opening it twice would give back the locks of the first.
+            _ => return Ok(self.attach()),
+        };
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = others.get(directory).filter(|known| known.region().is_shared()) {
+            return Ok(Some(known));
+        }
+        others.remove(directory);
+        let Some(table) = T::existing(directory)? else { return Ok(None) };
+        let table: &'static T = Box::leak(Box::new(table));
+        others.insert(directory.to_owned(), table);
+        Ok(Some(table))
     }
 
     /// The table, opened when it is not yet.
@@ -65,9 +113,9 @@ impl<T> Current<T> {
     }
 
     /// The table, or the one that other workers have made in the directory. Without the GIL.
-    pub fn attach(&self, existing: fn(&Path) -> io::Result<Option<T>>) -> Option<&'static T> {
+    pub fn attach(&self) -> Option<&'static T> {
         self.look().or_else(|| {
-            let table = existing(&shared_directory()?).ok()??;
+            let table = T::existing(&shared_directory()?).ok()??;
             Some(self.put(null_mut(), table))
         })
     }
@@ -100,6 +148,8 @@ impl<T> Current<T> {
 pub static BREAKERS: Current<Breakers> = Current::new(Breakers::open);
 /// The distinct subjects.
 pub static DISTINCT: Current<Distinct> = Current::new(Distinct::open);
+/// The health of providers.
+pub static PROVIDERS: Current<Providers> = Current::new(Providers::open);
 
 /// Adds to what `state_troubles` tells.
 ///
@@ -116,6 +166,7 @@ static TROUBLE: GilCell<Vec<String>> = GilCell::new(Vec::new());
 pub fn share_tables(directory: &Path) {
     BREAKERS.share(directory);
     DISTINCT.share(directory);
+    PROVIDERS.share(directory);
 }
 
 /// Why tables of this process are not shared with other workers; told once.
@@ -129,4 +180,10 @@ pub fn state_troubles() -> Vec<String> {
 #[pyfunction]
 pub fn breakers_shared() -> Option<bool> {
     BREAKERS.look().map(|table| table.region.is_shared())
+}
+
+/// The same of the table of providers.
+#[pyfunction]
+pub fn providers_shared() -> Option<bool> {
+    PROVIDERS.look().map(|table| table.region.is_shared())
 }

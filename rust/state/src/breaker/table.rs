@@ -44,12 +44,6 @@ impl Table {
     /// # Errors
     /// When it cannot be opened.
     pub fn existing(directory: &Path) -> io::Result<Option<Self>> {
-        if !directory.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("there is no directory {}", directory.display()),
-            ));
-        }
         let is_there = Region::path(directory, NAME, VERSION).exists();
         is_there.then(|| Self::open(Some(directory))).transpose()
     }
