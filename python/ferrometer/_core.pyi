@@ -421,7 +421,7 @@ class NativeRoute:
         host: str | None,
         body: bytes | None = None,
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """The same answer below an application, where somebody else has checked who asks: status, headers, body."""
+        """The same answer below an application, which has checked who asks: status, headers, body."""
 
 @final
 class SampleStore:
@@ -1179,8 +1179,8 @@ class BreakerCall:
     def is_trial(self) -> bool:
         """Whether it is a trial of a half-open breaker."""
 
-def register_breaker_metrics(registry: Registry, namespace: str) -> None:
-    """Shows the breakers of all workers in a registry."""
+def register_breaker_metrics(registry: Registry, namespace: str | None) -> None:
+    """Shows the breakers of all workers in a registry: the families of a namespace, or that without."""
 
 def list_breakers(
     directory: str | os.PathLike[str] | None = None,
@@ -1221,15 +1221,15 @@ def record_provider_call(
     first_token_seconds: float | None = None,
     output_tokens: int | None = None,
 ) -> bool:
-    """Records a call that ended: success, failure, or caller for the caller's fault; whether there was room."""
+    """Records a call that ended: success, failure, or caller for its fault; whether there was room."""
 
 def list_providers(
     directory: str | os.PathLike[str] | None = None,
 ) -> list[tuple[str, str, bool, float, float]]:
     """Name, status, availability, error rate and health score of each provider called in the window."""
 
-def register_provider_metrics(registry: Registry, namespace: str) -> None:
-    """Shows the health of providers, as all workers know it, in a registry."""
+def register_provider_metrics(registry: Registry, namespace: str | None) -> None:
+    """Shows the health of providers in a registry: the families of a namespace, or those without."""
 
 def providers_shared() -> bool | None:
     """Whether other workers can come by the providers of this process; None: it has none."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 
 from ferrometer import _core
+from ferrometer.metrics.exposed import expose_once
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.troubles import tell_troubles
 
@@ -53,4 +55,5 @@ def _key(secret: str | bytes) -> tuple[int, int]:
 
 def expose(registry: CollectorRegistry = REGISTRY, *, namespace: str = "") -> None:
     """Shows the counts of all workers in a registry; ``CountActiveUsers`` does it by itself."""
-    _core.register_distinct_metrics(registry._native, namespace)
+    register = partial(_core.register_distinct_metrics, registry._native, namespace)
+    expose_once(registry, "active users", namespace, register)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ferrometer import _core
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.native_route import native_answer
 from ferrometer._runtime.options import option
+from ferrometer.metrics.exposed import expose_once
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.sharing.troubles import TableWatch
 
@@ -24,7 +26,7 @@ class BreakersSettings:
 
 
 class Breakers(Feature):
-    """Shows the state of all breakers: as metrics, and as JSON at ``/breakers``, which can change one, too."""
+    """Shows the state of all breakers as metrics, and as JSON at ``/breakers``, which can change one, too."""
 
     section = "breaker"
     Settings = BreakersSettings
@@ -47,7 +49,10 @@ class Breakers(Feature):
 
 def expose(registry: CollectorRegistry = REGISTRY, *, namespace: str = "") -> None:
     """Shows the breakers of all workers in a registry; ``instrument(app, Breakers())`` does it by itself."""
-    _core.register_breaker_metrics(registry._native, namespace)
+    for space in (None, namespace):
+        expose_once(
+            registry, "breakers", space, partial(_core.register_breaker_metrics, registry._native, space)
+        )
 
 
 FEATURE = Breakers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ferrometer import _core
@@ -12,6 +13,7 @@ from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.native_route import native_answer
 from ferrometer._runtime.options import option
 from ferrometer.background.collector import FunctionCollector
+from ferrometer.metrics.exposed import expose_once
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.providers.probes import Probe, Probes, parse
 from ferrometer.providers.record import track
@@ -127,20 +129,23 @@ class Providers(Feature):
     def open(self, runtime: Runtime) -> None:
         """Registers the metrics, the endpoint and the collector."""
         self._chosen = chosen = runtime.settings(self)
-        self._probes = Probes({**parse(chosen.probes), **self._given_probes}, chosen.probe_timeout)
+        probes: dict[str | tuple[str, str], Probe] = {}
+        probes.update(parse(chosen.probes))
+        probes.update(self._given_probes)
+        self._probes = Probes(probes, chosen.probe_timeout)
         expose(runtime.registry, namespace=runtime.namespace or "")
         runtime.route(PATH, native_answer(_core.dashboard_route, PATH))
-        runtime.every("provider table", 30.0, self._table.look)
+        runtime.every("providers", 30.0, self._table.look)
         if self._probes:
             collector = FunctionCollector(
-                "providers",
+                "provider probes",
                 self._probes.run,
                 interval=chosen.interval,
                 timeout=chosen.probe_timeout + 5.0,
                 scope="machine",
                 stale="keep",
             )
-            collector.lease = "-".join(filter(None, ("providers", runtime.namespace)))
+            collector.lease = "-".join(filter(None, ("provider-probes", runtime.namespace)))
             runtime.collect(collector)
         if chosen.health_below is not None:
             runtime.check("providers", self._check)
@@ -177,7 +182,9 @@ class Providers(Feature):
 
 def expose(registry: CollectorRegistry = REGISTRY, *, namespace: str = "") -> None:
     """Shows the health of providers in a registry; ``instrument(app, Providers())`` does it by itself."""
-    _core.register_provider_metrics(registry._native, namespace)
+    for space in (None, namespace):
+        register = partial(_core.register_provider_metrics, registry._native, space)
+        expose_once(registry, "providers", space, register)
 
 
 FEATURE = Providers

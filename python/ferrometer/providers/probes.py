@@ -66,8 +66,12 @@ def _asking(provider: str, url: str, timeout: float) -> Callable[[], None]:
         raise ValueError(f"the probe of {provider!r} must ask http:// or https:// and a host, not {url!r}")
 
     def ask() -> None:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
-            answer.read(1)
+        try:
+            with urllib.request.urlopen(url, timeout=timeout) as answer:
+                answer.read(1)
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise
 
     return ask
 

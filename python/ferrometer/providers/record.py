@@ -47,26 +47,42 @@ _WORDS = {Outcome.SUCCESS: "success", Outcome.FAILURE: "failure", Outcome.NOTHIN
 def track(
     *, callers_key: bool = False, caller_statuses: Collection[int] = CALLER_STATUSES
 ) -> Callable[[], None]:
-    """Records the end of every call that ``inference()`` or a watched client measures; returns what ends that.
+    """Records the end of every call that ``inference()`` or a watched client measures; returns what ends it.
 
-    ``instrument(app, Providers())`` does it by itself. What cannot be recorded, such as a provider's name of
-    10 kB, is counted in ``ferrometer_inference_refused_total``, and a call without a provider's name is none.
+    ``instrument(app, Providers())`` does it by itself. Where two of a process do, a call is recorded once, by
+    the statuses of the latter. What cannot be recorded, such as a provider's name of 10 kB, is counted in
+    ``ferrometer_inference_refused_total``; a call without a provider's name is nobody's.
     """
-    statuses = frozenset(caller_statuses)
+    rules = (callers_key, frozenset(caller_statuses))
+    if not _RULES:
+        _FORGET.append(observe(_ended))
+    _RULES.append(rules)
 
-    def ended(end: CallEnd) -> None:
-        if not end.provider or end.status in ("cancelled", "abandoned"):
-            return
-        record(
-            end.provider,
-            end.model,
-            error=end.error,
-            status=end.http_status or (500 if end.status == "error" else None),
-            seconds=end.seconds,
-            first_token_seconds=end.first_token_seconds,
-            output_tokens=end.output_tokens,
-            callers_key=callers_key,
-            caller_statuses=statuses,
-        )
+    def forget() -> None:
+        if rules in _RULES:
+            _RULES.remove(rules)
+            if not _RULES:
+                _FORGET.pop()()
 
-    return observe(ended)
+    return forget
+
+
+_RULES: list[tuple[bool, frozenset[int]]] = []
+_FORGET: list[Callable[[], None]] = []
+
+
+def _ended(end: CallEnd) -> None:
+    if not end.provider or end.status in ("cancelled", "abandoned"):
+        return
+    callers_key, caller_statuses = _RULES[-1]
+    record(
+        end.provider,
+        end.model,
+        error=end.error,
+        status=end.http_status or (500 if end.status == "error" else None),
+        seconds=end.seconds,
+        first_token_seconds=end.first_token_seconds,
+        output_tokens=end.output_tokens,
+        callers_key=callers_key,
+        caller_statuses=caller_statuses,
+    )

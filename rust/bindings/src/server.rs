@@ -75,9 +75,11 @@ impl MetricsServer {
         let (access, routes) = (access_of(access), routes_of(routes));
         let prefix = prefix(namespace.unwrap_or_default());
         let source = Directory::new(&directory, namespace)?
-            .with(breaker_metrics::of_directory(&prefix, &directory))
+            .with(breaker_metrics::of_directory(None, &directory))
+            .with(breaker_metrics::of_directory(Some(&prefix), &directory))
             .with(distinct::of_directory(&prefix, &directory))
-            .with(providers::of_directory(&prefix, &directory));
+            .with(providers::of_directory(None, &directory))
+            .with(providers::of_directory(Some(&prefix), &directory));
         Self::start(py, Options { host, port, access, native, routes }, Arc::new(source), None)
     }
 

@@ -4,7 +4,7 @@ use super::tables::BREAKERS;
 use crate::metric::state::value_error;
 use crate::registry::Registry;
 use ferrometer_core::labels::Labels;
-use ferrometer_core::registry::{Computed, Source, Value};
+use ferrometer_core::registry::{Computed, Sample, Source, Value};
 use ferrometer_core::scrape::Scrape;
 use ferrometer_state::breaker::circuit::{force, reset, trials_under_way};
 use ferrometer_state::breaker::table::Table;
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
-/// Those of a directory; without one, of this process's table.
+/// The families of one namespace, of a directory or of this process's table; without one, that which has none.
 struct Breakers {
-    prefix: String,
+    prefix: Option<String>,
     directory: Option<PathBuf>,
 }
 
-/// The metrics of a directory's breakers.
-pub fn of_directory(prefix: &str, directory: &Path) -> Arc<dyn Source> {
-    Arc::new(Breakers { prefix: prefix.into(), directory: Some(directory.into()) })
+/// The metrics of a directory's breakers: those with the prefix, or that which has none.
+pub fn of_directory(prefix: Option<&str>, directory: &Path) -> Arc<dyn Source> {
+    Arc::new(Breakers { prefix: prefix.map(str::to_owned), directory: Some(directory.into()) })
 }
 
 /// Name without namespace, type, help.
@@ -44,45 +44,51 @@ pub fn labels(names: &[&str], values: &[&str]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+fn families(table: &Table, prefix: &str, out: &mut Vec<Computed>) {
+    let mut families = FAMILIES.map(|(name, kind, help)| Computed {
+        name: format!("{prefix}{name}"),
+        help: help.into(),
+        kind: kind.into(),
+        samples: Vec::new(),
+    });
+    for slot in table.slots() {
+        let Some(name) = slot.name() else { continue };
+        let now = slot.state().state(); // one load: exactly one state is 1
+        let mut add = |family: usize, labels: String, count: u64| {
+            let suffix = if FAMILIES[family].1 == "counter" { "_total" } else { "" };
+            let sample = Sample { suffix: suffix.into(), labels, value: Value::Int(count) };
+            families[family].samples.push(sample);
+        };
+        for (state, changes) in State::ALL.into_iter().zip(slot.changes()) {
+            let labels = labels(&["provider", "state"], &[&name, state.name()]);
+            add(0, labels.clone(), u64::from(state == now));
+            add(1, labels, changes.load(Relaxed));
+        }
+        let labels = labels(&["provider"], &[&name]);
+        add(2, labels.clone(), slot.rejected().load(Relaxed));
+        add(3, labels.clone(), trials_under_way(slot, now_ms()) as u64);
+        add(4, labels, slot.kept_closed().load(Relaxed));
+    }
+    out.extend(families.into_iter().filter(|family| !family.samples.is_empty()));
+}
+
 impl Source for Breakers {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
         let Ok(Some(table)) = BREAKERS.of(self.directory.as_deref()) else { return };
-        let mut families = FAMILIES.map(|(name, kind, help)| Computed {
-            name: format!("{}{name}", self.prefix),
-            help: help.into(),
-            kind: kind.into(),
-            samples: Vec::new(),
-        });
-        for slot in table.slots() {
-            let Some(name) = slot.name() else { continue };
-            let now = slot.state().state(); // one load: exactly one state is 1
-            let mut add = |family: usize, labels: String, count: u64| {
-                let suffix = if FAMILIES[family].1 == "counter" { "_total" } else { "" };
-                let sample =
-                    ferrometer_core::registry::Sample { suffix: suffix.into(), labels, value: Value::Int(count) };
-                families[family].samples.push(sample);
-            };
-            for (state, changes) in State::ALL.into_iter().zip(slot.changes()) {
-                let labels = labels(&["provider", "state"], &[&name, state.name()]);
-                add(0, labels.clone(), u64::from(state == now));
-                add(1, labels, changes.load(Relaxed));
-            }
-            let labels = labels(&["provider"], &[&name]);
-            add(2, labels.clone(), slot.rejected().load(Relaxed));
-            add(3, labels.clone(), trials_under_way(slot, now_ms()) as u64);
-            add(4, labels, slot.kept_closed().load(Relaxed));
+        if let Some(prefix) = &self.prefix {
+            return families(table, prefix, out);
         }
-        out.extend(families.into_iter().filter(|family| !family.samples.is_empty()));
         let refused = table.without_room().load(Relaxed);
         let help = "Breakers beyond the table's room, whose state each worker has for itself";
         out.extend(Computed::about("counter", [OVERFLOW, help, "table"], [("breakers".into(), refused)]));
     }
 
     fn names(&self) -> Vec<String> {
+        let Some(prefix) = &self.prefix else { return vec![format!("{OVERFLOW}_total")] };
         let named = |(name, kind, _): (&str, &str, &str)| {
-            format!("{}{name}{}", self.prefix, if kind == "counter" { "_total" } else { "" })
+            format!("{prefix}{name}{}", if kind == "counter" { "_total" } else { "" })
         };
-        FAMILIES.into_iter().map(named).chain([format!("{OVERFLOW}_total")]).collect()
+        FAMILIES.into_iter().map(named).collect()
     }
 }
 
@@ -95,10 +101,11 @@ pub fn prefix(namespace: &str) -> String {
     }
 }
 
-/// Shows the breakers of all workers in a registry.
+/// Shows the breakers of all workers in a registry: the families of a namespace, or that which has none.
 #[pyfunction]
-pub fn register_breaker_metrics(registry: &Bound<'_, Registry>, namespace: &str) -> PyResult<()> {
-    let source = Breakers { prefix: prefix(namespace), directory: None };
+#[pyo3(signature = (registry, namespace))]
+pub fn register_breaker_metrics(registry: &Bound<'_, Registry>, namespace: Option<&str>) -> PyResult<()> {
+    let source = Breakers { prefix: namespace.map(prefix), directory: None };
     let core = &registry.get().core;
     core.register_source(Arc::new(source), "the metrics of circuit breakers").map_err(value_error)
 }

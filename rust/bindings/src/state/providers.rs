@@ -9,6 +9,7 @@ use ferrometer_core::registry::{Computed, Sample, Source, Value};
 use ferrometer_core::scrape::Scrape;
 use ferrometer_state::providers::health::{status, Call, Calls, Outcome, Settings};
 use ferrometer_state::providers::slot::{MAX_MODEL, MAX_PROVIDER};
+use ferrometer_state::providers::table::Table;
 use ferrometer_state::time::now_ms;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -117,14 +118,15 @@ pub fn list_providers(directory: Option<PathBuf>) -> PyResult<Vec<Row>> {
     Ok(rows.collect())
 }
 
+/// The families of one namespace; without one, those that have none.
 struct Providers {
-    prefix: String,
+    prefix: Option<String>,
     directory: Option<PathBuf>,
 }
 
-/// The metrics of a directory's providers.
-pub fn of_directory(prefix: &str, directory: &Path) -> Arc<dyn Source> {
-    Arc::new(Providers { prefix: prefix.into(), directory: Some(directory.into()) })
+/// The metrics of a directory's providers: those with the prefix, or those that have none.
+pub fn of_directory(prefix: Option<&str>, directory: &Path) -> Arc<dyn Source> {
+    Arc::new(Providers { prefix: prefix.map(str::to_owned), directory: Some(directory.into()) })
 }
 
 const AVAILABILITY: &str = "1 while a model of the provider is available, 0 while none is";
@@ -152,14 +154,12 @@ fn put(family: &mut Computed, names: &[&str], values: &[&str], value: Option<f64
     }
 }
 
-impl Providers {
-    fn of_models(&self, name: &str) -> String {
-        format!("{}provider_model_{name}", self.prefix)
-    }
+fn of_models(prefix: &str, name: &str) -> String {
+    format!("{prefix}provider_model_{name}")
+}
 
-    fn of_providers(&self, name: &str) -> String {
-        format!("{}provider_{name}", self.prefix)
-    }
+fn of_providers(prefix: &str, name: &str) -> String {
+    format!("{prefix}provider_{name}")
 }
 
 /// Puts a subject's numbers into `health_score` and the four that follow it.
@@ -180,47 +180,64 @@ fn fill(families: &mut [Computed], calls: &Calls, settings: &Settings, names: &[
     put(&mut families[4], names, values, calls.tokens_per_second());
 }
 
+fn available(calls: &Calls) -> f64 {
+    f64::from(u8::from(calls.available))
+}
+
+fn without_namespace(table: &Table, out: &mut Vec<Computed>) {
+    let mut families =
+        [gauge("provider_availability".into(), AVAILABILITY), gauge("provider_error_rate".into(), ERROR_RATE)];
+    for (name, provider) in &table.providers(&table.settings(), now_ms()) {
+        put(&mut families[0], &["provider"], &[name], Some(available(&provider.calls)));
+        put(&mut families[1], &["provider"], &[name], provider.calls.error_rate());
+    }
+    out.extend(families.into_iter().filter(|family| !family.samples.is_empty()));
+    let refused = table.without_room().load(Relaxed);
+    let help = "Calls of providers and models beyond the table's room, which are not in their health";
+    out.extend(Computed::about("counter", [OVERFLOW, help, "table"], [("providers".into(), refused)]));
+}
+
+fn with_namespace(table: &Table, prefix: &str, out: &mut Vec<Computed>) {
+    let settings = table.settings();
+    let mut providers: Vec<_> =
+        FAMILIES[..5].iter().map(|(name, help)| gauge(of_providers(prefix, name), help)).collect();
+    let mut models: Vec<_> = FAMILIES.iter().map(|(name, help)| gauge(of_models(prefix, name), help)).collect();
+    models.push(gauge(of_models(prefix, MODEL_ERROR_RATE.0), MODEL_ERROR_RATE.1));
+    for (name, provider) in &table.providers(&settings, now_ms()) {
+        fill(&mut providers, &provider.calls, &settings, &["provider"], &[name]);
+        for (model, calls) in &provider.models {
+            let (names, values) = (["provider", "model"], [name.as_str(), model]);
+            fill(&mut models, calls, &settings, &names, &values);
+            put(&mut models[5], &names, &values, Some(available(calls)));
+            put(&mut models[6], &names, &values, calls.error_rate());
+        }
+    }
+    out.extend(providers.into_iter().chain(models).filter(|family| !family.samples.is_empty()));
+}
+
 impl Source for Providers {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
         let Ok(Some(table)) = PROVIDERS.of(self.directory.as_deref()) else { return };
-        let settings = table.settings();
-        let mut first =
-            [gauge("provider_availability".into(), AVAILABILITY), gauge("provider_error_rate".into(), ERROR_RATE)];
-        let mut providers: Vec<_> =
-            FAMILIES[..5].iter().map(|(name, help)| gauge(self.of_providers(name), help)).collect();
-        let mut models: Vec<_> = FAMILIES.iter().map(|(name, help)| gauge(self.of_models(name), help)).collect();
-        models.push(gauge(self.of_models(MODEL_ERROR_RATE.0), MODEL_ERROR_RATE.1));
-        let available = |calls: &Calls| Some(f64::from(u8::from(calls.available)));
-        for (name, provider) in &table.providers(&settings, now_ms()) {
-            let (names, values) = (["provider"], [name.as_str()]);
-            put(&mut first[0], &names, &values, available(&provider.calls));
-            put(&mut first[1], &names, &values, provider.calls.error_rate());
-            fill(&mut providers, &provider.calls, &settings, &names, &values);
-            for (model, calls) in &provider.models {
-                let (names, values) = (["provider", "model"], [name.as_str(), model]);
-                fill(&mut models, calls, &settings, &names, &values);
-                put(&mut models[5], &names, &values, available(calls));
-                put(&mut models[6], &names, &values, calls.error_rate());
-            }
+        match &self.prefix {
+            None => without_namespace(table, out),
+            Some(prefix) => with_namespace(table, prefix, out),
         }
-        out.extend(first.into_iter().chain(providers).chain(models).filter(|family| !family.samples.is_empty()));
-        let refused = table.without_room().load(Relaxed);
-        let help = "Calls of providers and models beyond the table's room, which are not in their health";
-        out.extend(Computed::about("counter", [OVERFLOW, help, "table"], [("providers".into(), refused)]));
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names = vec!["provider_availability".into(), "provider_error_rate".into(), format!("{OVERFLOW}_total")];
-        names.extend(FAMILIES[..5].iter().map(|(name, _)| self.of_providers(name)));
-        names.extend(FAMILIES.iter().chain([&MODEL_ERROR_RATE]).map(|(name, _)| self.of_models(name)));
-        names
+        let Some(prefix) = &self.prefix else {
+            return vec!["provider_availability".into(), "provider_error_rate".into(), format!("{OVERFLOW}_total")];
+        };
+        let providers = FAMILIES[..5].iter().map(|(name, _)| of_providers(prefix, name));
+        providers.chain(FAMILIES.iter().chain([&MODEL_ERROR_RATE]).map(|(name, _)| of_models(prefix, name))).collect()
     }
 }
 
-/// Shows the health of providers, as all workers know it, in a registry.
+/// Shows the health of providers, as all workers know it, in a registry: the families of a namespace, or those without.
 #[pyfunction]
-pub fn register_provider_metrics(registry: &Bound<'_, Registry>, namespace: &str) -> PyResult<()> {
-    let source = Providers { prefix: prefix(namespace), directory: None };
+#[pyo3(signature = (registry, namespace))]
+pub fn register_provider_metrics(registry: &Bound<'_, Registry>, namespace: Option<&str>) -> PyResult<()> {
+    let source = Providers { prefix: namespace.map(prefix), directory: None };
     let core = &registry.get().core;
     core.register_source(Arc::new(source), "the health of providers").map_err(value_error)
 }
