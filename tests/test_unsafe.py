@@ -43,3 +43,13 @@ def test_a_new_place_is_noticed(tmp_path: Path) -> None:
     assert files_with_unsafe(tmp_path) == set()
     file.write_text("fn a() { unsafe { b() } }\n")
     assert files_with_unsafe(tmp_path) == {"rust/logs/src/line.rs"}
+
+
+BORROWED = re.compile(r"// SAFETY: (?:as for|as above|as below|as in |as promised|likewise|the same|see )")
+
+
+def test_every_block_has_an_argument_of_its_own() -> None:
+    texts = {file: file.read_text() for file in ROOT.glob("rust/*/src/**/*.rs")}
+    assert sum(text.count("// SAFETY: ") for text in texts.values()) > 300
+    assert [file.relative_to(ROOT).as_posix() for file, text in texts.items() if BORROWED.search(text)] == []
+    assert BORROWED.search("    // SAFETY: as above; and more")

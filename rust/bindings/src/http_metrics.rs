@@ -82,7 +82,7 @@ pub struct Options<'a, 'py> {
 // SAFETY: the gauge lies in a series that `shared` owns; that, `eager` and `application` are only touched with the GIL
 // held.
 unsafe impl Send for Instrument {}
-// SAFETY: as above.
+// SAFETY: what is not `Sync` in it (the gauge's address, `eager`, `application`) is only touched with the GIL held.
 unsafe impl Sync for Instrument {}
 
 /// A series shows nothing of what was not timed before its first sample, so the first requests of all, and those after
@@ -138,7 +138,7 @@ impl Instrument {
     /// The gauge of requests being served.
     #[inline(always)]
     pub fn in_flight(&self) -> &GaugeCell {
-        // SAFETY: see above.
+        // SAFETY: the address is that of a cell in a series that `shared` owns as long as this lives.
         unsafe { self.in_flight.as_ref() }
     }
 }

@@ -14,7 +14,7 @@ pub struct Mapping {
 
 // SAFETY: mapped memory, whose words are atomics.
 unsafe impl Send for Mapping {}
-// SAFETY: likewise.
+// SAFETY: shared references reach nothing but atomics.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {

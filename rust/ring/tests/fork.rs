@@ -19,10 +19,10 @@ fn a_forked_child_has_a_ring_of_its_own() {
     };
     assert!(matches!(log("too early"), Outcome::Dropped(_)));
     assert_eq!(own::closed(Kind::Lines, Level::Info), 1);
-    // SAFETY: likewise.
+    // SAFETY: one thread, and no ring is open yet.
     unsafe { own::open(Kind::Lines, None, LEAST).unwrap() };
     assert_eq!(log("before it is shared"), Outcome::Queued);
-    // SAFETY: likewise.
+    // SAFETY: one thread; nobody uses the first ring meanwhile.
     unsafe { own::open(Kind::Lines, Some(&directory), LEAST).unwrap() };
     assert_eq!(log("parent"), Outcome::Queued);
     // SAFETY: the child runs nothing but this, and ends without unwinding.

@@ -119,7 +119,7 @@ pub fn in_turn<T>(region: &Region, work: impl FnOnce() -> T) -> T {
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLKW, &raw const lock) };
     let result = work();
     lock.l_type = libc::F_UNLCK as libc::c_short;
-    // SAFETY: as above.
+    // SAFETY: a lock of this process on an open file of its own; `lock` is a value of the kernel's layout.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
     result
 }

@@ -28,7 +28,7 @@ pub struct Region {
 
 // SAFETY: atomic words that are never unmapped.
 unsafe impl Send for Region {}
-// SAFETY: as above.
+// SAFETY: shared references reach nothing but atomic words.
 unsafe impl Sync for Region {}
 
 impl Region {

@@ -32,7 +32,7 @@ pub struct Totals {
 // SAFETY: cells are `Sync`, and lie in series that are held beside their addresses; the totals are set and asked for
 // with the GIL held.
 unsafe impl Send for Application {}
-// SAFETY: as above.
+// SAFETY: shared references meet cells, which are `Sync`, and totals that are set and asked for with the GIL held.
 unsafe impl Sync for Application {}
 
 impl Application {

@@ -51,7 +51,7 @@ impl Scope {
     }
 
     fn endpoint_object(&self) -> Obj {
-        // SAFETY: as promised to `new`.
+        // SAFETY: `scope` is a live dict for as long as this value, by the contract of `new`.
         unsafe { present(lookup(self.scope, &keys().endpoint)) }
     }
 
@@ -61,7 +61,7 @@ impl Scope {
     }
 
     fn context_object(&self) -> Obj {
-        // SAFETY: as promised to `new`; the inner object is searched only if it is a dict.
+        // SAFETY: `scope` is a live dict for as long as this value, by the contract of `new`; the inner object is searched only if it is a dict.
         unsafe {
             let fastapi = lookup(self.scope, &keys().fastapi);
             if fastapi.is_null() || ffi::PyDict_Check(fastapi) == 0 {
@@ -79,7 +79,7 @@ impl Scope {
     /// Whether a scope without route and endpoint may have been handled all the same: FastAPI's frontends leave
     /// neither, but a dict of their own.
     pub fn may_hide_a_route(&self) -> bool {
-        // SAFETY: as promised to `new`.
+        // SAFETY: `scope` is a live dict for as long as this value, by the contract of `new`.
         !unsafe { lookup(self.scope, &keys().fastapi) }.is_null()
     }
 

@@ -60,7 +60,7 @@ pub struct Shared {
 // SAFETY: families and gauges are `Sync` by themselves; `middlewares`, `active`, `heeded`, `background`, `applications`
 // and `totals` are only set with the GIL held, `totals` once, and dropping them touches nothing.
 unsafe impl Send for Shared {}
-// SAFETY: as above.
+// SAFETY: what is not `Sync` by itself is only touched with the GIL held.
 unsafe impl Sync for Shared {}
 
 /// Which registry has which `Shared`.

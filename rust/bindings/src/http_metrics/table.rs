@@ -39,7 +39,7 @@ pub struct Table {
 
 // SAFETY: only touched with the GIL held, as part of an object that Python owns.
 unsafe impl Send for Table {}
-// SAFETY: as above.
+// SAFETY: shared references are only used with the GIL held, one at a time.
 unsafe impl Sync for Table {}
 
 const MULTIPLIER: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
@@ -85,7 +85,7 @@ impl Table {
     pub fn known(&self, scope: &Scope) -> Option<&Endpoint> {
         let key = scope.route_or_endpoint();
         if key == 0 {
-            // SAFETY: as below.
+            // SAFETY: `unmatched` is replaced only by `forget`, which nobody calls who holds what this returns.
             return (!scope.may_hide_a_route()).then(|| unsafe { &*Rc::as_ptr(&self.unmatched.borrow()) });
         }
         let mut slot = self.slot(key)?;

@@ -31,7 +31,7 @@ pub fn get() -> u32 {
 
 /// Sets the least level, in all processes that read the same word.
 pub fn set(level: u32) {
-    // SAFETY: as in `get`: whatever the pointer has ever led to stays mapped.
+    // SAFETY: whatever the pointer has ever led to stays mapped, and it is an atomic word.
     unsafe { (*LEVEL.load(Relaxed)).store(level, Relaxed) }
 }
 

@@ -109,7 +109,7 @@ unsafe fn told(
             let names = unsafe { Bound::from_borrowed_ptr(py, kwnames).cast_into_unchecked::<PyTuple>() };
             fields.reserve(names.len());
             for (place, name) in names.iter().enumerate() {
-                // SAFETY: as above.
+                // SAFETY: names of keyword arguments are strings, says the vectorcall protocol.
                 let name = unsafe { name.cast_into_unchecked::<PyString>() };
                 let value = argument(nargs + place);
                 if is_same(&name, crate::once::interned!(py, "exc_info")) {

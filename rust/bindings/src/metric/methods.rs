@@ -142,7 +142,7 @@ impl Metric {
     #[getter]
     fn _labelvalues<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let parent = self.parent()?;
-        // SAFETY: as in `Metric::parent`.
+        // SAFETY: the GIL is held, and a series is set once: nobody replaces it while it is borrowed.
         match unsafe { self.series.peek() } {
             Some(series) => PyTuple::new(py, parent.family.labels().values(series.text())),
             None => Ok(PyTuple::empty(py)),
@@ -189,7 +189,7 @@ impl Metric {
     #[pyo3(signature = (here=false))]
     fn _rows<'py>(&self, py: Python<'py>, here: bool) -> PyResult<Vec<Row<'py>>> {
         let family = &self.parent()?.family;
-        // SAFETY: as in `Metric::parent`.
+        // SAFETY: the GIL is held, and a series is set once: nobody replaces it while it is cloned.
         let series = unsafe { self.series.peek() }.clone();
         samples::rows(py, family, series.as_ref().filter(|_| !family.labels().names().is_empty()), here)
     }
@@ -363,7 +363,7 @@ impl Metric {
         match parent {
             // Children share `parent`: each reference in it is reported once, by its owner.
             Some(parent) if self.is_owner(parent) => {
-                // SAFETY: as above.
+                // SAFETY: the GIL is held, and visiting runs no Python code that could change the list.
                 let callbacks = unsafe { parent.callbacks.peek() };
                 callbacks.iter().try_for_each(|(_, function)| visit.call(function))
             }

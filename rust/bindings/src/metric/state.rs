@@ -100,7 +100,7 @@ impl Metric {
     /// The series of a child or of a family without labels.
     pub fn series(&self) -> PyResult<&SeriesRef> {
         protect();
-        // SAFETY: as in `parent`.
+        // SAFETY: the GIL is held, and a series is set once: nobody replaces it while it is borrowed.
         if let Some(series) = unsafe { self.series.peek() } {
             return Ok(series);
         }
@@ -183,13 +183,13 @@ impl Metric {
     /// Whether it is the family's own object and not a child: the one that answers for what the garbage
     /// collector has to know about `parent`.
     pub fn is_owner(&self, parent: &Parent) -> bool {
-        // SAFETY: as in `parent`.
+        // SAFETY: the GIL is held, and only the presence of a cache is asked.
         parent.names.is_empty() || unsafe { self.cache.peek() }.is_some()
     }
 
     pub fn forget_callbacks(&self, gone: impl Fn(&SeriesRef) -> bool) -> PyResult<()> {
         let parent = self.parent()?;
-        // SAFETY: as above.
+        // SAFETY: the GIL is held, and taking entries out runs no Python code: they are dropped afterwards.
         let dropped: Vec<_> = unsafe { parent.callbacks.with(|all| all.extract_if(.., |(s, _)| gone(s)).collect()) };
         drop(dropped);
         Ok(())

@@ -175,7 +175,7 @@ pub unsafe fn lookup(dict: Obj, key: &Key) -> Obj {
 #[cold]
 #[inline(never)]
 unsafe fn ask(dict: Obj, key: &Key) -> Obj {
-    // SAFETY: as for `lookup`. Where the layout is not known, nor is whether all keys are strings.
+    // SAFETY: a live dict and a key that lives for ever. Where the layout is not known, nor is whether all keys are strings.
     unsafe {
         if STRINGS.load(Relaxed) == NEVER || (*table(dict)).kind == GENERAL {
             return scan(dict, key);

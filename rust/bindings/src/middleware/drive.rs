@@ -42,7 +42,7 @@ unsafe fn begin(request: *mut Request, instrument: &Instrument) {
 /// The same for other kinds than plain HTTP.
 #[inline(never)]
 unsafe fn begin_special(request: *mut Request, instrument: &Instrument) {
-    // SAFETY: as above.
+    // SAFETY: the request is live, fresh and in no chain, so it may enter one.
     unsafe {
         match (*request).kind {
             Kind::Named => {}
@@ -130,7 +130,7 @@ unsafe extern "C" fn send(object: Obj, argument: Obj, result: *mut Obj) -> PySen
 /// The application waits for something: after its response is complete, in a background task.
 #[inline(always)]
 unsafe fn suspend(request: *mut Request) {
-    // SAFETY: as for `send`.
+    // SAFETY: the request is on the stack of `send` or `throw`, whose caller holds it.
     unsafe {
         if (*request).flags & (ENDED | COUNTED) == ENDED {
             finish::closed(request);
@@ -154,7 +154,7 @@ unsafe fn refuse(phase: Phase) {
 
 /// One step, with the result of the last one as iterators give it: an exception, or nothing at all for `None`.
 unsafe extern "C" fn next(object: Obj) -> Obj {
-    // SAFETY: as for `send`.
+    // SAFETY: the interpreter calls it with an object of this type and holds that; the result is handed on or given back.
     unsafe {
         let mut result = null_mut();
         match send(object, ffi::Py_None(), &raw mut result) {
@@ -174,7 +174,7 @@ unsafe extern "C" fn next(object: Obj) -> Obj {
 }
 
 unsafe extern "C" fn send_method(object: Obj, argument: Obj) -> Obj {
-    // SAFETY: as for `send`.
+    // SAFETY: a method of this type: `object` is one, and held by the caller; the result is handed on.
     unsafe {
         let mut result = null_mut();
         match send(object, argument, &raw mut result) {

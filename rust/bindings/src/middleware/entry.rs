@@ -46,7 +46,7 @@ unsafe extern "C" fn call(object: Obj, arguments: *const Obj, nargsf: usize, kwn
 /// `middleware(scope, receive, send)` for any scope, and where some are skipped.
 #[inline(never)]
 unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: usize) -> Obj {
-    // SAFETY: as for `call`.
+    // SAFETY: `call` has seen three arguments, and their caller holds them.
     unsafe {
         let scope = *arguments;
         let Some(kind) = kind(scope) else {
@@ -78,7 +78,7 @@ unsafe fn any_call(middleware: *mut Middleware, arguments: *const Obj, nargsf: u
 #[cold]
 #[inline(never)]
 unsafe fn pass_on(middleware: *mut Middleware, scope: Obj, arguments: *const Obj, nargsf: usize) -> Obj {
-    // SAFETY: as for `call`.
+    // SAFETY: the arguments are those of a call under way; `scope` is asked for its type before it is looked into.
     unsafe {
         let is_scope = ffi::PyDict_Check(scope) != 0 && {
             let kind = lookup(scope, &keys().kind);

@@ -55,13 +55,13 @@ unsafe fn end(request: *mut Request) {
 
 /// The same for requests that are not plain HTTP.
 pub unsafe extern "C" fn special_call(object: Obj, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
-    // SAFETY: as for `call`.
+    // SAFETY: the vectorcall protocol: `object` is of this type and held by the caller, and so are the arguments.
     unsafe { any_call(object.cast(), arguments, nargsf, kwnames) }
 }
 
 #[inline(never)]
 unsafe fn any_call(request: *mut Request, arguments: *const Obj, nargsf: usize, kwnames: Obj) -> Obj {
-    // SAFETY: as for `call`.
+    // SAFETY: the arguments are those of a vectorcall; the caller holds the request. `send` and `receive` are theirs to its death, unless the collector took them: null.
     unsafe {
         if (*request).send.is_null() || (*request).receive.is_null() {
             ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"the request was garbage and has been collected".as_ptr());

@@ -190,7 +190,7 @@ impl Pending {
             ffi::PyErr_SetRaisedException(self.0);
         }
         #[cfg(not(Py_3_12))]
-        // SAFETY: as above; type and traceback are read from the exception and owned by the call.
+        // SAFETY: the GIL is held and the exception is owned, which the call takes; type and traceback are read from it and owned by the call.
         unsafe {
             let kind = owned(ffi::Py_TYPE(self.0).cast());
             let trace = ffi::PyException_GetTraceback(self.0);

@@ -196,7 +196,7 @@ unsafe fn record(request: *mut Request, ending: &Ending) {
 }
 
 unsafe fn http(request: *mut Request, middleware: &Middleware, ending: &Ending) -> Result<(), Error> {
-    // SAFETY: as for `record`.
+    // SAFETY: `record` is called while the request runs, so scope and middleware are there; no exception is pending.
     unsafe {
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;
@@ -289,7 +289,7 @@ unsafe fn end_span(request: *mut Request, ending: &Ending, error: Obj) {
 
 /// An application that went on after its response has ended, too.
 unsafe fn background(request: &Request, middleware: &Middleware, ending: &Ending) -> Result<(), Error> {
-    // SAFETY: as for `record`.
+    // SAFETY: `record` is called while the request runs, so its scope is there; no exception is pending.
     unsafe {
         let instrument = middleware.instrument();
         let shared = &*instrument.shared;

@@ -31,7 +31,7 @@ impl<const N: usize> Literal<N> {
 
     #[inline(never)]
     unsafe fn compare(&self, object: Obj) -> bool {
-        // SAFETY: as above; the reference that is replaced is one of ours, and dropping a str runs no Python code.
+        // SAFETY: the caller holds `object`, and the GIL; the reference that is replaced is one of ours, and dropping a str runs no Python code.
         unsafe {
             if ascii(object) != Some(self.text) {
                 return false;

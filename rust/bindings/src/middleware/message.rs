@@ -140,7 +140,7 @@ pub unsafe fn status(status: Obj) -> u16 {
 
 #[inline(never)]
 unsafe fn other_status(status: Obj) -> u16 {
-    // SAFETY: as above.
+    // SAFETY: null or a live object, whose type is checked before its number is read.
     unsafe {
         if status.is_null() || ffi::PyLong_Check(status) == 0 {
             return STRANGE;

@@ -93,12 +93,12 @@ unsafe extern "C" fn send(object: Obj, argument: Obj, result: *mut Obj) -> PySen
 }
 
 unsafe extern "C" fn next(object: Obj) -> Obj {
-    // SAFETY: as for `send`.
+    // SAFETY: the interpreter calls it with an object of this type and holds that.
     unsafe { send_method(object, ffi::Py_None()) }
 }
 
 unsafe extern "C" fn send_method(object: Obj, argument: Obj) -> Obj {
-    // SAFETY: as for `send`.
+    // SAFETY: a method of this type: `object` is one, and held by the caller; the result is handed on.
     unsafe {
         let mut result = null_mut();
         match send(object, argument, &raw mut result) {
@@ -114,7 +114,7 @@ unsafe extern "C" fn send_method(object: Obj, argument: Obj) -> Obj {
 
 unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Obj {
     let receive: *mut Receive = object.cast();
-    // SAFETY: as for `send`; three arguments at the most.
+    // SAFETY: a method of this type, whose caller holds object and arguments; those are as many as `count` says, three at the most. `inner` is owned while it runs.
     unsafe {
         if (*receive).inner.is_null() || !(1..=3).contains(&count) {
             ffi::PyErr_SetString(ffi::PyExc_RuntimeError, c"cannot reuse already awaited coroutine".as_ptr());
@@ -135,7 +135,7 @@ unsafe extern "C" fn throw(object: Obj, arguments: *mut Obj, count: isize) -> Ob
 
 unsafe extern "C" fn close(object: Obj, _: Obj) -> Obj {
     let receive: *mut Receive = object.cast();
-    // SAFETY: as for `send`.
+    // SAFETY: a method of this type, whose caller holds the object; `inner` is owned while it runs.
     unsafe {
         if !(*receive).inner.is_null() {
             let mut inner = owned((*receive).inner);

@@ -213,7 +213,7 @@ unsafe fn has_id(headers: Obj) -> bool {
 }
 
 unsafe fn append(headers: Obj, id: Obj) -> bool {
-    // SAFETY: as above; `PyTuple_Pack` takes references of its own.
+    // SAFETY: `headers` is a list of ours and `id` a str; every reference made here is given back, and `PyTuple_Pack` takes its own.
     unsafe {
         let id = ascii(id).unwrap_or_default();
         let mut value = ffi::PyBytes_FromStringAndSize(id.as_ptr().cast(), id.len() as ffi::Py_ssize_t);

@@ -83,7 +83,7 @@ unsafe fn accept(request: *mut Request) {
 #[cold]
 #[inline(never)]
 pub unsafe fn end(request: *mut Request, ending: &Ending) -> Result<(), Error> {
-    // SAFETY: as for `accept`.
+    // SAFETY: the request is being recorded, so its middleware and scope are there, and held until it is released.
     unsafe {
         let middleware = &*(*request).middleware;
         let instrument = middleware.instrument();

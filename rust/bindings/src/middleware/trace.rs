@@ -332,7 +332,7 @@ unsafe fn text<'a>(value: Obj) -> Option<&'a [u8]> {
 
 /// The bytes of a bytes object; `None` for anything else, null included.
 unsafe fn bytes_of<'a>(value: Obj) -> Option<&'a [u8]> {
-    // SAFETY: as above.
+    // SAFETY: null is told from an object, which `bytes` asks for its type first.
     unsafe {
         if value.is_null() {
             None

@@ -41,7 +41,7 @@ impl BreakerCall {
         match circuit.begin(&Machine) {
             Ok((permit, change)) => {
                 let start = if breaker.config.has_slow() { ticks() } else { 0 };
-                // SAFETY: as above.
+                // SAFETY: the GIL is held; storing a value runs no Python.
                 unsafe { self.begun.with(|begun| *begun = Some(Begun { permit, start })) };
                 if let Some(change) = change {
                     breaker.tell(py, change);
@@ -76,7 +76,7 @@ impl BreakerCall {
         // SAFETY: the GIL is held; taking a value runs no Python.
         let Some(Begun { permit, start }) = (unsafe { self.begun.with(Option::take) }) else { return };
         let breaker = &*self.breaker;
-        // SAFETY: as above.
+        // SAFETY: the GIL is held, and the circuit lies in memory that is never unmapped.
         let Some(circuit) = (unsafe { breaker.circuit() }) else { return };
         let config = &breaker.config;
         let slow = config.has_slow() && Clock::get().seconds(start, ticks()) >= config.slow_seconds;

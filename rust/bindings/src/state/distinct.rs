@@ -89,7 +89,7 @@ impl DistinctSubjects {
         // SAFETY: the GIL is held in every method of a Python object.
         if unsafe { !self.record(subject) } {
             self.resolve()?;
-            // SAFETY: as above.
+            // SAFETY: the GIL is held; what `resolve` may have let happen meanwhile is seen, for the table is looked up anew.
             unsafe { self.record(subject) };
         }
         Ok(())

@@ -91,7 +91,7 @@ impl Handle {
                 Slot(Box::leak(words.into_boxed_slice()))
             })
         });
-        // SAFETY: as above.
+        // SAFETY: the GIL is held; storing two addresses runs no Python.
         unsafe { self.resolved.with(|resolved| *resolved = Resolved { table: Some(table), slot: Some(slot) }) };
         Some((table, slot))
     }

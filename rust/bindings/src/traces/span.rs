@@ -77,7 +77,7 @@ impl Span {
     /// A span that is recorded from now on, of an empty name.
     pub fn recorded(py: Python<'_>, place: Place, recording: Recording) -> Self {
         let span = Span::elsewhere(py, place, false);
-        // SAFETY: as above.
+        // SAFETY: the GIL is held; storing a value runs no Python.
         unsafe { span.state.with(|state| state.recording = Some(Box::new(recording))) };
         span
     }

@@ -140,7 +140,7 @@ impl Octave {
     #[inline(always)]
     pub(super) fn inc(&self, bin: usize) -> bool {
         let bins = Tagged(self.0.own());
-        // SAFETY: as in `add`. The most common widths come first.
+        // SAFETY: this is the writer, and the tag says how wide the cells are. The most common widths come first.
         unsafe {
             if bins.width() == 1 {
                 bins.cells::<AtomicU16>()[bin].add(1)
@@ -237,7 +237,7 @@ impl Octave {
     /// Appends the bins that hold something. A caller that is not the writer holds a `REPLACED.read()` guard.
     pub(super) fn read_filled(&self, exponent: u64, out: &mut Filled) {
         let bins = Tagged(self.0.load(Acquire));
-        // SAFETY: as in `read`.
+        // SAFETY: the caller is the writer or holds the guard, so the bins stay; the tag says how wide they are.
         unsafe {
             match bins.width() {
                 _ if bins.0.is_null() => {}

@@ -47,7 +47,7 @@ pub(super) struct Map {
 
 // SAFETY: the mapping belongs to the value, is read-only, and is read as atomics.
 unsafe impl Send for Map {}
-// SAFETY: as above.
+// SAFETY: shared references read atomics.
 unsafe impl Sync for Map {}
 
 /// Whether it is a plain file of the user `owner` that nobody else may write.

@@ -10,7 +10,7 @@ pub(crate) struct Block<T: ?Sized>(NonNull<T>);
 
 // SAFETY: a block owns its value, like a `Box`.
 unsafe impl<T: ?Sized + Send> Send for Block<T> {}
-// SAFETY: as above; sharing a block is sharing its value.
+// SAFETY: sharing a block is sharing its value.
 unsafe impl<T: ?Sized + Sync> Sync for Block<T> {}
 
 impl<T: Zeroed> Block<T> {

@@ -86,7 +86,7 @@ mod linux {
                 std::process::abort();
             }
             if let Some(kept) = kept {
-                // SAFETY: as above.
+                // SAFETY: fresh private memory of that length lies there now, and nobody else has seen it.
                 unsafe { self.start.cast::<u8>().copy_from_nonoverlapping(kept.as_ptr(), kept.len()) };
             }
             self.place = 0;

@@ -193,7 +193,7 @@ mod tests {
         }
         for &block in taken[..2].iter().rev() {
             assert_eq!(slab.take(3), block);
-            // SAFETY: as above.
+            // SAFETY: the slab has just given these bytes, and nobody else has them.
             assert!(unsafe { std::slice::from_raw_parts(block.cast::<u8>(), 3 * GRAIN) }.iter().all(|&byte| byte == 0));
         }
         assert_eq!(slab.left, SMALLEST - 64);

@@ -26,7 +26,7 @@ macro_rules! zeroed {
 
 zeroed! { AtomicU8 AtomicU16 AtomicU32 AtomicU64 }
 
-// SAFETY: as for the elements, which follow each other without a gap.
+// SAFETY: zeros are a value of each element, and the elements follow each other without a gap.
 unsafe impl<T: Zeroed, const N: usize> Zeroed for [T; N] {
     #[cfg(loom)]
     fn zeroed() -> Self {
