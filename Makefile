@@ -18,7 +18,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # How the extension is built: `fast` compiles in seconds after a change, `release` is what users get.
 PROFILE ?= release
 
-VENV := .venv
+VENV ?= .venv
+DIST := $(if $(filter .venv,$(VENV)),dist,$(VENV)/dist)
 WHEEL := $(VENV)/.wheel-$(PROFILE)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet
@@ -29,7 +30,7 @@ SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-jaeger real-otelcol real-prometheus3 real-victorialogs wheels needs-rust needs-rust-checkers components
+.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-jaeger real-otelcol real-prometheus3 real-victorialogs wheels versions needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,9 @@ lint: needs-rust-checkers $(VENV)/.dev $(VENV)/.demo  ## rustfmt, clippy, rustdo
 wheels:  ## dist/wheels: cp311, cp312 and cp313 for manylinux2014, each installed and tried; needs zig, which it fetches
 	tools/wheels build
 	tools/wheels smoke
+
+versions: needs-rust  ## the tests of metrics, middleware, forks and exits on the other Python versions that are here
+	tools/versions
 
 model: needs-rust  ## the lock-free parts, and a reader in another process, in every interleaving, under loom
 	RUSTFLAGS='--cfg loom' cargo test --locked --package ferrometer-core --package ferrometer-ring --release --lib --target-dir target/loom model
@@ -143,14 +147,14 @@ needs-rust-checkers: needs-rust
 # The wheel users get is what every target tests: built once per change of the sources.
 $(WHEEL): $(SOURCES) | needs-rust $(VENV)/.created
 	$(PIP) --constraint $(PINS) maturin
-	rm -rf dist
-	$(PY) -m maturin build --profile $(PROFILE) --locked --interpreter $(PY) --out dist --quiet
-	$(PIP) --force-reinstall --no-deps dist/*.whl
+	rm -rf $(DIST)
+	$(PY) -m maturin build --profile $(PROFILE) --locked --interpreter $(PY) --out $(DIST) --quiet
+	$(PIP) --force-reinstall --no-deps $(DIST)/*.whl
 	@rm -f $(VENV)/.wheel-*
 	@touch $@
 
 $(VENV)/.demo: $(WHEEL) $(PINS)
-	$(PIP) --constraint $(PINS) "$$(echo dist/*.whl)[demo]"
+	$(PIP) --constraint $(PINS) "$$(echo $(DIST)/*.whl)[demo]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.created $(PINS)

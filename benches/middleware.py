@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, cast
@@ -16,6 +17,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from ferrometer import _core
 from ferrometer.bench import answers, wrapped
 from ferrometer.bench.requests import receive, send
 from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
@@ -133,6 +135,25 @@ async def _request(response: Awaitable[None]) -> None:
     await response
 
 
+OFFICIAL = "by the official functions"
+
+
+def without_private_layout() -> list[Subject]:
+    """Ours, and ours reading dicts by the official functions alone: what the private layout is worth."""
+    ours = [one for one in subjects(wrapped.plain, awaited, peers=False) if one.name != CONTROL]
+    official = next(one for one in subjects(wrapped.plain, awaited, peers=False) if one.name == OURS)
+
+    def sample(operations: int) -> float:
+        before = _core.private_dict_layout()
+        _core.private_dict_layout(wanted=False)
+        try:
+            return official.sample(operations)
+        finally:
+            _core.private_dict_layout(wanted=before)
+
+    return [*ours, replace(official, name=OFFICIAL, sample=sample)]
+
+
 # Rows ------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +191,20 @@ ROWS = (
         "middleware at sample=0.01",
         lambda: subjects(wrapped.plain, awaited, sampled=True, peers=False),
         [Aim(OURS, FLOOR, at_most=0.55)],
+    ),
+    Row(
+        "middleware_dicts",
+        "  without the private dict layout",
+        "ns",
+        lambda effort: interleave(
+            without_private_layout,
+            rounds=effort.rounds(400),
+            seconds=effort.seconds(0.0004),
+            title="dict layout",
+            builds=effort.rounds(20, 1),
+        ),
+        baseline=BARE,
+        note="what following CPython's layout of dicts spares",
     ),
     _row("middleware_send", "  driven by .send(None)", lambda: subjects(wrapped.plain, by_hand, peers=False)),
     _row(

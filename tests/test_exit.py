@@ -607,6 +607,7 @@ INERT = {
     "exports_created",
     "new_request_id",
     "own_methods",
+    "private_dict_layout",
     "protobuf_family",
     "shared_directory",
     "sharing_failure",

@@ -82,6 +82,7 @@ __all__ = [
     "own_methods",
     "parse_baggage",
     "parse_traceparent",
+    "private_dict_layout",
     "protobuf_family",
     "providers_shared",
     "read_directory",
@@ -842,6 +843,12 @@ request_id_var: ContextVar[str | None]
 
 def new_request_id() -> str:
     """A fresh request id in the form of a random UUID."""
+
+def private_dict_layout(wanted: bool | None = None) -> bool:
+    """Whether the middleware reads dicts by CPython's own layout; ``wanted`` turns it on, where it fits, and off.
+
+    The layout is that of CPython 3.11 to 3.13, compared with the official functions at import.
+    """
 
 def show_call(function: Callable[..., Any]) -> None:
     """Makes ``MetricsMiddleware.__call__`` look up as this coroutine function; calls go to native code."""

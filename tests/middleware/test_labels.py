@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ferrometer import CollectorRegistry, Counter
 from tests.docs_tables import of_requests
 from tests.middleware.asgi import series, value
 from tests.middleware.labels import LABELS
+
+pytestmark = pytest.mark.usefixtures("dicts")
 
 
 def test_labels() -> None:

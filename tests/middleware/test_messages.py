@@ -23,6 +23,8 @@ from tests.middleware.asgi import (
     value,
 )
 
+pytestmark = pytest.mark.usefixtures("dicts")
+
 UNMATCHED = {"method": "GET", "endpoint": "unmatched"}
 
 

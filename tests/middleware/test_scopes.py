@@ -22,6 +22,8 @@ from tests.middleware.asgi import (
     value,
 )
 
+pytestmark = pytest.mark.usefixtures("dicts")
+
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())

@@ -16,6 +16,8 @@ from ferrometer import CollectorRegistry, MetricsMiddleware
 from tests.middleware import routed
 from tests.middleware.asgi import Client, http_scope, series, websocket_scope
 
+pytestmark = pytest.mark.usefixtures("dicts")
+
 try:
     import fastapi as _fastapi  # noqa: F401  # only whether it is there
 except ImportError:

@@ -14,6 +14,8 @@ from ferrometer import CollectorRegistry, MetricsMiddleware
 from tests.middleware.asgi import App, Client, Message, Receive, Scope, Send, body, http_scope, samples, start
 from tests.middleware.twin import Twin
 
+pytestmark = pytest.mark.usefixtures("dicts")
+
 ERRORS = {
     error.__name__: error for error in (ValueError, KeyError, OSError, ConnectionResetError, RuntimeError)
 }

@@ -10,9 +10,10 @@
 
 use super::ffi::Obj;
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 /// An interned string and its hash.
 pub struct Key {
@@ -55,7 +56,8 @@ pub struct Entry {
 }
 
 /// The kind of a combined table whose keys are all exact strings; [`NEVER`] where the layout is another one.
-static STRINGS: AtomicU8 = AtomicU8::new(if cfg!(Py_3_14) { NEVER } else { 1 });
+static STRINGS: AtomicU8 = AtomicU8::new(if cfg!(Py_3_14) { NEVER } else { ALL_STRINGS });
+const ALL_STRINGS: u8 = 1;
 const NEVER: u8 = 255;
 /// The kind of a table with keys of any type.
 const GENERAL: u8 = 0;
@@ -205,6 +207,19 @@ unsafe fn scan(dict: Obj, key: &Key) -> Obj {
     null_mut()
 }
 
+/// Whether the layout is this interpreter's, as found at import.
+static FITS: AtomicBool = AtomicBool::new(false);
+
+/// Whether dicts are read by CPython's own layout. `wanted` turns that on, where it is this interpreter's layout, and off.
+#[pyfunction]
+#[pyo3(signature = (wanted=None))]
+pub fn private_dict_layout(wanted: Option<bool>) -> bool {
+    if let Some(wanted) = wanted {
+        STRINGS.store(if wanted && FITS.load(Relaxed) { ALL_STRINGS } else { NEVER }, Relaxed);
+    }
+    STRINGS.load(Relaxed) != NEVER
+}
+
 /// Compares the layout above with what the official functions say, and gives it up where they differ.
 ///
 /// # Safety
@@ -243,5 +258,6 @@ pub unsafe fn check(keys: &[&Key]) {
         if !fits {
             STRINGS.store(NEVER, Relaxed);
         }
+        FITS.store(STRINGS.load(Relaxed) != NEVER, Relaxed);
     }
 }

@@ -54,6 +54,7 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
         receive::install(module)?;
         request_type::install(module)?;
     }
+    module.add_function(wrap_pyfunction!(dict::private_dict_layout, module)?)?;
     request_id::install(module)?;
     entry::install(module)
 }
