@@ -17,7 +17,9 @@ CLEARLY = 1.3  # every control does at least twice the work
 
 Unit = Literal["ns", "ms", "bytes", "files", "req/s", "% lost"]
 # Samples are in seconds wherever the unit is a time.
-SCALE: Mapping[Unit, float] = {"ns": 1e9, "ms": 1e3, "bytes": 1.0, "files": 1.0, "req/s": 1.0, "% lost": 1.0}
+TIMES: Mapping[Unit, float] = {"ns": 1e9, "ms": 1e3}
+ONE: tuple[Unit, ...] = ("bytes", "files", "req/s", "% lost", "/s")
+SCALE: Mapping[Unit, float] = {**TIMES, **dict.fromkeys(ONE, 1.0)}
 
 
 @dataclass(frozen=True)

@@ -845,7 +845,7 @@ def new_request_id() -> str:
     """A fresh request id in the form of a random UUID."""
 
 def private_dict_layout(wanted: bool | None = None) -> bool:
-    """Whether the middleware reads dicts by CPython's own layout; ``wanted`` turns it on, where it fits, and off.
+    """Whether the middleware reads dicts by CPython's own layout; ``wanted`` turns it on or off.
 
     The layout is that of CPython 3.11 to 3.13, compared with the official functions at import.
     """

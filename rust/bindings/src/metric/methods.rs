@@ -1,6 +1,6 @@
 //! The methods of `Metric` that Python sees and that need not be fast; the fast ones are in `hot/`.
 
-use super::kinds::natives;
+use super::checks::{agree_on_sample, check_class};
 use super::label_text::label_text;
 use super::made::{series_of, stamp};
 use super::removal::{borrowed, texts};
@@ -380,28 +380,4 @@ impl Metric {
         let children = unsafe { self.cache.with(|cache| cache.as_mut().and_then(|cache| cache.forget())) };
         drop(children);
     }
-}
-
-/// Refuses a definition whose sampling is another one than the family's.
-fn agree_on_sample(family: &Family, definition: &Definition, sample: f64) -> PyResult<()> {
-    family.agree_on_sample(sample).map_err(|known| {
-        let existing = format!("{}, sample={known}", family.definition().describe());
-        let (wanted, name) = (format!("{}, sample={sample}", definition.describe()), definition.name.clone());
-        value_error(Error::Conflict { existing, wanted, name })
-    })
-}
-
-/// Refuses a class whose native methods would take the cells for those of another kind.
-fn check_class(metric: &Bound<'_, Metric>, kind: &str) -> PyResult<()> {
-    let classes = natives(metric.py());
-    let kinds = ["counter", "gauge", "histogram", "summary", "info", "stateset"];
-    for (class, own) in classes.iter().zip(kinds) {
-        if metric.is_instance(class)? != (own == kind) {
-            let name = metric.get_type().name()?;
-            return Err(PyTypeError::new_err(format!(
-                "{name} must derive from exactly one metric class, the one whose _type is {kind:?}"
-            )));
-        }
-    }
-    Ok(())
 }

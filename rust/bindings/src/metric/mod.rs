@@ -8,9 +8,11 @@
 //! | the text of a label value | `label_text.rs` |
 //! | a series that is made, and its time | `made.rs` |
 //! | a series that is removed | `removal.rs` |
+//! | what a definition may not say | `checks.rs` |
 //! | the classes of the kinds | `kinds.rs` |
 //! | methods that need not be fast | `methods.rs`; the others in `hot/` |
 
+pub mod checks;
 pub mod kinds;
 pub mod label_text;
 pub mod made;
