@@ -23,6 +23,7 @@ def rows() -> list[Row]:
         exposition,
         footprint,
         gil,
+        idle,
         instruments,
         log_line,
         middleware,
@@ -54,6 +55,7 @@ def rows() -> list[Row]:
         *shared_state.ROWS,
         *shipper.ROWS,
         *page.ROWS,
+        *idle.ROWS,
     ]
 
 

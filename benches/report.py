@@ -91,7 +91,7 @@ def _spread(figure: Figure, unit: str) -> str:
 
 def amount(value: float, unit: str) -> str:
     if unit == "% lost":
-        return f"{value:.1f} %"
+        return f"{value:.2f} %" if abs(value) < 0.1 else f"{value:.1f} %"
     if unit == "files":
         return f"{value:,.0f} files"
     if unit == "req/s":

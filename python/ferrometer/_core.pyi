@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "MAX_SERIES",
     "Access",
     "Breaker",
     "BreakerCall",
@@ -115,6 +116,9 @@ __all__ = [
 ]
 
 __version__: str
+
+MAX_SERIES: int
+"""How many series a family may have where nothing else is said; further label sets share its overflow series."""
 
 #: Labels, value, and seconds since 1970.
 _Exemplar: TypeAlias = tuple[dict[str, str], float, float]

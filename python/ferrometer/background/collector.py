@@ -55,6 +55,17 @@ class Collector(Protocol):
     def collect(self) -> Awaitable[None] | None:
         """Read, and update the metrics."""
 
+    def is_brief(self) -> bool:
+        """Whether a plain ``collect()`` takes well under a millisecond now, and waits for nothing.
+
+        It then runs on the scheduler's own thread, where it has one, and wakes no other.
+        """
+        return False
+
+    def idle_interval(self) -> float:
+        """Seconds from start to start at least, where there is nothing to read now."""
+        return 0.0
+
     def clear(self) -> None:
         """Drop the values: by default, of every gauge, info and enum among the attributes."""
         drop(metrics_of(self))
@@ -71,7 +82,8 @@ class Collector(Protocol):
 class FunctionCollector(Collector):
     """A function as a collector: ``FunctionCollector("queue", read_queue, interval=30)``.
 
-    ``metrics``: those it updates, for ``stale``; without them, values stay as they are.
+    ``metrics``: those it updates, for ``stale``; without them, values stay as they are. ``brief``: it takes well
+    under a millisecond and waits for nothing, so it needs no thread of its own.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class FunctionCollector(Collector):
         scope: Scope = "process",
         stale: Stale = "drop",
         metrics: Iterable[MetricWrapperBase] = (),
+        brief: bool = False,
     ) -> None:
         self.name = name
         self.interval = interval
@@ -91,12 +104,17 @@ class FunctionCollector(Collector):
         self.scope = scope
         self.stale = stale
         self.metrics = tuple(metrics)
+        self._brief = brief
         # In place of the method, not within it: the scheduler looks whether it is async.
         self.collect = function  # type: ignore[assignment,method-assign]
 
     def collect(self) -> Awaitable[None] | None:
         """Call the function."""
         raise NotImplementedError  # every object has its function here
+
+    def is_brief(self) -> bool:
+        """As it was said."""
+        return self._brief
 
 
 class CollectError(Exception):

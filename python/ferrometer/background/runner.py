@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,6 +42,12 @@ LEASE_SECONDS = 2.0
 
 JITTER = 0.05
 """Share of the interval by which a start comes earlier or later: workers started together drift apart."""
+
+TICK = 1.0
+"""Seconds: collectors of long intervals start on common ticks, so that an idle process wakes once for all of them."""
+
+UNHURRIED = 5.0
+"""Seconds: an interval from which on a start may move by half a tick, which the jitter allows."""
 
 SLOWEST = 60.0
 """Seconds: back-off goes no further than this, unless the interval itself does."""
@@ -119,6 +126,8 @@ class Watch:
         self._failures = 0
         self._reasons: set[str] = set()  # those already logged since the last success
         self.status = CollectorStatus("stopped")
+        self.has_own_thread = False
+        """Whether its loop is nobody else's."""
 
     def open(self) -> None:
         """Before the first flight of a life of the scheduler, in the thread of whoever starts it."""
@@ -144,7 +153,8 @@ class Watch:
                 started = time.monotonic()
                 delay = await self.fly()
                 # From start to start; but never at once again, however long the flight was.
-                await asyncio.sleep(max(delay - (time.monotonic() - started), delay * JITTER))
+                rest = max(delay - (time.monotonic() - started), delay * JITTER)
+                await asyncio.sleep(_to_tick(rest) if delay >= UNHURRIED else rest)
         finally:
             await self._land()
 
@@ -160,7 +170,8 @@ class Watch:
         self._metrics.duration.labels(self.name).set(flight.duration_ms() / 1000)
         if outcome.error is None:
             self._succeeded()
-            return _jittered(self._interval)
+            idle = getattr(self.collector, "idle_interval", None)
+            return _jittered(max(self._interval, idle()) if callable(idle) else self._interval)
         self._failed(outcome.error)
         return self._backed_off()
 
@@ -191,7 +202,13 @@ class Watch:
                     result.close()  # nobody awaits it any more
             return result
 
-        return in_loop if is_async(collect) else in_thread
+        async def here() -> None:
+            in_thread()
+
+        if is_async(collect):
+            return in_loop
+        is_brief = getattr(self.collector, "is_brief", None)
+        return here if self.has_own_thread and callable(is_brief) and is_brief() else in_thread
 
     def _mine(self) -> bool:
         """Whether this process is the one to run it."""
@@ -331,3 +348,11 @@ def words(error: BaseException) -> str:
 
 def _jittered(seconds: float, share: float = JITTER) -> float:
     return jittered(seconds, 1 - share, 1 + share)
+
+
+def _to_tick(seconds: float) -> float:
+    """The same to the nearest common tick of this process; other processes have other ticks."""
+    now = time.monotonic()
+    phase = os.getpid() * 0.6180339887 % 1 * TICK
+    due = round((now + seconds - phase) / TICK) * TICK + phase
+    return max(due - now, TICK / 2)

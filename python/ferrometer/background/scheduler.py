@@ -256,6 +256,7 @@ class _Life:
 
     def _spawn(self, watch: Watch) -> None:
         if not self._stop.is_set():
+            watch.has_own_thread = self._own
             self._tasks[watch] = self._loop.create_task(
                 watch.run(), name=f"ferrometer-collector-{watch.name}"
             )

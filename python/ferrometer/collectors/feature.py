@@ -41,7 +41,9 @@ class Collectors(Feature):
         chosen: CollectorsSettings = runtime.settings(self)
         self._runtime = runtime
         runtime.collect(
-            FunctionCollector("system", self._stats.system.read, interval=SYSTEM_SECONDS, stale="keep")
+            FunctionCollector(
+                "system", self._stats.system.read, interval=SYSTEM_SECONDS, stale="keep", brief=True
+            )
         )
         if chosen.defaults:
             present = runtime.scheduler.status()

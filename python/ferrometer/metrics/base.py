@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: Series that a family may have before further label sets share its overflow series.
-MAX_SERIES = 10_000
+MAX_SERIES = _core.MAX_SERIES
 
 #: The library's own classes; a user's subclass has children, and perhaps samples, of its own making.
 PLAIN: set[type] = set()

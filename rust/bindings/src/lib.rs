@@ -175,6 +175,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         main_interpreter_only()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("MAX_SERIES", ferrometer_core::family::MAX_SERIES)?;
         ferrometer_core::fork::install();
         super::hot::install(module.py())?;
         super::middleware::install(module)?;

@@ -57,6 +57,9 @@ impl Kind {
     }
 }
 
+/// How many series a family may have where nothing else is said; further label sets share its overflow series.
+pub const MAX_SERIES: usize = 10_000;
+
 /// A family's definition.
 #[derive(Clone)]
 pub struct Definition {

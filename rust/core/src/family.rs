@@ -10,7 +10,7 @@ mod visit;
 use self::slot::Slot;
 use self::table::{text, Table};
 use crate::cell::bump;
-pub use crate::definition::{Definition, Kind};
+pub use crate::definition::{Definition, Kind, MAX_SERIES};
 use crate::error::Error;
 use crate::exemplar::{Exemplar, Exemplars};
 use crate::head::{fresh_generation, is_leaving};

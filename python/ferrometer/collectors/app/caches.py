@@ -182,6 +182,10 @@ class CacheCollector(Collector):
         self._registry = registry
         self._stats = stats
 
+    def is_brief(self) -> bool:
+        """Where nothing is tracked; caches are the user's code."""
+        return not _TRACKED.get(self._registry)
+
     def collect(self) -> None:
         """Read them all."""
         for tracked in list(_TRACKED.get(self._registry, {}).values()):

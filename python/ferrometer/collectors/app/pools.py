@@ -1,4 +1,7 @@
-"""The pools that are watched in this process, read twice a second: what other workers show lags no longer."""
+"""The pools that are watched in this process, read twice a second: what other workers show lags no longer.
+
+Where none is watched, it looks every five seconds whether there is one.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,19 @@ class WatchedPool(Protocol):
 POOLS: weakref.WeakSet[WatchedPool] = weakref.WeakSet()
 
 
+_WITHOUT_POOLS = 5.0
+
+
 class PoolsCollector(Collector):
     """Reads them."""
 
     name = "pools"
     stale: Stale = "keep"
     interval = 0.5
+
+    def idle_interval(self) -> float:
+        """Seconds to wait at least."""
+        return 0.0 if POOLS else _WITHOUT_POOLS
 
     async def collect(self) -> None:  # on the scheduler's event loop: no thread for a few microseconds
         """Reads every pool."""

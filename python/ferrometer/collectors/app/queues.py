@@ -93,6 +93,10 @@ class QueueCollector(Collector):
         self.interval = interval
         self._registry = registry
 
+    def is_brief(self) -> bool:
+        """Where no queue has to be asked; those are the user's code."""
+        return not _POLLED.get(self._registry)
+
     def collect(self) -> None:
         """Read them; one that is no more leaves a depth of zero. What was removed is told anew."""
         polled = _POLLED.get(self._registry, [])

@@ -82,6 +82,10 @@ class CgroupCollector(Collector):
             registry=registry,
         )
 
+    def is_brief(self) -> bool:
+        """A few small files of the kernel are read."""
+        return True
+
     def collect(self) -> None:
         """Read the groups this process is in now: it may have been moved."""
         member = membership(self._root)

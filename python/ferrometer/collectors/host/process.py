@@ -69,6 +69,10 @@ class ProcessCollector(Collector):
         faults = counter("process_page_faults", "Page faults; a major one waits for the disk.", "type")
         self._faults = faults
 
+    def is_brief(self) -> bool:
+        """A few small files of the kernel are read."""
+        return True
+
     def collect(self) -> None:
         """Read this process."""
         seen = read_process()

@@ -100,6 +100,10 @@ class RuntimeCollector(Collector):
         """Watch this event loop from now on; from any thread."""
         self._lag.start(loop)
 
+    def is_brief(self) -> bool:
+        """Numbers of this interpreter are read."""
+        return True
+
     def collect(self) -> None:
         """Read the counts."""
         self.info.info(_PLATFORM)

@@ -1,9 +1,6 @@
 //! How the families of the middleware are defined.
 
-use ferrometer_core::family::{Definition, Kind};
-
-/// Series that each may have.
-const MAX_SERIES: usize = 10_000;
+use ferrometer_core::family::{Definition, Kind, MAX_SERIES};
 
 /// The definition of a family.
 pub fn definition(name: &str, help: &str, unit: &str, kind: Kind, labels: &[&str]) -> Definition {
