@@ -15,7 +15,7 @@ FLOOR = "floor"
 CONTROL = "control"
 CLEARLY = 1.3  # every control does at least twice the work
 
-Unit = Literal["ns", "ms", "bytes", "files", "req/s", "% lost"]
+Unit = Literal["ns", "ms", "bytes", "files", "req/s", "% lost", "/s"]
 # Samples are in seconds wherever the unit is a time.
 TIMES: Mapping[Unit, float] = {"ns": 1e9, "ms": 1e3}
 ONE: tuple[Unit, ...] = ("bytes", "files", "req/s", "% lost", "/s")

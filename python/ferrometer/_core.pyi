@@ -118,7 +118,7 @@ __all__ = [
 __version__: str
 
 MAX_SERIES: int
-"""How many series a family may have where nothing else is said; further label sets share its overflow series."""
+"""How many series a family may have where nothing else is said; further ones share its overflow series."""
 
 #: Labels, value, and seconds since 1970.
 _Exemplar: TypeAlias = tuple[dict[str, str], float, float]

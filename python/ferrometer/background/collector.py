@@ -82,8 +82,8 @@ class Collector(Protocol):
 class FunctionCollector(Collector):
     """A function as a collector: ``FunctionCollector("queue", read_queue, interval=30)``.
 
-    ``metrics``: those it updates, for ``stale``; without them, values stay as they are. ``brief``: it takes well
-    under a millisecond and waits for nothing, so it needs no thread of its own.
+    ``metrics``: those it updates, for ``stale``; without them, values stay as they are. ``brief``: it takes
+    well under a millisecond and waits for nothing, so it needs no thread of its own.
     """
 
     def __init__(

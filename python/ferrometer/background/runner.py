@@ -44,7 +44,7 @@ JITTER = 0.05
 """Share of the interval by which a start comes earlier or later: workers started together drift apart."""
 
 TICK = 1.0
-"""Seconds: collectors of long intervals start on common ticks, so that an idle process wakes once for all of them."""
+"""Seconds: collectors of long intervals start on common ticks; an idle process wakes once for all of them."""
 
 UNHURRIED = 5.0
 """Seconds: an interval from which on a start may move by half a tick, which the jitter allows."""

@@ -17,7 +17,7 @@ IDLE = 8
 """So many times longer it is at most where the loop has nothing to do: each probe without work doubles it."""
 
 WORK = 0.005
-"""Share of a processor that the loop's thread uses where it has something to do; a server's own timer takes 0.001."""
+"""Share of a processor that the loop's thread uses where it works; a server's own timer takes 0.001."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds. asyncio's own timers are about a millisecond late."""
