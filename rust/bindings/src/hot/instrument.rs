@@ -105,7 +105,7 @@ impl Instrument {
         for series in before.iter().filter(|series| !told.contains(series.text())) {
             self.family.forget_text(series.text());
         }
-        // SAFETY: as above; what is replaced is empty.
+        // SAFETY: the GIL is held; what is replaced is empty, so nothing is dropped.
         unsafe { self.observed.with(|observed| *observed = now) };
         Ok(())
     }
