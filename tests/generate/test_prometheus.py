@@ -40,6 +40,7 @@ def test_promtool_reads_it(version: int, tmp_path: Path) -> None:
             .replace("/run/secrets", str(secrets))
             .replace(f"/var{secrets}", str(secrets))
         )
+        text = text.replace("/etc/prometheus-secrets", str(secrets))
         text = text.replace(f"{secrets}/kubernetes.io/serviceaccount", str(secrets))
         if version == 2:  # Debian's is built without the discovery in Kubernetes
             text = re.sub(r"kubernetes_sd_configs:\n +- role: \w+", "static_configs: []", text)

@@ -122,6 +122,7 @@ PROMETHEUS3 = Component(
     "prometheus", apt="", target="real-prometheus3", name="prometheus3", only=CACHE / "prometheus3"
 )
 JAEGER = Component("jaeger", apt="", target="real-jaeger")
+COMPOSE = Component("docker-compose", apt="", target="real-compose", only=CACHE / "compose")
 OTELCOL = Component("otelcol", apt="", target="real-otelcol")
 # A server as old as they come, for the columns and views it lacks.
 OLD_POSTGRES = Component(

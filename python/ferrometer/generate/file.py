@@ -50,7 +50,7 @@ class File:
         if self.path.endswith(".json"):
             opening, body = '{\n  "__generated": "', self.body.removeprefix("{\n")
             return _signed(f'{opening}ferrometer generate {self.kind}, sha256: "', f",\n{body}")
-        lines = (line for note in self.notes for line in textwrap.wrap(note, 100))
+        lines = (line for note in self.notes for line in textwrap.wrap(note, 100, break_on_hyphens=False))
         notes = "".join(f"# {line}\n" for line in lines)
         return _signed(f"# ferrometer generate {self.kind}, sha256: ", f"\n{notes}\n{self.body}")
 

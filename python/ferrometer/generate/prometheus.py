@@ -11,6 +11,9 @@ from ferrometer.generate.yaml_text import to_text
 
 #: Where the token lies that the endpoints want.
 TOKEN_FILE = "/run/secrets/metrics_token"
+#: The same in Kubernetes, where each folder is a volume: none lies within another one.
+CLUSTER_SECRETS = "/etc/prometheus-secrets"
+CLUSTER_RULES = "/etc/prometheus-rules"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 Tree = dict[str, Any]
 
@@ -38,7 +41,7 @@ def files(deployment: Deployment) -> Iterator[File]:
     )
 
 
-def _with_jobs(deployment: Deployment, jobs: list[Tree]) -> Tree:
+def _with_jobs(deployment: Deployment, jobs: list[Tree], rules: str = "rules") -> Tree:
     chosen = deployment.chosen
     return {
         "global": {
@@ -46,7 +49,7 @@ def _with_jobs(deployment: Deployment, jobs: list[Tree]) -> Tree:
             "evaluation_interval": chosen.scrape_interval,
             "external_labels": {"environment": chosen.environment},
         },
-        "rule_files": ["rules/*.yml"],
+        "rule_files": [f"{rules}/*.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]},
         "scrape_configs": jobs,
     }
@@ -54,15 +57,15 @@ def _with_jobs(deployment: Deployment, jobs: list[Tree]) -> Tree:
 
 def _services(deployment: Deployment) -> Iterator[Tree]:
     for target in deployment.targets:
-        yield _job(target.name, target.address, target.path) | _of_service(deployment)
+        yield _job(target.name, target.address, target.path) | _of_service(deployment, TOKEN_FILE)
 
 
-def _of_service(deployment: Deployment) -> Tree:
+def _of_service(deployment: Deployment, token: str) -> Tree:
     chosen, more = deployment.chosen, Tree()
     if chosen.scheme == "https":
         more["scheme"] = "https"
     if deployment.has_token:
-        more["authorization"] = {"credentials_file": TOKEN_FILE}
+        more["authorization"] = {"credentials_file": token}
     return more | _histograms(deployment)
 
 
@@ -100,7 +103,7 @@ def kubernetes(deployment: Deployment) -> Tree:
     service = {
         "job_name": deployment.name,
         "kubernetes_sd_configs": [{"role": "pod"}],
-        **_of_service(deployment),
+        **_of_service(deployment, f"{CLUSTER_SECRETS}/metrics_token"),
         "relabel_configs": [{**own, "action": "keep"}, *_ANNOTATED],
     }
     # The service's token is for nobody else.
@@ -110,7 +113,8 @@ def kubernetes(deployment: Deployment) -> Tree:
         **_histograms(deployment),
         "relabel_configs": [{**own, "action": "drop"}, *_ANNOTATED],
     }
-    return _with_jobs(deployment, [service, others, *_nodes(), _job("prometheus", "localhost:9090")])
+    jobs = [service, others, *_nodes(), _job("prometheus", "localhost:9090")]
+    return _with_jobs(deployment, jobs, CLUSTER_RULES)
 
 
 def _source(name: str) -> list[str]:
