@@ -33,11 +33,14 @@ fn damage_costs_the_records_that_it_hits_and_no_others() {
     let ring = Ring::open(&path).unwrap();
     assert!(ring.is_alive());
     let batch = ring.region.read(Place::default(), usize::MAX);
-    assert_eq!((batch.records.len(), batch.damaged), (9, 1));
+    assert_eq!((batch.records.len(), batch.damaged), (3, 0));
+    // A gap begins a batch.
+    let batch = ring.region.read(batch.end, usize::MAX);
+    assert_eq!((batch.records.len(), batch.damaged, batch.end.records), (6, 1, 10));
     // The eighth: its length. What comes behind it cannot be found.
     file.write_at(&[0xff, 0xff, 0xff, 0x0f], 4096 + 7 * 96).unwrap();
-    let batch = ring.region.read(Place::default(), usize::MAX);
-    assert_eq!((batch.records.len(), batch.damaged), (6, 1));
+    let batch = ring.region.read(Place { position: 3 * 96, records: 3 }, usize::MAX);
+    assert_eq!((batch.records.len(), batch.damaged), (3, 1));
     assert_eq!(ring.region.missing_at_end(batch.end), 3);
     drop((own, ring));
     // Not a ring: another length, another header, others' eyes.

@@ -186,7 +186,7 @@ fn what_is_released_is_not_read_again() {
     for _ in 0..10 {
         assert_eq!(writer.append(&Head::default(), &[&[1; 8]]), Outcome::Queued);
     }
-    let place = region.place_from(Place::default(), 130);
+    let place = region.read(Place::default(), 130).end;
     assert_eq!(place, Place { position: 192, records: 3 });
     region.release(place.position);
     let batch = region.read(Place::default(), usize::MAX);

@@ -5,7 +5,9 @@
 
 use crate::backoff::Backoff;
 use crate::keys::Keys;
+use crate::reserve::release;
 use crate::rings::{Known, Rings};
+use crate::signal::Signal;
 use crate::sink::{Delivery, Item, Retry, Sink};
 use crate::time::{now_ns, rfc3339};
 use ferrometer_ring::cursors::Cursor;
@@ -13,11 +15,8 @@ use ferrometer_ring::reader::Record;
 use ferrometer_ring::totals::hash;
 use ferrometer_ring::{Head, Kind, Level, Reason};
 use std::collections::HashMap;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Acquire, Release},
-};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an attempt may take.
@@ -29,48 +28,6 @@ const SELDOM: Duration = Duration::from_millis(50);
 const WHISPER: Duration = Duration::from_secs(60);
 /// Dropped lines are told of so often at most.
 const NOTICE: Duration = Duration::from_secs(1);
-
-/// What all threads of a shipper listen to.
-#[derive(Default)]
-pub struct Signal {
-    state: Mutex<u64>,
-    changed: Condvar,
-    /// Everything ends.
-    pub is_stopping: AtomicBool,
-    /// Until then, in nanoseconds of [`Signal::clock`], nobody lingers or waits for a retry.
-    hurry: AtomicU64,
-}
-
-impl Signal {
-    /// Wakes everyone.
-    pub fn wake(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.changed.notify_all();
-    }
-
-    /// Nobody lingers for so long.
-    pub fn hurry(&self, time: Duration) {
-        let until = now_ns().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        self.hurry.fetch_max(until, Release);
-        self.wake();
-    }
-
-    fn is_hurried(&self) -> bool {
-        self.hurry.load(Acquire) > now_ns()
-    }
-
-    /// Whether everything ends.
-    pub fn is_over(&self) -> bool {
-        self.is_stopping.load(Acquire)
-    }
-
-    /// Waits for so long, or until somebody wakes everyone.
-    pub fn wait(&self, time: Duration) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *state;
-        let _ = self.changed.wait_timeout_while(state, time, |now| *now == before);
-    }
-}
 
 /// How a receiver is doing.
 #[derive(Debug, Default, Clone)]
@@ -122,6 +79,15 @@ struct Part {
     cursor: Cursor,
     /// What lies before it may have arrived before.
     intent: u64,
+    /// So many of its first records are of the reserve: they count as lost so far.
+    reserved: usize,
+}
+
+impl Part {
+    /// One with nothing to send.
+    fn empty(uuid: [u8; 16], cursor: Cursor, intent: u64) -> Self {
+        Part { uuid, cursor, intent, reserved: 0 }
+    }
 }
 
 impl Lane {
@@ -190,43 +156,51 @@ impl Lane {
     /// What there is to send, in the order of time, and what is known of each ring.
     fn gather(&self, places: &mut HashMap<[u8; 16], Place>) -> (Vec<Item>, Vec<Part>, usize) {
         let share = (self.sink.batch_bytes() / places.len().max(1)).max(4096);
-        let (mut items, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut items, mut parts, mut bytes): (Vec<(u64, Item)>, _, _) = (Vec::new(), Vec::new(), 0);
         for place in places.values_mut() {
-            let region = &place.known.region;
+            let (known, slot) = (&place.known, place.slot);
+            let (region, uuid) = (&known.region, known.uuid);
             // Before the records: what is dead now has no more of them.
-            let is_dead = place.known.is_dead.load(Acquire);
-            let mut cursor = region.cursor(place.slot);
-            let intent = region.intent(place.slot);
+            let is_dead = known.is_dead.load(Acquire);
+            let mut cursor = region.cursor(slot);
+            let intent = region.intent(slot);
             let batch = region.read(cursor.place, share);
+            let missing = if is_dead && batch.records.is_empty() { region.missing_at_end(batch.end) } else { 0 };
+            let gap = cursor.place.records..cursor.place.records + batch.overwritten + batch.damaged + missing;
+            known.reserve.found_missing(slot, gap.clone());
             cursor.full += batch.overwritten;
-            cursor.damaged += batch.damaged;
-            cursor.place.records += batch.overwritten + batch.damaged;
-            let uuid = place.known.uuid;
-            let missing = if is_dead { region.missing_at_end(batch.end) } else { 0 };
+            cursor.damaged += batch.damaged + missing;
+            cursor.place.records = gap.end;
             if batch.records.is_empty() {
-                cursor.damaged += missing;
                 cursor.place = batch.end;
                 cursor.place.records += missing;
                 cursor.place.position = cursor.place.position.max(if missing > 0 { region.head() } else { 0 });
             }
-            if place.known.is_expired.load(Acquire) {
+            if known.is_expired.load(Acquire) {
+                known.reserve.forget(slot);
                 cursor.expired += batch.records.len() as u64;
                 cursor.place = batch.end;
-                parts.push(Part { uuid, cursor, intent });
+                parts.push(Part::empty(uuid, cursor, intent));
                 continue;
             }
-            for record in batch.records {
+            let due = known.reserve.due(slot, share);
+            let reserved = due.len();
+            // Nothing goes before what is due; so who has settled the ring's head has had that, too.
+            let rest = if reserved > 0 { Vec::new() } else { batch.records };
+            let mut latest = 0;
+            for record in due.into_iter().chain(rest) {
                 bytes += record.payload.len() + 56;
+                // Records of one process stay in their order, whatever their times say.
+                latest = record.head.time_ns.max(latest);
                 let is_repeated = record.sequence < intent;
-                items.push(Item { ring: uuid, pid: place.known.pid, record, is_repeated });
+                items.push((latest, Item { ring: uuid, pid: known.pid, record, is_repeated }));
             }
-            parts.push(Part { uuid, cursor, intent });
+            parts.push(Part { uuid, cursor, intent, reserved });
         }
-        // Stable: records of one process stay in their order.
         if parts.len() > 1 {
-            items.sort_by_key(|item| item.record.head.time_ns);
+            items.sort_by_key(|(time, _)| *time);
         }
-        (items, parts, bytes)
+        (items.into_iter().map(|(_, item)| item).collect(), parts, bytes)
     }
 
     /// Lines that say how many others were lost, for rings where some were.
@@ -234,6 +208,10 @@ impl Lane {
         let mut notices = Vec::new();
         for place in places.values() {
             let lost = lost(&place.known, place.slot);
+            if !place.known.reserve.is_empty(place.slot) {
+                // Some of them are still to come.
+                continue;
+            }
             if lost > place.noticed && place.notice_at.is_none_or(|at| at.elapsed() > NOTICE) {
                 let count = lost - place.noticed;
                 let time_ns = now_ns();
@@ -275,7 +253,16 @@ impl Lane {
         for part in parts {
             let Some(place) = places.get(&part.uuid) else { continue };
             let mut cursor = part.cursor;
-            for item in items[..delivery.taken].iter().filter(|item| item.ring == part.uuid) {
+            let settled = items[..delivery.taken].iter().filter(|item| item.ring == part.uuid);
+            for (number, item) in settled.enumerate() {
+                if number < part.reserved {
+                    place.known.reserve.settle(place.slot, item.record.sequence);
+                    let was = if cursor.full > 0 { &mut cursor.full } else { &mut cursor.damaged };
+                    *was = was.saturating_sub(1);
+                } else {
+                    cursor.place.position = item.record.end;
+                    cursor.place.records = item.record.sequence + 1;
+                }
                 if !self.sink.wants(&item.record.head) {
                     cursor.skipped += 1;
                 } else if rejected > 0 {
@@ -286,8 +273,6 @@ impl Lane {
                     cursor.shipped += 1;
                     cursor.repeated += u64::from(item.is_repeated);
                 }
-                cursor.place.position = item.record.end;
-                cursor.place.records = item.record.sequence + 1;
             }
             let region = &place.known.region;
             if !delivery.retry.is_some_and(|retry| retry.may_have_arrived) {
@@ -367,28 +352,6 @@ impl Lane {
 fn lost(known: &Known, slot: usize) -> u64 {
     let cursor = known.region.cursor(slot);
     known.region.counts().refused(Reason::Full) + cursor.full + cursor.damaged
-}
-
-/// Allows the writer to overwrite what all receivers have. One that holds back too much is passed over, unless all do.
-fn release(known: &Known, receivers: &[u64]) {
-    let region = &known.region;
-    let places: Vec<_> = receivers
-        .iter()
-        .filter_map(|&name| region.slots().find(|slot| slot.1 == name))
-        .map(|(slot, _)| region.cursor(slot).place)
-        .collect();
-    if places.len() < receivers.len() {
-        // One has not come by yet.
-        return;
-    }
-    let Some(slowest) = places.iter().min_by_key(|place| place.position) else { return };
-    let fastest = places.iter().map(|place| place.position).max().unwrap_or_default();
-    let (head, capacity) = (region.head(), region.capacity());
-    let mut position = slowest.position;
-    if head.saturating_sub(position) > capacity / 8 * 5 {
-        position = region.place_from(*slowest, head - capacity / 2).position.min(fastest).max(position);
-    }
-    region.release(position);
 }
 
 /// A line on stderr, past everything that could hold a lock or lead back here.

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | what a receiver must be able to do | [`sink`] |
 //! | how the one shipper is elected, finds rings and removes those of the dead | [`shipper`] |
-//! | how a receiver's thread reads, sends, retries and settles | [`lane`] |
+//! | how a receiver's thread reads, sends, retries and settles | [`lane`], [`signal`] |
+//! | how a receiver that is away is passed over, and keeps the errors | [`reserve`] |
 //! | what is configured, and how it is checked | [`config`] |
 //! | stdout, stderr, files | [`stream`], [`rotate`] |
 //! | syslog over TCP and TLS | [`syslog`] |
@@ -23,9 +24,11 @@ pub mod lane;
 pub mod loki;
 pub mod otlp;
 pub mod own;
+pub mod reserve;
 pub mod rings;
 pub mod rotate;
 pub mod shipper;
+pub mod signal;
 pub mod sink;
 pub mod stream;
 pub mod syslog;

@@ -1,5 +1,6 @@
 //! The rings that a shipper reads: those of a directory, or the one in this process's own memory.
 
+use crate::reserve::Reserve;
 use ferrometer_ring::file::Ring;
 use ferrometer_ring::region::Region;
 use ferrometer_ring::Kind;
@@ -21,6 +22,8 @@ pub struct Known {
     pub is_dead: AtomicBool,
     /// Whether it has waited too long: what is in it is given up.
     pub is_expired: AtomicBool,
+    /// The errors that receivers were passed over for.
+    pub reserve: Reserve,
 }
 
 impl Known {
@@ -33,6 +36,7 @@ impl Known {
             ring: Some(ring),
             is_dead: AtomicBool::new(false),
             is_expired: AtomicBool::new(false),
+            reserve: Reserve::default(),
         })
     }
 
@@ -41,7 +45,7 @@ impl Known {
         let uuid = u128::from(std::process::id()).to_be_bytes();
         let pid = u64::from(std::process::id());
         let (is_dead, is_expired) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Known { region, uuid, pid, ring: None, is_dead, is_expired })
+        Arc::new(Known { region, uuid, pid, ring: None, is_dead, is_expired, reserve: Reserve::default() })
     }
 }
 

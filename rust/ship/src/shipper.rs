@@ -2,8 +2,9 @@
 //! of all processes, and removes those of the dead once every receiver has them.
 
 use crate::config::Config;
-use crate::lane::{Lane, Signal, Status};
+use crate::lane::{Lane, Status};
 use crate::rings::{Known, Rings, Source};
+use crate::signal::Signal;
 use ferrometer_ring::cursors::Cursor;
 use ferrometer_ring::file::{list, Ring};
 use ferrometer_ring::own;
@@ -298,7 +299,7 @@ impl Work {
             let slot = known.region.slots().find(|slot| slot.1 == name);
             slot.is_some_and(|(slot, _)| {
                 let Cursor { place, .. } = known.region.cursor(slot);
-                place.position >= head && known.region.missing_at_end(place) == 0
+                place.position >= head && known.region.missing_at_end(place) == 0 && known.reserve.is_empty(slot)
             })
         })
     }
