@@ -5,7 +5,7 @@
 
 use crate::backoff::Backoff;
 use crate::keys::Keys;
-use crate::reserve::release;
+use crate::release::release;
 use crate::rings::{Known, Rings};
 use crate::signal::Signal;
 use crate::sink::{Delivery, Item, Retry, Sink};

@@ -6,7 +6,7 @@
 //! | what a receiver must be able to do | [`sink`] |
 //! | how the one shipper is elected, finds rings and removes those of the dead | [`shipper`] |
 //! | how a receiver's thread reads, sends, retries and settles | [`lane`], [`signal`] |
-//! | how a receiver that is away is passed over, and keeps the errors | [`reserve`] |
+//! | how a receiver that is away is passed over, and keeps the errors | [`release`], [`reserve`] |
 //! | what is configured, and how it is checked | [`config`] |
 //! | stdout, stderr, files | [`stream`], [`rotate`] |
 //! | syslog over TCP and TLS | [`syslog`] |
@@ -24,6 +24,7 @@ pub mod lane;
 pub mod loki;
 pub mod otlp;
 pub mod own;
+pub mod release;
 pub mod reserve;
 pub mod rings;
 pub mod rotate;

@@ -1,22 +1,13 @@
-//! A receiver that is away must not hold up the others: it is passed over when it keeps back too much of a ring. The
-//! errors among the records that it is passed over for are kept for it, as the ring keeps a reserve for them.
+//! The errors among the records that a receiver was passed over for, kept for it as the ring keeps a reserve for them.
 //!
 //! They lie in the shipper's memory and count as lost (`full`) until they have arrived: should the shipper die before,
 //! nothing has to be corrected.
 
-use crate::rings::Known;
 use ferrometer_ring::layout::SINKS;
-use ferrometer_ring::reader::{Place, Record};
-use ferrometer_ring::Level;
+use ferrometer_ring::reader::Record;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::Ordering::Acquire;
 use std::sync::{Mutex, PoisonError};
-
-/// Of the ring's bytes, what is kept for one receiver at most: one part in so many. The oldest give way.
-const PART: usize = 8;
-/// Bytes of records that are looked at in one go.
-const STEP: usize = 64 * 1024;
 
 /// The errors of one ring, by the slot of the receiver that was passed over for them.
 #[derive(Default)]
@@ -47,6 +38,17 @@ impl Kept {
 impl Reserve {
     fn with<T>(&self, slot: usize, work: impl FnOnce(&mut Kept) -> T) -> T {
         work(&mut self.0[slot].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a record for a receiver that has settled all before `settled`, and at most so many bytes for it: the oldest
+    /// give way.
+    pub fn keep(&self, slot: usize, settled: u64, record: &Record, most: usize) {
+        self.with(slot, |kept| {
+            if record.sequence >= kept.next.max(settled) {
+                kept.next = record.sequence + 1;
+                kept.keep(record.clone(), most);
+            }
+        });
     }
 
     /// Tells that a receiver, which has settled all records before the gap, found those in the gap missing.
@@ -95,60 +97,4 @@ impl Reserve {
     pub fn forget(&self, slot: usize) {
         self.with(slot, |kept| *kept = Kept { next: kept.next, ..Kept::default() });
     }
-}
-
-/// Allows the writer to overwrite what all receivers have. One that holds back too much is passed over, unless all do.
-pub fn release(known: &Known, receivers: &[u64]) {
-    let region = &known.region;
-    let places: Vec<(usize, Place)> = receivers
-        .iter()
-        .filter_map(|&name| region.slots().find(|slot| slot.1 == name))
-        .map(|(slot, _)| (slot, region.cursor(slot).place))
-        .collect();
-    if places.len() < receivers.len() {
-        // One has not come by yet.
-        return;
-    }
-    let Some(slowest) = places.iter().map(|place| place.1).min_by_key(|place| place.position) else { return };
-    let fastest = places.iter().map(|place| place.1.position).max().unwrap_or_default();
-    let (head, capacity) = (region.head(), region.capacity());
-    // What it was passed over for it does not hold back any more.
-    let mut position = slowest.position.max(region.tail());
-    // Nobody writes into the ring of a dead process: there is no hurry.
-    if head.saturating_sub(position) > capacity / 8 * 5 && !known.is_dead.load(Acquire) {
-        position = pass_over(known, &places, slowest, (head - capacity / 2).min(fastest)).min(fastest).max(position);
-    }
-    region.release(position);
-}
-
-/// Goes on to the first end of a record at a position or behind it, and keeps the errors on the way for the receivers
-/// that have not had them.
-fn pass_over(known: &Known, places: &[(usize, Place)], from: Place, to: u64) -> u64 {
-    let most = usize::try_from(known.region.capacity()).unwrap_or(usize::MAX) / PART;
-    let mut place = from;
-    while place.position < to {
-        let batch = known.region.read(place, STEP);
-        for record in batch.records {
-            if place.position >= to {
-                return place.position;
-            }
-            place = Place { position: record.end, records: record.sequence + 1 };
-            if record.head.level >= Level::Error {
-                for (slot, behind) in places {
-                    known.reserve.with(*slot, |kept| {
-                        if record.sequence >= kept.next.max(behind.records) {
-                            kept.next = record.sequence + 1;
-                            kept.keep(record.clone(), most);
-                        }
-                    });
-                }
-            }
-        }
-        if batch.end.position <= place.position {
-            break;
-        }
-        // Behind what was skipped there are no records yet, or none that can be read.
-        place.position = batch.end.position;
-    }
-    place.position
 }
