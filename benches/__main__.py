@@ -35,6 +35,7 @@ def rows() -> list[Row]:
         shared_record,
         shared_state,
         shipper,
+        stall,
     )
 
     return [
@@ -56,6 +57,7 @@ def rows() -> list[Row]:
         *shipper.ROWS,
         *page.ROWS,
         *idle.ROWS,
+        *stall.ROWS,
     ]
 
 
