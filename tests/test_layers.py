@@ -38,7 +38,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
             "tracing",
         }
     ),
-    frozenset({"health", "providers"}),
+    frozenset({"health", "providers", "slo"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
     frozenset({"bench", "demo", "generate"}),

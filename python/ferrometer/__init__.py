@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from ferrometer.logs.feature import Logs
     from ferrometer.providers.feature import Providers
     from ferrometer.sharing.share import share
+    from ferrometer.slo import Objective, Objectives
     from ferrometer.stats.service import ServiceStats
     from ferrometer.tracing import span
     from ferrometer.tracing.feature import Traces
@@ -112,6 +113,8 @@ _LAZY: dict[str, str] = {
     "HealthChecks": "health",
     "History": "history",
     "Instruments": "instruments.feature",
+    "Objective": "slo",
+    "Objectives": "slo",
     "Page": "live",
     "Providers": "providers.feature",
     "query": "history",
@@ -173,6 +176,8 @@ __all__ = [
     "MetricsHandler",
     "MetricsMiddleware",
     "MetricsServer",
+    "Objective",
+    "Objectives",
     "Observability",
     "Page",
     "PlatformCollector",

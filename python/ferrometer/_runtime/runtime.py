@@ -83,6 +83,8 @@ class Runtime:
         self.is_protected = False
         self.deliveries: list[Delivery] = []
         self.panels: list[Panel] = []
+        #: What makes groups of rules, given the address of the runbooks; alerts evaluate them.
+        self.rules: list[Callable[[str], Iterable[Any]]] = []
         #: What remembers the metrics, while it does in this process.
         self.history: _core.History | None = None
         #: Who may read the endpoints; known once all features are open.

@@ -43,7 +43,9 @@ class AlertsSettings:
     """The section ``[alerts]``."""
 
     rules: tuple[str, ...] = option((), "Rule files, as Prometheus reads them; patterns such as rules/*.yml.")
-    packs: tuple[str, ...] = option((), "Ready-made rules: service.")
+    packs: tuple[str, ...] = option(
+        (), "Ready-made rules: service, gateway, platform, staging, jobs, providers, ferrometer."
+    )
     runbooks: str | None = option(
         None, "The address of the pages of docs/runbooks, for the runbook_url of ready-made rules."
     )
@@ -99,6 +101,8 @@ class Alerts(Feature):
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_mine = False
+        self._has_all = False
+        self._runbooks = ""
         self._announcer: Announcer | None = None
         self._deliveries: list[Delivery] = []
 
@@ -113,6 +117,7 @@ class Alerts(Feature):
             receiver = Alertmanager(url)
             name = "alertmanager" if number == 0 else f"alertmanager {number + 1}"
             self._deliveries.append(runtime.deliver(name, receiver.send, queue=QUEUE, batch=BATCH))
+        self._runbooks = chosen.runbooks or ""
         groups = [*(pack(name, chosen.runbooks or "") for name in chosen.packs), *_own_groups(self._given)]
         for pattern in chosen.rules:
             for file in rule_file.files(pattern):
@@ -134,6 +139,11 @@ class Alerts(Feature):
 
     def start(self) -> None:
         """Starts the thread that evaluates, or waits for its turn."""
+        if self._runtime is not None and not self._has_all:
+            # Those of other features, which may have been opened later.
+            self._has_all = True
+            made = (group for make in self._runtime.rules for group in make(self._runbooks))
+            self._groups += [GroupState(group) for group in made]
         self._stopped = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(self._stopped,), name="ferrometer-rules", daemon=True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ferrometer.alerts.rule import Group
     from ferrometer.cli.arguments import Commands
 
 
@@ -22,7 +23,9 @@ def add(commands: Commands) -> None:
     test.add_argument("files", nargs="+", type=Path, metavar="FILE")
     test.set_defaults(run=_test)
     shown = actions.add_parser("print", help="print ready-made rules as a file for Prometheus")
-    shown.add_argument("pack", help="service")
+    shown.add_argument(
+        "pack", help="service, gateway, platform, staging, jobs, providers, ferrometer; or slo, from [slo]"
+    )
     shown.add_argument("--runbooks", default="", metavar="URL", help="where docs/runbooks can be read")
     shown.set_defaults(run=_print)
 
@@ -50,11 +53,29 @@ def _print(options: argparse.Namespace) -> int:
     from ferrometer.alerts.packs import pack
 
     try:
-        print(to_yaml([pack(options.pack, options.runbooks)]), end="")
+        if options.pack == "slo":
+            print(to_yaml(_objectives(options.runbooks)), end="")
+        else:
+            print(to_yaml([pack(options.pack, options.runbooks)]), end="")
     except ValueError as error:
         print(f"ferrometer rules: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _objectives(runbooks: str) -> list[Group]:
+    """Those of the section [slo] of the configuration."""
+    from ferrometer._runtime.settings import Sources
+    from ferrometer.http.feature import HttpSettings
+    from ferrometer.slo.feature import SloSettings, objectives_of
+
+    sources = Sources()
+    chosen = sources.read("slo", SloSettings)
+    service = chosen.service or sources.read("metrics", HttpSettings).namespace or "application"
+    made = [group for one in objectives_of(chosen) for group in one.groups(service, runbooks)]
+    if not made:
+        raise ValueError("[slo] names no objective: set availability or latency")
+    return made
 
 
 def _test(options: argparse.Namespace) -> int:

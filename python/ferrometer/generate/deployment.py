@@ -10,7 +10,7 @@ from ferrometer._runtime.settings import Sources
 from ferrometer.alerts import rule_file
 from ferrometer.alerts.duration import milliseconds
 from ferrometer.alerts.feature import AlertsSettings
-from ferrometer.alerts.packs import PACKS, pack
+from ferrometer.alerts.packs import USUAL, pack
 from ferrometer.alerts.rule import Group
 from ferrometer.endpoints.protection import EndpointsSettings
 from ferrometer.http.feature import HttpSettings
@@ -111,7 +111,7 @@ def deployment(sources: Sources, namespace: str | None = None) -> Deployment:
         has_token=endpoints.auth_token is not None,
         targets=tuple(_target(text, metrics) for text in chosen.services)
         or (Target(name, f"{name}:{chosen.port}", metrics),),
-        groups=_groups(alerts.runbooks or "", alerts.rules),
+        groups=_groups(alerts),
         runbooks=(alerts.runbooks or "").rstrip("/"),
         log_format=logging.format or "gpuproxy",
         log_service=logging.service or name,
@@ -167,10 +167,10 @@ def _target(text: str, path: str) -> Target:
     return Target(name, f"{found[1]}:{found[2]}", found[3] or path)
 
 
-def _groups(runbooks: str, patterns: tuple[str, ...]) -> tuple[Group, ...]:
-    """The ready-made rules, and those of the application's own files."""
-    groups = [pack(name, runbooks) for name in PACKS]
-    for file in (each for pattern in patterns for each in rule_file.files(pattern)):
+def _groups(alerts: AlertsSettings) -> tuple[Group, ...]:
+    """The ready-made rules that the application has, or the usual ones, and those of its own files."""
+    groups = [pack(name, alerts.runbooks or "") for name in alerts.packs or USUAL]
+    for file in (each for pattern in alerts.rules for each in rule_file.files(pattern)):
         found, faults = rule_file.read(file)
         if faults:
             raise ValueError(faults[0])

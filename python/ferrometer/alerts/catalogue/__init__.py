@@ -1,0 +1,1 @@
+"""Ready-made rules as plain data: a file for each pack."""
