@@ -1,4 +1,4 @@
-"""State that all workers share: a call through a closed circuit breaker, and a user that is counted."""
+"""State of all workers: a call through a closed circuit breaker, a user that is counted, a drift check."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import threading
 import uuid
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from benches.floor import noop
 from benches.loop import UNROLL, Stream, blank, generate, pack
 from benches.record import EMPTY
 from benches.row import FLOOR, OURS, Aim, Row
+from ferrometer import CollectorRegistry, Histogram
 from ferrometer.active_users import ActiveUsers
 from ferrometer.bench.peers import peer
 from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 from ferrometer.breaker import CircuitBreaker
+from ferrometer.drift import Baseline, DriftMonitor
 
 ROUNDS = 120
 SECONDS = 0.0004
 LOCK = "threading.Lock"
+DRIFT_VALUES = 100_000
 
 
 def _subject(name: str, statement: str, names: dict[str, Any], check: Callable[[], bool]) -> Subject:
@@ -112,6 +116,47 @@ def user_subjects() -> list[Subject]:
     ]
 
 
+def drift_subjects() -> list[Subject]:
+    """PSI, KS and Wasserstein of 100 000 values against as many; SciPy has the values themselves."""
+    source = random.Random(7)
+    before, after = ([source.lognormvariate(mean, 1) for _ in range(DRIFT_VALUES)] for mean in (0, 0.3))
+    histogram = Histogram("drifting", "Help", registry=CollectorRegistry())
+    for value in before:
+        histogram.observe(value)
+    monitor = DriftMonitor("model", histogram, Baseline.of(histogram))
+    for value in after:
+        histogram.observe(value)
+    unseen = monitor._before
+
+    def ours(operations: int) -> float:
+        began = perf_counter()
+        for _ in range(operations):
+            monitor._before = unseen
+            monitor.check()
+        return perf_counter() - began
+
+    def assure(_: int) -> None:
+        monitor._before = unseen
+        found = monitor.check()
+        assert found.values == DRIFT_VALUES
+        assert found.ks is not None
+        assert 0.1 < found.ks < 0.14
+
+    subjects = [Subject(OURS, ours, assure)]
+    if stats := peer("scipy.stats"):
+        arrays = [peer("numpy").array(values) for values in (before, after)]
+
+        def scipy(operations: int) -> float:
+            began = perf_counter()
+            for _ in range(operations):
+                stats.ks_2samp(*arrays, method="asymp")
+                stats.wasserstein_distance(*arrays)
+            return perf_counter() - began
+
+        subjects.append(Subject("scipy", scipy, every=4))
+    return subjects
+
+
 def _measure(subjects: Callable[[], list[Subject]], title: str, effort: Effort) -> Samples:
     return interleave(
         subjects,
@@ -131,4 +176,11 @@ ROWS = (
     _row("breaker_context", "with breaker.call()", context_subjects, Aim(OURS, LOCK, at_most=2.5)),
     _row("breaker_decorated", "a decorated call, more", decorated_subjects, Aim(OURS, at_most=300)),
     _row("active_users", "users.seen(id)", user_subjects, Aim(OURS, at_most=40)),
+    Row(
+        "drift",
+        "drift of one model, 100 000 values",
+        "ns",
+        partial(_measure, drift_subjects, "drift of one model, 100 000 values"),
+        (Aim(OURS, at_most=1_000_000),),
+    ),
 )

@@ -256,6 +256,20 @@ CROSSINGS = {
     "the lines of the logs in flight": """
         def work(turn): ready.set(); _core.answer_logs(None, "")
     """,
+    "a native answer below an application in flight": """
+        _core.record_provider_call("provider", "model", "success")
+        route = _core.dashboard_route()
+        def work(turn): ready.set(); route.respond("GET", "/health/dashboard", "", [], None)
+    """,
+    "a histogram's drift in flight": """
+        histogram = Histogram("drifting", "Help", registry=registry)
+        for value in range(1, 2000): histogram.observe(value)
+        empty = _core.HistogramBins([])
+        def work(turn):
+            ready.set()
+            bins = _core.HistogramBins.of(histogram)
+            bins.compare(bins.since(empty))
+    """,
     "HttpMetrics.snapshot": """
         metrics = _core.HttpMetrics(registry)
         def work(turn): ready.set(); metrics.snapshot(); metrics.uptime(); metrics.in_flight()
@@ -398,8 +412,10 @@ def test_exit_with_a_thread_in_native_code(name: str) -> None:
 
 #: Every native function that can run Python, or gives up the GIL, and the crossing above that tries it.
 CROSSES = {
-    "compare_bins": "Metric._quantiles",
-    "histogram_bins": "Metric._quantiles",
+    "HistogramBins.compare": "a histogram's drift in flight",
+    "HistogramBins.of": "a histogram's drift in flight",
+    "HistogramBins.since": "a histogram's drift in flight",
+    "NativeRoute.respond": "a native answer below an application in flight",
     **{
         f"{name}": "a circuit breaker's listener and judge"
         for name in (
@@ -488,7 +504,16 @@ CROSSES = {
 }
 #: Those that only read or write native state. They run no Python code and keep the GIL.
 INERT = {
-    "bins_since",
+    "HistogramBins.__new__",
+    "HistogramBins.count",
+    "HistogramBins.pairs",
+    "breaker_route",
+    "configure_providers",
+    "dashboard_route",
+    "list_providers",
+    "providers_shared",
+    "record_provider_call",
+    "register_provider_metrics",
     "DistinctSubjects.__new__",
     "DistinctSubjects.counts",
     "DistinctSubjects.seen",

@@ -25,6 +25,7 @@ __all__ = [
     "Enum",
     "Gauge",
     "Histogram",
+    "HistogramBins",
     "History",
     "HttpMetrics",
     "Info",
@@ -49,13 +50,11 @@ __all__ = [
     "append_log_line",
     "append_metrics",
     "baggage_var",
-    "bins_since",
     "breaker_route",
     "breakers_shared",
     "change_breaker",
     "check_expression",
     "choose_format",
-    "compare_bins",
     "configure_logs",
     "configure_providers",
     "configure_traces",
@@ -64,7 +63,6 @@ __all__ = [
     "export_created",
     "exports_created",
     "flush_records",
-    "histogram_bins",
     "inspect",
     "list_breakers",
     "list_providers",
@@ -1265,13 +1263,26 @@ class DistinctSubjects:
 def register_distinct_metrics(registry: Registry, namespace: str) -> None:
     """Shows the distinct subjects of all workers in a registry."""
 
-def histogram_bins(histogram: Histogram) -> list[tuple[int, int]]:
-    """The index of each filled bin of a histogram in all workers, and its count."""
+@final
+class HistogramBins:
+    """Counts by bin of the native grid, ascending, as all workers have recorded them."""
 
-def bins_since(now: list[tuple[int, int]], before: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The bins that were filled between two moments."""
+    def __new__(cls, pairs: Sequence[tuple[int, int]]) -> Self:
+        """From pairs of an index and a count; raises ValueError for bins that do not ascend."""
 
-def compare_bins(
-    baseline: list[tuple[int, int]], window: list[tuple[int, int]]
-) -> tuple[float, float, float | None] | None:
-    """PSI, KS statistic and normalised Wasserstein distance; None when a side is empty."""
+    @staticmethod
+    def of(histogram: Histogram) -> HistogramBins:
+        """What a histogram, or a child of one, holds now."""
+
+    def since(self, before: HistogramBins) -> HistogramBins:
+        """What came since another moment."""
+
+    def compare(self, window: HistogramBins) -> tuple[float, float, float | None] | None:
+        """PSI, KS statistic and normalised Wasserstein distance of a window; None when a side is empty."""
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Pairs of an index and a count."""

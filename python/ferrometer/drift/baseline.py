@@ -33,7 +33,7 @@ class Baseline:
     @classmethod
     def of(cls, histogram: Histogram) -> Baseline:
         """What a histogram, or a child of one, has recorded so far in all workers."""
-        return cls(_core.histogram_bins(histogram))
+        return cls(_core.HistogramBins.of(histogram).pairs())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as JSON, in place of what was there."""

@@ -70,7 +70,8 @@ class DriftMonitor:
         self._report = report
         self._thresholds = (warning, critical)
         self._minimum = minimum_values
-        self._before = _core.histogram_bins(histogram) if baseline is not None else []
+        self._compared = _core.HistogramBins(() if baseline is None else baseline.bins)
+        self._before = _core.HistogramBins(()) if baseline is None else _core.HistogramBins.of(histogram)
 
     def __repr__(self) -> str:
         return f"DriftMonitor({self.model!r})"
@@ -78,16 +79,16 @@ class DriftMonitor:
     def check(self) -> DriftResult:
         """Compares what came since the last check that had enough values; below that, the window grows on."""
         began = time.perf_counter()
-        now = _core.histogram_bins(self._histogram)
+        now = _core.HistogramBins.of(self._histogram)
         if self.baseline is None:
-            if sum(count for _, count in now) >= self._minimum:
-                self.baseline, self._before = Baseline(now), now
+            if now.count >= self._minimum:
+                self.baseline, self._compared, self._before = Baseline(now.pairs()), now, now
             return self._nothing(0, began)
-        window = _core.bins_since(now, self._before)
-        values = sum(count for _, count in window)
-        if values < self._minimum or self.baseline.count < self._minimum:
+        window = now.since(self._before)
+        values, known = window.count, self._compared.count
+        if values < self._minimum or known < self._minimum:
             return self._nothing(values, began)
-        found = _core.compare_bins(self.baseline.bins, window)
+        found = self._compared.compare(window)
         if found is None:
             return self._nothing(values, began)
         self._before = now
@@ -97,8 +98,8 @@ class DriftMonitor:
         seconds = time.perf_counter() - began
         if self._report is not None:
             self._report(self.model, psi, status, seconds)
-        return DriftResult(status, psi, ks, wasserstein, values, self.baseline.count, seconds)
+        return DriftResult(status, psi, ks, wasserstein, values, known, seconds)
 
     def _nothing(self, values: int, began: float) -> DriftResult:
-        known = 0 if self.baseline is None else self.baseline.count
+        known = self._compared.count
         return DriftResult(None, None, None, None, values, known, time.perf_counter() - began)

@@ -70,7 +70,7 @@ mod _core {
     use super::{main_interpreter_only, Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
-    use super::drift::{bins_since, compare_bins, histogram_bins};
+    use super::drift::HistogramBins;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::history::History;

@@ -1,7 +1,6 @@
 //! How far one distribution is from another, from the bins of the native grid.
 
 use super::filled::Filled;
-use std::collections::BTreeMap;
 
 /// Index of the values below zero, which share one bin.
 pub const BELOW: i32 = i32::MIN;
@@ -34,9 +33,22 @@ pub fn bins(filled: &Filled) -> Bins {
 
 /// What was recorded between two moments; what was taken away in between counts as nothing.
 pub fn since(now: &[(i32, u64)], before: &[(i32, u64)]) -> Bins {
-    let before: BTreeMap<i32, u64> = before.iter().copied().collect();
-    let left = now.iter().map(|&(index, count)| (index, count.saturating_sub(*before.get(&index).unwrap_or(&0))));
+    let left = merged(now, before).map(|(index, now, before)| (index, now.saturating_sub(before)));
     left.filter(|&(_, count)| count > 0).collect()
+}
+
+/// Both counts of each bin that one of them has, ascending.
+fn merged<'a>(ours: &'a [(i32, u64)], theirs: &'a [(i32, u64)]) -> impl Iterator<Item = (i32, u64, u64)> + 'a {
+    let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
+    std::iter::from_fn(move || {
+        let index = match (ours.peek(), theirs.peek()) {
+            (Some(one), Some(other)) => one.0.min(other.0),
+            (Some(one), None) | (None, Some(one)) => one.0,
+            (None, None) => return None,
+        };
+        let count = |next: Option<&(i32, u64)>| next.map_or(0, |one| one.1);
+        Some((index, count(ours.next_if(|one| one.0 == index)), count(theirs.next_if(|one| one.0 == index))))
+    })
 }
 
 /// The value that stands for a bin.
@@ -58,14 +70,10 @@ pub fn drift(baseline: &[(i32, u64)], window: &[(i32, u64)]) -> Option<Drift> {
     if n == 0 || m == 0 {
         return None;
     }
-    let mut both: BTreeMap<i32, (u64, u64)> = baseline.iter().map(|&(index, count)| (index, (count, 0))).collect();
-    for &(index, count) in window {
-        both.entry(index).or_default().1 += count;
-    }
     let (mut psi, mut ks, mut distance) = (0.0, 0.0_f64, Some(0.0));
     let (mut seen, mut group, mut groups) = ((0, 0), (0, 0), 0_u64);
     let mut last = None;
-    for (&index, &(ours, theirs)) in &both {
+    for (index, ours, theirs) in merged(baseline, window) {
         let apart = (seen.0 as f64 / n as f64 - seen.1 as f64 / m as f64).abs();
         let place = middle(index);
         distance = match (distance, place, last) {
@@ -123,6 +131,7 @@ fn spread(bins: &[(i32, u64)], n: u64) -> Option<f64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn some_bins() -> impl Strategy<Value = Bins> {
         proptest::collection::btree_map(-300..300_i32, 1..200_u64, 1..60).prop_map(|bins| bins.into_iter().collect())
