@@ -101,6 +101,23 @@ def test_websockets_and_hung_up_clients_are_counted(quiet: Demo) -> None:
     assert seen.total("http_exceptions_total", exception="RuntimeError") == HUNDREDS
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="circuit breakers are Linux's")
+def test_a_provider_fails_and_its_breaker_opens_and_closes(quiet: Demo) -> None:
+    rows = quiet.rows()
+    assert rows["providers"] == ["calls", "failed", "refused", "score", "breaker"]
+    assert rows["aurora"] == rows["cirrus"] == ["40", "1.00", "closed"]
+    calls, failed, refused, score, states = rows["borealis"]
+    assert states == "closed > open > half-open > closed"
+    assert (int(failed), int(refused) > 0, int(calls) + int(refused) >= 40) == (3, True, True)
+    assert float(score) == pytest.approx(1 - 2 * 3 / int(calls), abs=0.01)
+    seen = Seen.of(quiet.get("/metrics"))
+    assert seen.total("gpuproxy_circuit_breaker_state", provider="borealis", state="closed") == 1
+    assert seen.total("gpuproxy_circuit_breaker_changes_total", provider="borealis", state="open") == 1
+    assert seen.total("inference_errors_total", model="borealis-large") == 3
+    told = {one["name"]: one for one in json.loads(quiet.get("/health/dashboard"))["providers"]}
+    assert (told["borealis"]["requests"], told["borealis"]["errors"]) == (int(calls), 3)
+
+
 def test_every_url_shown_answers(quiet: Demo) -> None:
     urls = re.findall(r"http://\S+(/\w+)", quiet.output)
     assert {"/metrics", "/stats", "/health", "/monitor", "/polling"} <= set(urls)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ferrometer.demo.database import POOL
 from ferrometer.demo.overhead import Overhead
+from ferrometer.demo.providers import FAILING, Upstreams
 from ferrometer.demo.scrape import Seen
 from ferrometer.demo.service import NAMESPACE
 from ferrometer.demo.stores import Stores
@@ -100,6 +101,12 @@ def below(seen: Seen, found: Stores) -> str:
             f"{seen.total('redis_connected_clients'):.0f} clients"
         )
     return "\n".join(lines)
+
+
+def providers(upstreams: Upstreams, seen: Seen) -> str:
+    """How the made-up providers did, and what became of the one that failed."""
+    failed = f"{FAILING} failed for a while: its breaker opened, refused calls, tried one, and closed."
+    return "\n".join((*_aligned(upstreams.rows(seen, NAMESPACE)), "", failed))
 
 
 def _timed(

@@ -82,20 +82,26 @@ async def _show(
     options: Options, base: str, gateway: Gateway, client: Traffic, found: Stores, cost: overhead.Overhead
 ) -> int:
     totals = await _watch(client, options.requests, gateway)
+    if gateway.upstreams is not None:
+        await gateway.upstreams.run()
     seen = await _settled(base, gateway)
     _say(report.table(seen, gateway.quantile))
     _say(report.beside(seen))
     _say(report.calls(seen, gateway.call_quantile, found))
     _say(report.below(seen, found))
+    if gateway.upstreams is not None:
+        _say(report.providers(gateway.upstreams, seen))
     wrong = differences(totals, seen)
     _say("\n".join(["The client and /metrics disagree:", *wrong]) if wrong else _AGREED)
     _say(f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}")
     if options.once or wrong:
         return 1 if wrong else 0
-    if options.rate:
-        client.stroll()
     _say(f"Serving{', with a little traffic,' if options.rate else ''} until Ctrl-C:")
     _say(report.urls(base))
+    if options.rate:
+        client.stroll()
+        if gateway.upstreams is not None:
+            await gateway.upstreams.go_on()
     await asyncio.Event().wait()
     return 0
 

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 import ferrometer
+from ferrometer._runtime.feature import Feature
 from ferrometer.background.collector import Collector
 from ferrometer.collectors.app.caches import CacheCollector
 from ferrometer.collectors.gpu.collector import GpuCollector
@@ -20,6 +21,7 @@ from ferrometer.collectors.redis import RedisCollector
 from ferrometer.demo.cache import LATEST, Contexts, Shelf
 from ferrometer.demo.database import Ledger, PostgresLedger, SQLiteLedger, Writer
 from ferrometer.demo.model import NAMES, SimulatedModel
+from ferrometer.demo.providers import Upstreams
 from ferrometer.demo.stores import Stores
 
 NAMESPACE = "gpuproxy"
@@ -36,6 +38,13 @@ class Prompt(BaseModel):
     max_tokens: Annotated[int, Field(ge=1, le=4096)] = 16
 
 
+def _features() -> tuple[Feature, ...]:
+    """What is there on Linux only."""
+    if sys.platform != "linux":
+        return ()
+    return ferrometer.Page(), ferrometer.Providers(), ferrometer.Breakers()
+
+
 class Gateway:
     """The application and what it is measured with; every one counts in a registry of its own."""
 
@@ -48,6 +57,7 @@ class Gateway:
         self._shelf = Shelf(cache.address, self._ledger.context) if cache else None
         self._contexts: Contexts = self._shelf.context if self._shelf else self._ledger.context
         self._writer = Writer(self._note, self._registry)
+        self.upstreams = Upstreams(self._registry) if sys.platform == "linux" else None
         self._tokens = ferrometer.Counter("tokens", "Tokens written", ["model"], registry=self._registry)
         waiting = ferrometer.Gauge(
             "gpu_requests_waiting",
@@ -61,7 +71,7 @@ class Gateway:
         checks = {"model": self._model.alive, "database": postgres_check(self._ledger.pool)}
         self._watched = ferrometer.instrument(
             self.app,
-            *((ferrometer.Page(),) if sys.platform == "linux" else ()),  # as its history is
+            *_features(),
             namespace=NAMESPACE,
             registry=self._registry,
             health_checks=checks | ({"cache": self._shelf.check()} if self._shelf else {}),
