@@ -87,6 +87,7 @@ torture: needs-rust $(VENV)/.dev $(VENV)/.demo  ## workers killed at every step 
 	FERROMETER_TORTURE=$(or $(TIMES),10) cargo test --locked --package ferrometer-core --test torture -- --nocapture
 	FERROMETER_TORTURE=$(or $(TIMES),10) $(PY) -m pytest -s tests/workers/test_torture.py
 	FERROMETER_CHAOS=$(or $(KILLS),1000) $(PY) -m pytest -s tests/logs/test_chaos.py
+	FERROMETER_FORKED_JOBS=10000 $(PY) -m pytest -s tests/jobs/test_job_workers.py
 
 compat: $(VENV)/.dev $(VENV)/.demo  ## other programs' own tests with prometheus_client and under `ferrometer run` (PROGRAMS="flower ..."; minutes)
 	$(PY) tools/compat.py $(PROGRAMS)

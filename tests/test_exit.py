@@ -83,6 +83,13 @@ CROSSINGS = {
                 with one.call(): raise Odd
             except (Odd, CircuitOpenError): pass
     """,
+    "a job's wait, __float__": """
+        kind = _core.JobType("resize")
+        def work(turn):
+            kind.submitted(Number())
+            kind.start("an id", Number()).end("completed")
+            _core.running_jobs(60.0)
+    """,
     "labels, a label's __str__": """
         family = Counter("c", "help", ["a"], registry=registry)
         def work(turn): family.labels(Text()).inc()
@@ -390,6 +397,7 @@ CROSSINGS = {
             with open(f"{folder}/broken{turn}.seg", "wb") as file: file.write(b"x" * 5000)
             ready.set()
             generate_latest(registry)
+            _core.fold_dead(1)
             _core.living(folder)
             _core.read_directory(folder)
             _core.inspect(folder)
@@ -430,6 +438,9 @@ CROSSES = {
             "Instrument.observe_all",
         )
     },
+    "JobType.start": "a job's wait, __float__",
+    "JobType.submitted": "a job's wait, __float__",
+    "running_jobs": "a job's wait, __float__",
     "History.respond": "a history starts, answers and stops",
     "SampleStore.instant": "a history starts, answers and stops",
     "History.start": "a history starts, answers and stops",
@@ -494,6 +505,7 @@ CROSSES = {
     "Registry.text": "a scrape in flight",
     "Summary.observe": "Summary.observe, __float__",
     "inspect": "a damaged file is logged",
+    "fold_dead": "a damaged file is logged",
     "living": "a damaged file is logged",
     "read_directory": "a damaged file is logged",
     "share": "a damaged file is logged",
@@ -514,6 +526,11 @@ INERT = {
     "providers_shared",
     "record_provider_call",
     "register_provider_metrics",
+    "JobRun.end",
+    "JobType.__new__",
+    "JobType.end",
+    "JobType.name",
+    "register_job_metrics",
     "DistinctSubjects.__new__",
     "DistinctSubjects.counts",
     "DistinctSubjects.seen",

@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from ferrometer.http.request_id import get_request_id, request_id_var
     from ferrometer.instrumentation import Observability, instrument
     from ferrometer.instruments.feature import Instruments
+    from ferrometer.jobs import job
+    from ferrometer.jobs.feature import Jobs
     from ferrometer.live import Page
     from ferrometer.logs import get_logger, get_structured_logger, propagate
     from ferrometer.logs.feature import Logs
@@ -115,6 +117,8 @@ _LAZY: dict[str, str] = {
     "Instruments": "instruments.feature",
     "Objective": "slo",
     "Objectives": "slo",
+    "Jobs": "jobs.feature",
+    "job": "jobs",
     "Page": "live",
     "Providers": "providers.feature",
     "query": "history",
@@ -171,6 +175,7 @@ __all__ = [
     "HttpMetrics",
     "Info",
     "Instruments",
+    "Jobs",
     "Logs",
     "Metric",
     "MetricsHandler",
@@ -198,6 +203,7 @@ __all__ = [
     "get_structured_logger",
     "instance_ip_grouping_key",
     "instrument",
+    "job",
     "make_asgi_app",
     "make_wsgi_app",
     "observability_app",

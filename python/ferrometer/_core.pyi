@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -30,6 +30,8 @@ __all__ = [
     "HttpMetrics",
     "Info",
     "Instrument",
+    "JobRun",
+    "JobType",
     "LivePage",
     "LogContext",
     "LogReader",
@@ -63,6 +65,7 @@ __all__ = [
     "export_created",
     "exports_created",
     "flush_records",
+    "fold_dead",
     "inspect",
     "list_breakers",
     "list_providers",
@@ -89,9 +92,11 @@ __all__ = [
     "record_provider_call",
     "register_breaker_metrics",
     "register_distinct_metrics",
+    "register_job_metrics",
     "register_provider_metrics",
     "register_record_metrics",
     "request_id_var",
+    "running_jobs",
     "sample_logs",
     "set_log_level",
     "share",
@@ -565,6 +570,9 @@ def inspect(directory: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def shared_directory() -> Path | None:
     """The directory that this process shares with others, or None."""
+
+def fold_dead(at_least: int) -> None:
+    """Puts dead processes' totals into one file, if the shared directory has so many files of processes."""
 
 def living(directory: str | os.PathLike[str]) -> int:
     """How many processes share their metrics in a directory now. Raises OSError when it cannot be read."""
@@ -1262,6 +1270,41 @@ class DistinctSubjects:
 
 def register_distinct_metrics(registry: Registry, namespace: str) -> None:
     """Shows the distinct subjects of all workers in a registry."""
+
+@final
+class JobType:
+    """A type of job; ``ferrometer.jobs`` has what is for use. Raises ValueError for an empty name."""
+
+    LONGEST_NAME: ClassVar[int]
+    def __new__(cls, name: str) -> Self: ...
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def submitted(self, count: int | None = None) -> None:
+        """Counts jobs that were put into a queue; one without ``count``."""
+
+    def start(self, id: str | None = None, wait: float | None = None) -> JobRun:  # noqa: A002
+        """A job starts in this process; it was queued for ``wait`` seconds."""
+
+    def end(self, id: str, status: str) -> float | None:  # noqa: A002
+        """A job of that id has ended, in whatever process: its seconds, or None when none is running.
+
+        Raises ValueError for a status that is not completed, failed, retried, cancelled or lost.
+        """
+
+@final
+class JobRun:
+    """A job that is running."""
+
+    def end(self, status: str) -> bool:
+        """It has ended; False when that was said before, and in a child of the process that runs it."""
+
+def register_job_metrics(registry: Registry, namespace: str, stuck_after: float) -> None:
+    """Shows the jobs of all workers in a registry."""
+
+def running_jobs(stuck_after: float) -> list[tuple[str, int, int, float, int]]:
+    """Type, jobs running, stuck, seconds of the oldest, lost so far; jobs of dead processes become lost."""
 
 @final
 class HistogramBins:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # importing the package imports this file, and typing would b
 
 _locks: list[Lock] = []
 _in_child: list[Callable[[], object]] = []
+_in_parent: list[Callable[[], object]] = []
 
 
 def hold_during_fork(lock: Lock) -> None:
@@ -39,21 +40,32 @@ def in_child(call: Callable[[], object]) -> None:
     _in_child.append(call)
 
 
+def in_parent(call: Callable[[], object]) -> None:
+    """Calls it in the parent after every fork."""
+    _in_parent.append(call)
+
+
 def _before() -> None:
     for lock in reversed(_locks):
         lock.acquire()
 
 
-def _in_parent() -> None:
+def _release() -> None:
     for lock in _locks:
         lock.release()
 
 
+def _go_on_in_parent() -> None:
+    _release()
+    for call in _in_parent:
+        call()
+
+
 def _begin_child() -> None:
-    _in_parent()
+    _release()
     for call in _in_child:
         call()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_begin_child)
+    os.register_at_fork(before=_before, after_in_parent=_go_on_in_parent, after_in_child=_begin_child)

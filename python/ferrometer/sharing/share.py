@@ -27,6 +27,8 @@ SWITCH_VARIABLE = "FERROMETER_SHARED"
 PEER_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 #: Bytes that a process takes at least.
 ROOM = 256 * 1024
+#: So many files of processes may be dead ones': then somebody looks, without a scrape.
+MANY = 64
 
 _ELSEWHERE = "metrics can be shared between workers on Linux only"
 #: Within the directory that prometheus_client's variables name.
@@ -35,6 +37,7 @@ _OFF = frozenset({"false", "0", "no", "off"})
 
 _lock = threading.RLock()
 _told: set[str] = set()
+_forks = 0
 fork.hold_during_fork(_lock)
 
 
@@ -163,7 +166,18 @@ def _begin(directory: Path) -> str | None:
             _refused(error)
             return None
         fork.in_child(_tell_failure)
+        if sys.platform == "linux":
+            _core.fold_dead(MANY)
+            fork.in_parent(_fold_sometimes)
         return shared_directory()
+
+
+def _fold_sometimes() -> None:
+    """In a parent: a process for each job must not fill the directory until somebody scrapes."""
+    global _forks
+    _forks += 1
+    if _forks % MANY == 0:
+        _core.fold_dead(MANY)
 
 
 def _check_room(directory: Path) -> None:

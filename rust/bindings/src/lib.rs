@@ -132,6 +132,9 @@ mod _core {
     use super::rule_store::{check_expression, SampleStore};
     #[pymodule_export]
     use super::server::MetricsServer;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::sharing::fold_dead;
     #[pymodule_export]
     use super::sharing::{living, read_directory, share, shared_directory, shared_values, sharing_failure};
     #[cfg(target_os = "linux")]
@@ -152,6 +155,12 @@ mod _core {
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::state::distinct::{register_distinct_metrics, DistinctSubjects};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::job_metrics::{register_job_metrics, running_jobs};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::state::jobs::{JobRun, JobType};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
     use super::state::providers::{

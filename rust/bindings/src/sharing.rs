@@ -51,6 +51,25 @@ pub fn sharing_failure() -> Option<String> {
     writer::take_failure().map(|error| error.text)
 }
 
+/// Puts the totals of dead processes into one file, when the shared directory has at least so many files of
+/// processes. What cannot be done now is for another time.
+#[cfg(target_os = "linux")]
+#[pyfunction]
+pub fn fold_dead(py: Python<'_>, at_least: usize) {
+    use ferrometer_core::segment::{fold::fold, format::SUFFIX};
+
+    detached(py, || {
+        let Some(directory) = writer::shared_directory() else { return };
+        let Ok(files) = std::fs::read_dir(&directory) else { return };
+        let is_segment = |file: &io::Result<std::fs::DirEntry>| {
+            file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().ends_with(SUFFIX))
+        };
+        if files.filter(is_segment).count() >= at_least {
+            drop(fold(&directory));
+        }
+    });
+}
+
 /// How many processes share their metrics in a directory now.
 #[pyfunction]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 extracts owned paths")]

@@ -9,6 +9,7 @@
 //! | the circuit breaker | `breaker` |
 //! | distinct subjects in windows of time | `distinct` |
 //! | health of providers | `providers` |
+//! | running jobs, and what became of those that ran | `jobs` |
 //! | time that all processes of a machine agree on | `time` |
 
 #[cfg(target_os = "linux")]
@@ -17,6 +18,8 @@ pub mod breaker;
 pub mod distinct;
 #[cfg(target_os = "linux")]
 pub mod fork;
+#[cfg(target_os = "linux")]
+pub mod jobs;
 pub mod name;
 #[cfg(target_os = "linux")]
 pub mod process;

@@ -1,4 +1,4 @@
-//! State that all workers share: circuit breakers, distinct subjects, health of providers.
+//! State that all workers share: circuit breakers, distinct subjects, health of providers, jobs.
 //!
 //! | class or function | file |
 //! |---|---|
@@ -11,6 +11,8 @@
 //! | calls of providers, and their metrics | `providers.rs` |
 //! | `/health/dashboard` | `dashboard.rs` |
 //! | `DistinctSubjects`, and its metric | `distinct.rs` |
+//! | `JobType`, `JobRun`: jobs that start and end | `jobs.rs` |
+//! | the metrics of jobs, and what is running | `job_metrics.rs` |
 
 pub mod breaker;
 pub mod breaker_metrics;
@@ -19,6 +21,8 @@ pub mod call;
 pub mod dashboard;
 pub mod distinct;
 pub mod handle;
+pub mod job_metrics;
+pub mod jobs;
 pub mod providers;
 pub mod ready;
 pub mod tables;

@@ -4,6 +4,7 @@ use crate::gil::GilCell;
 use ferrometer_core::segment::writer::shared_directory;
 use ferrometer_state::breaker::table::Table as Breakers;
 use ferrometer_state::distinct::table::Table as Distinct;
+use ferrometer_state::jobs::table::Table as Jobs;
 use ferrometer_state::providers::table::Table as Providers;
 use ferrometer_state::region::Region;
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ pub trait StateTable: Sized + 'static {
     fn existing(directory: &Path) -> io::Result<Option<Self>>;
     /// Its memory.
     fn region(&self) -> &Region;
+    /// Takes over what this process had for itself until now.
+    fn take_over(&self, _before: &Self) {}
 }
 
 macro_rules! state_table {
@@ -39,6 +42,20 @@ macro_rules! state_table {
     )*};
 }
 state_table!(Breakers, Distinct, Providers);
+
+impl StateTable for Jobs {
+    fn existing(directory: &Path) -> io::Result<Option<Self>> {
+        Self::existing(directory)
+    }
+
+    fn region(&self) -> &Region {
+        &self.region
+    }
+
+    fn take_over(&self, before: &Self) {
+        self.take_over(before);
+    }
+}
 
 /// A table that this process opens at its first use, and again when it begins to share. What is replaced is leaked:
 /// handles and readers without the GIL keep addresses of it.
@@ -133,6 +150,8 @@ impl<T: StateTable> Current<T> {
         }
         match (self.open)(Some(directory)) {
             Ok(table) => {
+                // SAFETY: not null, and leaked.
+                StateTable::take_over(&table, unsafe { &*before });
                 self.put(before, table);
             }
             Err(error) => {
@@ -150,6 +169,8 @@ pub static BREAKERS: Current<Breakers> = Current::new(Breakers::open);
 pub static DISTINCT: Current<Distinct> = Current::new(Distinct::open);
 /// The health of providers.
 pub static PROVIDERS: Current<Providers> = Current::new(Providers::open);
+/// The jobs.
+pub static JOBS: Current<Jobs> = Current::new(Jobs::open);
 
 /// Adds to what `state_troubles` tells.
 ///
@@ -166,6 +187,7 @@ static TROUBLE: GilCell<Vec<String>> = GilCell::new(Vec::new());
 pub fn share_tables(directory: &Path) {
     BREAKERS.share(directory);
     DISTINCT.share(directory);
+    JOBS.share(directory);
     PROVIDERS.share(directory);
 }
 
