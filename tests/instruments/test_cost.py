@@ -212,3 +212,95 @@ print(json.dumps([round(float(line.rpartition(" ")[2]), 9), round(budget.used, 9
 
 def test_money_that_a_killed_worker_spent_stays_spent(tmp_path: Path) -> None:
     assert json.loads(run(WORKERS, tmp_path / "shared")) == [3.4225, 0.9225]
+
+
+BUDGETS = """
+ferrometer.share(directory)
+import json, signal, time
+from ferrometer.instruments import costs
+made = costs(namespace="gatewayz")
+made.record(7, provider="p", tenant="acme")
+told = os.path.join(directory, "told.txt")
+back, to_parent = os.pipe()
+
+def call(tenant, threshold, utilization):
+    with open(told, "a") as file:
+        file.write(f"{threshold}\\n")
+
+def worker(usd):
+    budget = made.budget("acme", 100, on_threshold=call)
+    made.record(usd, provider="p", tenant="acme")
+    made.sweep()
+    os.write(to_parent, b".")
+    while True:
+        time.sleep(0.01)
+        made.sweep()
+
+def begin(*amounts):
+    children = [fork(lambda usd=usd: worker(usd)) for usd in amounts]
+    for _ in children:
+        os.read(back, 1)
+    return children
+
+def end(children):
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+first = begin(0)
+second = begin(30, 30, 25)
+end(first + second)
+end(begin(5, 20, 0))  # they make the same budget, and do not begin it anew
+budget = made.budget("acme", 100, on_threshold=call)
+again = made.budget("acme", 100, period="2026-12", on_threshold=call)
+print(json.dumps([open(told).read().split(), round(budget.used, 6), round(again.used, 6)]))
+"""
+
+
+def test_a_threshold_is_told_once_in_the_whole_application(tmp_path: Path) -> None:
+    """Seven workers in two generations, all of them killed: one call for each threshold."""
+    assert json.loads(run(BUDGETS, tmp_path / "shared")) == [["0.8", "1.0"], 110, 0]
+
+
+def test_a_budget_before_sharing_begins(tmp_path: Path) -> None:
+    program = """
+import json
+from ferrometer.instruments import costs
+made = costs()
+made.record(1, provider="p", tenant="acme")
+budget = made.budget("acme", 10)
+made.record(2, provider="p", tenant="acme")
+budget.look()
+ferrometer.share(directory)
+made.record(4, provider="p", tenant="acme")
+budget.look()
+made.cost_by_tenant.remove("acme")
+made.record(3, provider="p", tenant="acme")
+budget.look()
+other = made.budget("acme", 10)
+print(json.dumps([budget.used, other.used]))
+"""
+    assert json.loads(run(program, tmp_path / "shared")) == [3, 3]
+
+
+def test_a_budget_whose_files_cannot_be_used_is_this_process_s_own(tmp_path: Path) -> None:
+    program = """
+ferrometer.share(directory)
+open(os.path.join(directory, "budgets"), "w").close()  # a file where the folder should be
+import json, logging
+warnings = []
+handler = logging.Handler()
+handler.emit = warnings.append
+logging.getLogger("ferrometer").addHandler(handler)
+from ferrometer.instruments import costs
+told = []
+made = costs()
+budget = made.budget("acme", 10, on_threshold=lambda *one: told.append(one[1]))
+made.record(20, provider="p", tenant="acme")
+budget.look()
+budget.look()
+print(json.dumps([budget.used, told, [warning.getMessage() for warning in warnings]]))
+"""
+    used, told, (warning,) = json.loads(run(program, tmp_path / "shared"))
+    assert (used, told) == (20, [0.8, 1.0])
+    assert warning.startswith("the budget of 'acme' is this worker's own: [Errno 20] Not a directory")

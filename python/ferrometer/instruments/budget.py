@@ -12,6 +12,8 @@ from typing import Any
 
 from ferrometer._core import shared_values
 from ferrometer._process import fork
+from ferrometer.instruments.budget_book import BudgetBook
+from ferrometer.sharing.share import shared_directory
 
 _log = logging.getLogger("ferrometer")
 
@@ -22,7 +24,8 @@ _OFTEN = 1.0
 class Budget:
     """One tenant's budget; ``costs().budget(...)`` makes it.
 
-    The spending of all workers counts, from its making on.
+    The spending of all workers counts, from the moment when the first of them made it. What has been told
+    and when it began is known to all workers that share their metrics, and outlives them.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Budget:
         usd: float,
         thresholds: Sequence[float],
         on_threshold: Callable[[str, float, float], object] | None,
+        period: str = "",
     ) -> None:
         if not 0 < usd < math.inf:
             raise ValueError(f"the budget of {tenant!r} must be finite and above 0, not {usd!r}")
@@ -44,7 +48,9 @@ class Budget:
         self._costs = costs
         self._left = sorted(thresholds)
         self._on_threshold = on_threshold
+        self._book = BudgetBook(tenant, "\0".join((costs.namespace or "", tenant, repr(self.total), period)))
         self._before = self._spent()
+        self._shares = False
         self._looked = -math.inf
         self._samples: deque[tuple[float, float]] = deque(maxlen=128)
         self._lock = threading.Lock()
@@ -68,7 +74,7 @@ class Budget:
             return
         try:
             self._looked = now
-            self.used = max(0.0, self._spent() - self._before)
+            self._read()
             while self._samples and now - self._samples[0][0] > _HOUR:
                 self._samples.popleft()
             if not self._samples or now - self._samples[-1][0] >= _HOUR / 128:
@@ -79,11 +85,22 @@ class Budget:
         finally:
             self._lock.release()
         for threshold in passed:
-            if self._on_threshold is not None:
+            if self._on_threshold is not None and self._book.claim(threshold):
                 try:
                     self._on_threshold(self.tenant, threshold, self.utilization)
                 except Exception:  # what a budget's owner does must not break the call that spent
                     _log.exception("the callback of the budget of %r failed", self.tenant)
+
+    def _read(self) -> None:
+        spent = self._spent()
+        if not self._shares and shared_directory() is not None:
+            # Sharing may begin after the budget was made: what this process spent came along.
+            self._shares = True
+            self._before = self._book.begin(max(0.0, spent - self.used))
+        if spent < self._before:  # the tenant's series was removed, and counts anew
+            self._before = 0.0
+            self._book.restart()
+        self.used = spent - self._before
 
     def _tell(self, now: float) -> None:
         costs, tenant = self._costs, self.tenant

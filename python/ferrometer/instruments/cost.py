@@ -85,13 +85,17 @@ class Costs:
         *,
         thresholds: Sequence[float] = (0.8, 1.0),
         on_threshold: Callable[[str, float, float], object] | None = None,
+        period: str = "",
     ) -> Budget:
-        """What a tenant may spend from now on, in all workers together; a second one replaces the first.
+        """What a tenant may spend from now on, in all workers together.
 
-        ``on_threshold(tenant, threshold, utilization)`` is called once for each threshold that is passed,
-        in each worker that sees it. Raises ValueError for an amount or threshold that is not above 0.
+        Every worker makes the same one; the first begins it. Another amount or ``period``, such as
+        ``"2026-11"``, is another budget, which replaces this one and begins at zero.
+
+        ``on_threshold(tenant, threshold, utilization)`` is called once for each threshold that is passed, by
+        the worker that sees it first. Raises ValueError for an amount or threshold that is not above 0.
         """
-        made = Budget(self, tenant, usd, thresholds, on_threshold)
+        made = Budget(self, tenant, usd, thresholds, on_threshold, period)
         self.budgets[tenant] = made
         made.look()
         return made
