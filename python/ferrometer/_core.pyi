@@ -80,6 +80,7 @@ __all__ = [
     "log_redactions",
     "log_requests",
     "log_route",
+    "models_stats",
     "new_request_id",
     "own_methods",
     "parse_baggage",
@@ -500,6 +501,9 @@ class Responder:
         ``requests`` are the numbers of ``HttpMetrics.snapshot()``, where something else counts them.
         Raises ValueError for what is no method, and what ``from_python`` raises.
         """
+
+def models_stats(registry: Registry, prefix: str) -> str:
+    """The JSON of ``/models/stats``. The name of the models' costs begins with ``prefix``, or has none."""
 
 def choose_format(accept: str | None) -> tuple[str, str, str]:
     """The format that an Accept header prefers, the escaping of odd names, and the media type."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
+from ferrometer import _core
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
 from ferrometer.instruments.call import MAX_AGE, end_old_streams
 from ferrometer.instruments.exporter import sweep
 from ferrometer.instruments.family import families_of
 from ferrometer.instruments.genai import set_conventions
-from ferrometer.instruments.models_stats import models_stats
 
 if TYPE_CHECKING:
     from ferrometer._runtime.runtime import Runtime
@@ -67,7 +67,16 @@ class Instruments(Feature):
             "instruments", chosen.sweep_seconds, lambda: self._sweep(runtime, chosen.stream_seconds)
         )
 
-        runtime.route("/models/stats", lambda request: JSONResponse(models_stats(runtime.registry)))
+        def models(request: object) -> Response:
+            costs = families.costs
+            namespace = (costs.namespace if costs is not None else None) or families.namespace
+            prefix = f"{namespace}_" if namespace else ""
+            return Response(
+                _core.models_stats(runtime.registry._native, prefix), media_type="application/json"
+            )
+
+        # As the own port answers it.
+        runtime.route("/models/stats", models)
 
     def _sweep(self, runtime: Runtime, age: float) -> None:
         sweep(runtime.registry)

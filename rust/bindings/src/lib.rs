@@ -127,7 +127,7 @@ mod _core {
     #[pymodule_export]
     use super::remote_write::{write_further_requests, write_requests};
     #[pymodule_export]
-    use super::responder::{choose_format, Access, NativeRoute, Responder};
+    use super::responder::{choose_format, models_stats, Access, NativeRoute, Responder};
     #[pymodule_export]
     use super::rule_store::{check_expression, SampleStore};
     #[pymodule_export]

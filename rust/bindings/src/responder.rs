@@ -5,12 +5,14 @@ use crate::handover;
 use crate::metric::state::Metric;
 use crate::registry::{log_damage, Registry};
 use ferrometer_core::family::Family;
+use ferrometer_core::fork::beside;
 use ferrometer_core::registry::Registry as Core;
 use ferrometer_server::accept;
 use ferrometer_server::access::Digest;
 use ferrometer_server::requests::Requests;
 use ferrometer_server::responder::{answer_of, finished, refusal, Known, Page, Target, Wanted};
-use ferrometer_server::{Additions, Asked, Format, Local, Network, Peer, Route, Secrets};
+use ferrometer_server::stats_json::now;
+use ferrometer_server::{Additions, Asked, Exposition, Format, Local, Network, Peer, Route, Secrets};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE};
 use hyper::{Method, Response, StatusCode};
 use pyo3::exceptions::{PyKeyError, PyValueError};
@@ -200,6 +202,15 @@ impl Responder {
 pub fn access_of(access: Option<&Bound<'_, Access>>) -> Arc<ferrometer_server::Access> {
     let everybody = || Arc::new(ferrometer_server::Access { secrets: Secrets::Open, networks: None, unix: false });
     access.map_or_else(everybody, |access| access.get().core.clone())
+}
+
+/// The JSON of `/models/stats`; the family of the models' costs has a name that begins with `prefix`, or none before it.
+/// The GIL is released.
+#[pyfunction]
+pub fn models_stats(py: Python<'_>, registry: &Bound<'_, Registry>, prefix: &str) -> String {
+    let registry = registry.get().core.clone();
+    let local = Local { figures: (registry.clone(), prefix.to_owned()), registry };
+    released(py, || beside(|| local.models()).json(&now()))
 }
 
 /// The format that an Accept header prefers, the escaping of odd names, and the media type.

@@ -2,6 +2,7 @@
 
 use crate::exposition::{write, Additions, Exposition, Format};
 use crate::health::Status;
+use crate::models_json::Models;
 use crate::requests::{uptime, Requests};
 use crate::sample_filter::is_plain;
 use crate::stats_json::Numbers;
@@ -51,6 +52,11 @@ impl Directory {
     pub fn with(mut self, source: Arc<dyn Source>) -> Self {
         self.sources.push(source);
         self
+    }
+
+    /// What the names of the service's own families begin with.
+    fn prefix(&self) -> String {
+        self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}_"))
     }
 
     /// The view of now. The dead are folded on the way, so that the next look costs less.
@@ -128,9 +134,14 @@ impl Exposition for Directory {
             requests: Requests::read(self.namespace.as_deref(), &find),
             ..Numbers::default()
         };
-        let prefix = self.namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}_"));
-        numbers.read(&prefix, &find);
+        numbers.read(&self.prefix(), &find);
         numbers
+    }
+
+    fn models(&self) -> Models {
+        let view = self.look();
+        let Some(view) = &*view else { return Models::default() };
+        Models::read(&self.prefix(), &|name, read| find(view, name, read))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a server serves.
 
+use crate::models_json::Models;
 use crate::sample_filter::restrict;
 use crate::stats_json::Numbers;
 use ferrometer_core::encode::{protobuf, text};
@@ -51,6 +52,9 @@ pub trait Exposition: Send + Sync {
 
     /// The numbers of the JSON endpoints.
     fn numbers(&self) -> Numbers;
+
+    /// What is known of the models.
+    fn models(&self) -> Models;
 }
 
 /// Appends everything that `visit` comes by in a format, as [`Exposition::write`] says.

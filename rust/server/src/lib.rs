@@ -10,6 +10,7 @@
 //! | which format, and of which samples | [`accept`], [`sample_filter`] |
 //! | the health as last known | [`health`] |
 //! | the numbers as JSON, and where they are from | [`stats_json`], [`requests`], [`lookup`] |
+//! | what is known of each model | [`models_json`] |
 //! | the same as namespaced families | [`views`] |
 //! | the thread, its start and end, slow clients | [`server`], [`connections`], [`io`] |
 //! | what a fork does with the sockets | [`fork_closed`] |
@@ -32,6 +33,7 @@ pub mod health;
 pub mod io;
 pub mod local;
 pub mod lookup;
+pub mod models_json;
 pub mod page;
 pub mod requests;
 pub mod responder;
@@ -47,6 +49,7 @@ pub use access::{Access, Network, Peer, Secrets};
 pub use directory::Directory;
 pub use exposition::{Additions, Exposition, Format};
 pub use local::Local;
+pub use models_json::Models;
 pub use responder::Responder;
 pub use route::{Asked, Route};
 pub use server::{Options, Server};

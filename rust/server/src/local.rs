@@ -3,6 +3,7 @@
 use crate::exposition::{write, Additions, Exposition, Format};
 use crate::health::Status;
 use crate::lookup::Lookup;
+use crate::models_json::Models;
 use crate::requests::{uptime, Requests};
 use crate::sample_filter::is_plain;
 use crate::stats_json::Numbers;
@@ -47,6 +48,11 @@ impl Exposition for Local {
         };
         numbers.read(prefix, &|name, read| look(figures, &scrape, name, read));
         numbers
+    }
+
+    fn models(&self) -> Models {
+        let scrape = Scrape::begin();
+        Models::read(&self.figures.1, &|name, read| look(&self.registry, &scrape, name, read))
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Page {
     Polling,
     /// `/monitor`
     Monitor,
+    /// `/models/stats`
+    Models,
     /// `/live`
     Live,
 }
@@ -49,6 +51,7 @@ impl Page {
             "/stats" => Some(Page::Stats),
             "/polling" => Some(Page::Polling),
             "/monitor" => Some(Page::Monitor),
+            "/models/stats" => Some(Page::Models),
             "/live" => Some(Page::Live),
             _ => None,
         }
@@ -209,6 +212,7 @@ impl Responder {
         let body = match page {
             Page::Metrics | Page::Live => "{\"status\":\"alive\"}".into(),
             Page::Stats => self.numbers(known).stats(),
+            Page::Models => beside(|| self.source.models()).json(&time),
             Page::Polling => {
                 let numbers = self.numbers(known);
                 numbers.polling(&time, &health(&numbers))

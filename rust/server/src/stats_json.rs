@@ -130,7 +130,7 @@ impl Numbers {
 }
 
 /// A number that is not known is `null`.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.is_finite() {
         format!("{value:?}")
     } else {
