@@ -23,6 +23,9 @@ struct Model {
     cost: Option<f64>,
 }
 
+/// Takes over what a series of a model tells; the values are those of its labels.
+type Read<'a> = dyn FnMut(&mut Model, &[String], &dyn Series) + 'a;
+
 #[derive(Debug, Default, PartialEq)]
 struct Mean {
     count: u64,
@@ -78,13 +81,7 @@ impl Models {
     }
 
     /// Visits the series of a family with these labels; an application's own family that is called alike has others.
-    fn each(
-        &mut self,
-        name: &str,
-        labels: &[&str],
-        look: Lookup<'_>,
-        read: &mut dyn FnMut(&mut Model, &[String], &dyn Series),
-    ) {
+    fn each(&mut self, name: &str, labels: &[&str], look: Lookup<'_>, read: &mut Read<'_>) {
         look(name, &mut |family| {
             if family.definition().name == name && is_of(family, name, labels) {
                 family.for_each(&mut |series| {
