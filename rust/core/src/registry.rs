@@ -170,6 +170,11 @@ impl Registry {
         lock(&self.inner).entries.clone()
     }
 
+    /// The scope whose families it shows besides its own, those of other processes; none when it is empty.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
     /// The family with one of whose sample names this is.
     pub fn find(&self, name: &str) -> Option<Arc<Family>> {
         match lock(&self.inner).names.get(name) {

@@ -58,8 +58,10 @@ impl Exposition for Local {
 
 fn look(registry: &Registry, scrape: &Scrape, name: &str, read: &mut dyn FnMut(&dyn Reading)) {
     if let Some(family) = registry.find(name) {
-        read(&*scrape.reading(&family));
+        return read(&*scrape.reading(&family));
     }
+    // One that this process has not made, and others have.
+    scrape.families(registry.scope(), &|other| other != name, read);
 }
 
 #[cfg(test)]
