@@ -37,7 +37,7 @@ class PedanticRegistry(CollectorRegistry):
 
     def __init__(self, *, allow: Iterable[str] = ()) -> None:
         super().__init__(auto_describe=True)
-        self.allow = frozenset(allow)
+        self.allow: frozenset[str] = frozenset(allow)
 
     def _note(self, metric: Any) -> None:
         family = Family(metric._name, metric._type, metric._documentation, tuple(metric._labelnames))

@@ -74,8 +74,8 @@ class Runtime:
     ) -> None:
         self.namespace = namespace
         self.registry = registry
-        self.sources = Sources() if sources is None else sources
-        self.scheduler = CollectorScheduler(collectors, registry=registry)
+        self.sources: Sources = Sources() if sources is None else sources
+        self.scheduler: CollectorScheduler = CollectorScheduler(collectors, registry=registry)
         self.features: list[Feature] = []
         self.routes: list[RouteRequest] = []
         self.checks: list[CheckRequest] = []

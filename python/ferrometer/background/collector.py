@@ -101,9 +101,9 @@ class FunctionCollector(Collector):
         self.name = name
         self.interval = interval
         self.timeout = timeout
-        self.scope = scope
-        self.stale = stale
-        self.metrics = tuple(metrics)
+        self.scope: Scope = scope
+        self.stale: Stale = stale
+        self.metrics: tuple[MetricWrapperBase, ...] = tuple(metrics)
         self._brief = brief
         # In place of the method, not within it: the scheduler looks whether it is async.
         self.collect = function  # type: ignore[assignment,method-assign]

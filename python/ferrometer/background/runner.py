@@ -57,28 +57,28 @@ class SelfMetrics:
     """What the scheduler says about its collectors."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self.success = Gauge(
+        self.success: Gauge = Gauge(
             "ferrometer_collector_success",
             "Whether the latest flight of the collector succeeded",
             ["collector"],
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self.duration = Gauge(
+        self.duration: Gauge = Gauge(
             "ferrometer_collector_duration_seconds",
             "How long the latest flight of the collector took",
             ["collector"],
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self.last_success = Gauge(
+        self.last_success: Gauge = Gauge(
             "ferrometer_collector_last_success_timestamp_seconds",
             "When the collector last succeeded, in seconds since 1970",
             ["collector"],
             registry=registry,
             multiprocess_mode="livemin",
         )
-        self.errors = Counter(
+        self.errors: Counter = Counter(
             "ferrometer_collector_errors",
             "Flights of the collector that failed, by reason",
             ["collector", "reason"],
@@ -114,8 +114,8 @@ class Watch:
     """Flies one collector again and again."""
 
     def __init__(self, collector: Collector, metrics: SelfMetrics, lease: Callable[[str], Lease]) -> None:
-        self.collector = check(collector)
-        self.name = collector.name
+        self.collector: Collector = check(collector)
+        self.name: str = collector.name
         self._interval = float(attribute(collector, "interval"))
         self._timeout = float(attribute(collector, "timeout"))
         self._metrics = metrics
@@ -125,8 +125,8 @@ class Watch:
         self._flight: Flight | None = None
         self._failures = 0
         self._reasons: set[str] = set()  # those already logged since the last success
-        self.status = CollectorStatus("stopped")
-        self.has_own_thread = False
+        self.status: CollectorStatus = CollectorStatus("stopped")
+        self.has_own_thread: bool = False
         """Whether its loop is nobody else's."""
 
     def open(self) -> None:

@@ -39,6 +39,7 @@ class CircuitBreaker:
             raise ValueError(f"a breaker's name has 1 to 255 bytes; {shown!r} has {size}: name the provider")
         self.name = name
         self.group = group
+        self.settings: BreakerSettings
         self.settings = chosen = BreakerSettings(**settings)
         self._listeners: tuple[Listener, ...] = ()
         self._native = _core.Breaker(

@@ -60,7 +60,7 @@ class SQLiteLedger:
             cached = functools.lru_cache(maxsize=16)(self._select)
             self._find = ferrometer.track_cache("models", cached, registry=remembering)
         address = f"file:ferrometer-demo-{uuid4().hex}?mode=memory&cache=shared"
-        self.pool = SQLitePool(address, uri=True, size=_CONNECTIONS)
+        self.pool: SQLitePool = SQLitePool(address, uri=True, size=_CONNECTIONS)
 
     async def open(self) -> None:
         """Makes the tables."""

@@ -17,7 +17,7 @@ class SimulatedModel:
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(_SLOTS)
-        self.waiting = 0
+        self.waiting: int = 0
         """Requests that have no slot yet."""
 
     async def tokens(self, model: str, count: int) -> AsyncIterator[str]:

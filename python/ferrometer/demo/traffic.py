@@ -36,11 +36,11 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.done = 0
+        self.done: int = 0
         self.answers: Counter[tuple[str, str, int]] = Counter()
-        self.conversations = 0
-        self.messages = 0
-        self.hung_up = 0
+        self.conversations: int = 0
+        self.messages: int = 0
+        self.hung_up: int = 0
 
     def answer(self, step: Step, status: int) -> None:
         """One HTTP answer, whole or hung up on."""

@@ -21,7 +21,7 @@ class Cors:
         listed = [origins] if isinstance(origins, str) else list(origins)
         for origin in listed:
             _check_origin(origin)
-        self.enabled = bool(listed)
+        self.enabled: bool = bool(listed)
         self._any = "*" in listed
         self._origins = frozenset(origin.lower() for origin in listed)
 

@@ -238,8 +238,8 @@ class _Port:
     def __init__(
         self, host: str, number: int, start: Callable[[], _core.MetricsServer], turn: Lease | None
     ) -> None:
-        self.host = host
-        self.number = number
+        self.host: str = host
+        self.number: int = number
         self._start = start
         self._turn = turn
         self._server: _core.MetricsServer | None = None
@@ -263,7 +263,8 @@ class _Port:
 
     def _serve(self) -> None:
         self._server = self._start()
-        self.host, self.number = self._server.host, self._server.port
+        self.host = self._server.host
+        self.number = self._server.port
 
     def _take_over(self) -> None:
         with self._lock:

@@ -41,7 +41,7 @@ class Health(Feature):
 
     def __init__(self, checks: HealthChecks | None = None, *, interval: float | None = None) -> None:
         super().__init__(interval=interval)
-        self.checks = HealthChecks() if checks is None else checks
+        self.checks: HealthChecks = HealthChecks() if checks is None else checks
         self._run: Callable[[], object] = self._run_apart
 
     def open(self, runtime: Runtime) -> None:

@@ -109,9 +109,9 @@ class Http(Feature):
     def open(self, runtime: Runtime) -> None:
         """Makes the families; the middleware comes around the application when its stack is built."""
         chosen: HttpSettings = runtime.settings(self)
-        self.skip_paths = chosen.skip_paths
-        self.namespace = chosen.namespace
-        self.metrics = runtime.registry.with_room(
+        self.skip_paths: tuple[str, ...] = chosen.skip_paths
+        self.namespace: str | None = chosen.namespace
+        self.metrics: HttpMetrics = runtime.registry.with_room(
             lambda: HttpMetrics(
                 runtime.registry, chosen.namespace, chosen.sample, chosen.buckets, chosen.exemplars
             )

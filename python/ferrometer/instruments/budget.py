@@ -43,8 +43,8 @@ class Budget:
             if not 0 < threshold < math.inf:
                 raise ValueError(f"a threshold must be finite and above 0, not {threshold!r}")
         self.tenant = tenant
-        self.total = float(usd)
-        self.used = 0.0
+        self.total: float = float(usd)
+        self.used: float = 0.0
         self._costs = costs
         self._left = sorted(thresholds)
         self._on_threshold = on_threshold

@@ -102,17 +102,18 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         role: Literal["client", "server"] = "client",
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        self.model = model
-        self.provider = provider
-        self.operation = operation
-        self.tenant = tenant
+        self.model: str = model
+        self.provider: str = provider
+        self.operation: str = operation
+        self.tenant: str | None = tenant
         self.role = role
         self._recorder = _usual if registry is REGISTRY and role == "client" else recorder_of(registry, role)
         self.status: Status | None = None
         self.error: BaseException | None = None
-        self.seconds = self.started = 0.0
-        self.attempts = 1
-        self.chunks = 0
+        self.seconds: float = 0.0
+        self.started: float = 0.0
+        self.attempts: int = 1
+        self.chunks: int = 0
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.cached_tokens: int | None = None
@@ -120,9 +121,9 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
         self.reasoning_tokens: int | None = None
         self.batch_size: int | None = None
         self.finish_reason: str | None = None
-        self.response_model = ""
-        self.server_address = ""
-        self.server_port = ""
+        self.response_model: str = ""
+        self.server_address: str = ""
+        self.server_port: str = ""
         self._in_flight: Gauge | None = None
         self._number = -1
         self._first: float | None = None

@@ -26,14 +26,14 @@ class Costs:
     ``record`` adds an amount that is known; with prices, each ``inference`` with tokens adds its own.
     """
 
-    cost_by_provider = Made[Gauge]()
-    cost_by_model = Made[Gauge]()
-    cost_by_tenant = Made[Gauge]()
-    ferrometer_cost_unknown_total = Made[Counter]()
-    cost_budget_total_usd = Made[Gauge]()
-    cost_budget_used_usd = Made[Gauge]()
-    cost_budget_utilization = Made[Gauge]()
-    cost_budget_exhausted_timestamp_seconds = Made[Gauge]()
+    cost_by_provider: Made[Gauge] = Made[Gauge]()
+    cost_by_model: Made[Gauge] = Made[Gauge]()
+    cost_by_tenant: Made[Gauge] = Made[Gauge]()
+    ferrometer_cost_unknown_total: Made[Counter] = Made[Counter]()
+    cost_budget_total_usd: Made[Gauge] = Made[Gauge]()
+    cost_budget_used_usd: Made[Gauge] = Made[Gauge]()
+    cost_budget_utilization: Made[Gauge] = Made[Gauge]()
+    cost_budget_exhausted_timestamp_seconds: Made[Gauge] = Made[Gauge]()
 
     def __init__(self, families: Families, namespace: str | None) -> None:
         self._families = families

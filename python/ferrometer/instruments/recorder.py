@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 class Recorder:
     """Records the calls of one registry and role under all of its conventions."""
 
-    inference_in_flight = Made[Gauge]()
-    ferrometer_inference_refused_total = Made[Counter]()
-    inference_requests_total = Made[Counter]()
-    inference_duration_seconds = Made[Histogram]()
-    inference_attempts_total = Made[Counter]()
-    inference_tokens_total = Made[Counter]()
-    ferrometer_inference_usage_missing_total = Made[Counter]()
-    inference_time_to_first_token_seconds = Made[Histogram]()
-    inference_time_between_tokens_seconds = Made[Histogram]()
-    inference_finish_reasons_total = Made[Counter]()
-    inference_errors_total = Made[Counter]()
-    inference_cached_tokens_total = Made[Counter]()
-    inference_cache_written_tokens_total = Made[Counter]()
-    inference_reasoning_tokens_total = Made[Counter]()
-    inference_batch_size = Made[Histogram]()
+    inference_in_flight: Made[Gauge] = Made[Gauge]()
+    ferrometer_inference_refused_total: Made[Counter] = Made[Counter]()
+    inference_requests_total: Made[Counter] = Made[Counter]()
+    inference_duration_seconds: Made[Histogram] = Made[Histogram]()
+    inference_attempts_total: Made[Counter] = Made[Counter]()
+    inference_tokens_total: Made[Counter] = Made[Counter]()
+    ferrometer_inference_usage_missing_total: Made[Counter] = Made[Counter]()
+    inference_time_to_first_token_seconds: Made[Histogram] = Made[Histogram]()
+    inference_time_between_tokens_seconds: Made[Histogram] = Made[Histogram]()
+    inference_finish_reasons_total: Made[Counter] = Made[Counter]()
+    inference_errors_total: Made[Counter] = Made[Counter]()
+    inference_cached_tokens_total: Made[Counter] = Made[Counter]()
+    inference_cache_written_tokens_total: Made[Counter] = Made[Counter]()
+    inference_reasoning_tokens_total: Made[Counter] = Made[Counter]()
+    inference_batch_size: Made[Histogram] = Made[Histogram]()
 
     namespace: str | None = None
 
     def __init__(self, families: Families, role: str) -> None:
         self._families = families
         self.others = families.listeners
-        self.native = "native" in families.conventions
+        self.native: bool = "native" in families.conventions
 
     def refuse(self, what: str) -> None:
         """Counts what made no sense."""

@@ -17,21 +17,21 @@ class DatabaseStats:
     ``db_query_duration_milliseconds``."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.connections_active = Gauge(
+        self.connections_active: Gauge = Gauge(
             f"{prefix}db_connections_active",
             "Active database connections",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.connections_idle = Gauge(
+        self.connections_idle: Gauge = Gauge(
             f"{prefix}db_connections_idle",
             "Idle database connections",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.queries_total = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
-        self.errors_total = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
-        self.query_duration = Summary(
+        self.queries_total: Counter = Counter(f"{prefix}db_queries", "Database queries", registry=registry)
+        self.errors_total: Counter = Counter(f"{prefix}db_errors", "Database errors", registry=registry)
+        self.query_duration: Summary = Summary(
             f"{prefix}db_query_duration_milliseconds",
             "Query duration percentiles",
             registry=registry,

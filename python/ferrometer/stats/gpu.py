@@ -14,17 +14,17 @@ class GpuStats:
     """``gpu_instances_active``, ``gpu_requests_total``, ``gpu_requests_failed``, ``gpu_cost_total``."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.instances_active = Gauge(
+        self.instances_active: Gauge = Gauge(
             f"{prefix}gpu_instances_active",
             "Active GPU instances",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.requests_total = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
-        self.requests_failed = Gauge(
+        self.requests_total: Counter = Counter(f"{prefix}gpu_requests", "GPU requests", registry=registry)
+        self.requests_failed: Gauge = Gauge(
             f"{prefix}gpu_requests_failed", "Failed GPU requests", registry=registry, multiprocess_mode="sum"
         )
-        self.cost_total = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
+        self.cost_total: Counter = Counter(f"{prefix}gpu_cost", "GPU cost in USD", registry=registry)
 
     def instances(self, active: int) -> None:
         """Set how many instances are active now."""

@@ -53,10 +53,10 @@ class ServiceStats:
         prefix, home = (f"{namespace}_", registry) if namespace else ("", CollectorRegistry())
         self.namespace = namespace
         self._figures = home, prefix
-        self.gpu = GpuStats(prefix, home)
-        self.database = DatabaseStats(prefix, home)
-        self.cache = CacheStats(prefix, home)
-        self.system = SystemStats(prefix, home)
+        self.gpu: GpuStats = GpuStats(prefix, home)
+        self.database: DatabaseStats = DatabaseStats(prefix, home)
+        self.cache: CacheStats = CacheStats(prefix, home)
+        self.system: SystemStats = SystemStats(prefix, home)
         self._requests = requests
         self._started = time.monotonic()
 
@@ -130,8 +130,10 @@ class CacheStats:
     """``cache_hits``, ``cache_misses``, ``cache_hit_rate`` (percent)."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.hits = Gauge(f"{prefix}cache_hits", "Cache hits", registry=registry, multiprocess_mode="sum")
-        self.misses = Gauge(
+        self.hits: Gauge = Gauge(
+            f"{prefix}cache_hits", "Cache hits", registry=registry, multiprocess_mode="sum"
+        )
+        self.misses: Gauge = Gauge(
             f"{prefix}cache_misses", "Cache misses", registry=registry, multiprocess_mode="sum"
         )
         self._rate = Gauge(
@@ -171,16 +173,18 @@ class SystemStats:
     """
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
-        self.tasks = Gauge(
+        self.tasks: Gauge = Gauge(
             f"{prefix}goroutines", "Live asyncio tasks", registry=registry, multiprocess_mode="livesum"
         )
-        self.heap = Gauge(
+        self.heap: Gauge = Gauge(
             f"{prefix}memory_heap_alloc_mb",
             "Allocated Python and native heap in MB",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self.collections = Counter(f"{prefix}gc", "Garbage collections of all generations", registry=registry)
+        self.collections: Counter = Counter(
+            f"{prefix}gc", "Garbage collections of all generations", registry=registry
+        )
         self._lock = threading.Lock()
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._background = Every(SYSTEM_SECONDS, self.read)

@@ -44,12 +44,14 @@ class CacheMetrics:
         def gauge(name: str, documentation: str, mode: str = "livesum") -> Gauge:
             return Gauge(name, documentation, ["cache_type"], registry=registry, multiprocess_mode=mode)
 
-        self.hits = counter("cache_hits", "Lookups that found what they looked for")
-        self.misses = counter("cache_misses", "Lookups that did not")
-        self.evictions = counter("cache_evictions", "Entries that made room for others")
-        self.entries = gauge("cache_entries", "Entries in the cache")
-        self.capacity = gauge("cache_max_entries", "Entries the cache may hold")
-        self.hit_ratio = gauge("cache_hit_ratio", "Share of all lookups so far that hit", "livemostrecent")
+        self.hits: Counter = counter("cache_hits", "Lookups that found what they looked for")
+        self.misses: Counter = counter("cache_misses", "Lookups that did not")
+        self.evictions: Counter = counter("cache_evictions", "Entries that made room for others")
+        self.entries: Gauge = gauge("cache_entries", "Entries in the cache")
+        self.capacity: Gauge = gauge("cache_max_entries", "Entries the cache may hold")
+        self.hit_ratio: Gauge = gauge(
+            "cache_hit_ratio", "Share of all lookups so far that hit", "livemostrecent"
+        )
 
 
 class TrackedCache:

@@ -33,7 +33,7 @@ class PoolsCollector(Collector):
 
     name = "pools"
     stale: Stale = "keep"
-    interval = 0.5
+    interval: float = 0.5
 
     def idle_interval(self) -> float:
         """Seconds to wait at least."""

@@ -52,7 +52,9 @@ class Published(Collector):
             raise ValueError(f"invalid mode {mode!r}; one of {', '.join(sorted(Gauge._MULTIPROC_MODES))}")
         if not callable(getattr(collector, "collect", None)):
             raise TypeError(f"cannot publish {type(collector).__name__}: it has no collect()")
-        self.name = name or (collector._name if isinstance(collector, Gauge) else type(collector).__name__)
+        self.name: str = name or (
+            collector._name if isinstance(collector, Gauge) else type(collector).__name__
+        )
         self.interval = interval
         self.timeout = timeout
         self.metrics: list[MetricWrapperBase] = []

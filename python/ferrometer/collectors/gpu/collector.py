@@ -6,7 +6,7 @@ from ferrometer.background.collector import CollectError, Collector, Scope, Unav
 from ferrometer.background.partial import Parts
 from ferrometer.collectors.gpu.cost import Charge, GpuCost, ServiceGpu
 from ferrometer.collectors.gpu.device import InvisibleError, LostError, Session, session, shut_down
-from ferrometer.collectors.gpu.readings import families, read
+from ferrometer.collectors.gpu.readings import Families, families, read
 from ferrometer.collectors.rows import Table
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.stats.gpu import GpuStats
@@ -46,7 +46,7 @@ class GpuCollector(Collector):
         self._service = service
         # Without a service nobody sees this one's numbers.
         self._cost = GpuCost(service or GpuStats("", CollectorRegistry()), price_per_hour, charge)
-        self.metrics = families(registry)
+        self.metrics: Families = families(registry)
         self._parts = Parts(self.name, registry, fatal=lambda _: False)
         self._tables: dict[str, Table] = {}
         self._active = 0

@@ -34,7 +34,7 @@ class Device:
     def __init__(self, session: Session, handle: Any) -> None:
         self._session = session
         self._handle = handle
-        self.answers = 0
+        self.answers: int = 0
         """Questions answered so far."""
 
     def ask(self, function: str, *arguments: Any) -> Any:
@@ -83,11 +83,11 @@ class Session:
                 raise UnavailableError(f"no NVIDIA driver: {error}", reason="no driver") from None
             raise self._lost("NVML does not start", error) from None
         try:
-            self.count = int(pynvml.nvmlDeviceGetCount())
+            self.count: int = int(pynvml.nvmlDeviceGetCount())
         except self._failures as error:
             self.close()
             raise self._lost("NVML does not count its GPUs", error) from None
-        self.driver_version = str(self.call("nvmlSystemGetDriverVersion") or "")
+        self.driver_version: str = str(self.call("nvmlSystemGetDriverVersion") or "")
 
     def device(self, index: int) -> Device:
         """The GPU of that index. Raises InvisibleError, or LostError."""

@@ -59,23 +59,35 @@ class CgroupCollector(Collector):
         def counter(name: str, documentation: str) -> Counter:
             return Counter(f"cgroup_{name}", documentation, registry=registry)
 
-        self.memory_limit = gauge(
+        self.memory_limit: Gauge = gauge(
             "memory_limit_bytes", "Memory the group may use; the machine's if unlimited"
         )
-        self.memory_used = gauge("memory_used_bytes", "Memory charged to the group, page cache included")
-        self.memory_working_set = gauge(
+        self.memory_used: Gauge = gauge(
+            "memory_used_bytes", "Memory charged to the group, page cache included"
+        )
+        self.memory_working_set: Gauge = gauge(
             "memory_working_set_bytes",
             "Memory of the group that cannot be reclaimed easily: what is killed for",
         )
-        self.memory_ratio = gauge("memory_used_ratio", "Working set as a share of the limit")
-        self.cpu_limit = gauge("cpu_limit_cores", "Cores this group may use; the machine's if unlimited")
-        self.cpu_ratio = gauge("cpu_used_ratio", "CPU time since the last reading as a share of the limit")
-        self.oom_kills = counter("memory_oom_kills", "Processes of the group killed for want of memory")
-        self.cpu = counter("cpu_seconds", "CPU time used by the group")
-        self.periods = counter("cpu_periods", "Enforcement periods of the CPU limit that have passed")
-        self.throttled_periods = counter("cpu_throttled_periods", "Periods in which the group was throttled")
-        self.throttled = counter("cpu_throttled_seconds", "Time the group was throttled")
-        self.waited = Counter(
+        self.memory_ratio: Gauge = gauge("memory_used_ratio", "Working set as a share of the limit")
+        self.cpu_limit: Gauge = gauge(
+            "cpu_limit_cores", "Cores this group may use; the machine's if unlimited"
+        )
+        self.cpu_ratio: Gauge = gauge(
+            "cpu_used_ratio", "CPU time since the last reading as a share of the limit"
+        )
+        self.oom_kills: Counter = counter(
+            "memory_oom_kills", "Processes of the group killed for want of memory"
+        )
+        self.cpu: Counter = counter("cpu_seconds", "CPU time used by the group")
+        self.periods: Counter = counter(
+            "cpu_periods", "Enforcement periods of the CPU limit that have passed"
+        )
+        self.throttled_periods: Counter = counter(
+            "cpu_throttled_periods", "Periods in which the group was throttled"
+        )
+        self.throttled: Counter = counter("cpu_throttled_seconds", "Time the group was throttled")
+        self.waited: Counter = Counter(
             "cgroup_pressure_waiting_seconds",
             "Time in which some task of the group waited for the resource",
             ["resource"],

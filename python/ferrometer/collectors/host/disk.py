@@ -33,7 +33,7 @@ class DiskCollector(Collector):
     ) -> None:
         if isinstance(paths, str | os.PathLike):
             raise TypeError(f"paths must be a list of paths; write [{os.fspath(paths)!r}]")
-        self.paths = tuple(os.fspath(path) for path in paths)
+        self.paths: tuple[str, ...] = tuple(os.fspath(path) for path in paths)
         if not self.paths:
             raise ValueError("paths must name at least one path")
         self.interval = interval
@@ -41,13 +41,15 @@ class DiskCollector(Collector):
         def gauge(name: str, documentation: str) -> Gauge:
             return Gauge(name, documentation, ["path"], registry=registry, multiprocess_mode="livemostrecent")
 
-        self.size = gauge("filesystem_size_bytes", "Size of the file system")
-        self.free = gauge("filesystem_free_bytes", "Free space, with what is reserved for root")
-        self.avail = gauge("filesystem_avail_bytes", "Space that an ordinary user may still write")
-        self.used_ratio = gauge("filesystem_used_ratio", "Used share of what an ordinary user may fill")
-        self.files = gauge("filesystem_files", "Inodes of the file system")
-        self.files_free = gauge("filesystem_files_free", "Free inodes")
-        self.error = gauge("filesystem_device_error", "Whether the path could not be read")
+        self.size: Gauge = gauge("filesystem_size_bytes", "Size of the file system")
+        self.free: Gauge = gauge("filesystem_free_bytes", "Free space, with what is reserved for root")
+        self.avail: Gauge = gauge("filesystem_avail_bytes", "Space that an ordinary user may still write")
+        self.used_ratio: Gauge = gauge(
+            "filesystem_used_ratio", "Used share of what an ordinary user may fill"
+        )
+        self.files: Gauge = gauge("filesystem_files", "Inodes of the file system")
+        self.files_free: Gauge = gauge("filesystem_files_free", "Free inodes")
+        self.error: Gauge = gauge("filesystem_device_error", "Whether the path could not be read")
         self.storage: tuple[Gauge, ...] = ()
         if namespace:
             self.storage = (

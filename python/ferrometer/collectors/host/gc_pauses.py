@@ -26,7 +26,7 @@ class GcPauses:
     """``python_gc_pause_seconds{generation}``, recorded from ``start()`` to ``stop()``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.pauses = Histogram(
+        self.pauses: Histogram = Histogram(
             "python_gc_pause_seconds",
             "Time that the garbage collector stopped the process",
             ["generation"],

@@ -31,19 +31,19 @@ class LoopLag:
     """
 
     def __init__(self, registry: CollectorRegistry, period: float = PERIOD) -> None:
-        self.lag = Histogram(
+        self.lag: Histogram = Histogram(
             "asyncio_loop_lag_seconds",
             "How much later than due the event loop ran a timer",
             buckets=BUCKETS,
             registry=registry,
         )
-        self.unresponsive = Gauge(
+        self.unresponsive: Gauge = Gauge(
             "asyncio_loop_unresponsive_seconds",
             "How long the event loop has not run what is due",
             registry=registry,
             multiprocess_mode="liveall",
         )
-        self.tasks = Gauge(
+        self.tasks: Gauge = Gauge(
             "asyncio_tasks",
             "Live asyncio tasks of the event loop",
             registry=registry,

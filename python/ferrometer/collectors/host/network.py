@@ -35,7 +35,7 @@ class NetworkCollector(Collector):
             raise TypeError(f"devices must be a list of names; write [{devices!r}]")
         self.devices = devices
         self.interval = interval
-        self.counters = tuple(
+        self.counters: tuple[Counter, ...] = tuple(
             Counter(f"network_{way}_{what}", f"{what.capitalize()} {done}", ["device"], registry=registry)
             for way, done in (("receive", "received"), ("transmit", "sent"))
             for what in _WHAT

@@ -55,15 +55,15 @@ class ProcessCollector(Collector):
         def counter(name: str, documentation: str, *labels: str) -> Counter:
             return Counter(name, documentation, labels, namespace=namespace, registry=registry)
 
-        self.cpu = counter("process_cpu_seconds", "Total user and system CPU time spent in seconds.")
-        self.resident = gauge("process_resident_memory_bytes", "Resident memory size in bytes.")
-        self.virtual = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.")
-        self.start_time = gauge(
+        self.cpu: Counter = counter("process_cpu_seconds", "Total user and system CPU time spent in seconds.")
+        self.resident: Gauge = gauge("process_resident_memory_bytes", "Resident memory size in bytes.")
+        self.virtual: Gauge = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.")
+        self.start_time: Gauge = gauge(
             "process_start_time_seconds", "Start time of the process since unix epoch in seconds."
         )
-        self.open_fds = gauge("process_open_fds", "Number of open file descriptors.")
-        self.max_fds = gauge("process_max_fds", "Maximum number of open file descriptors.")
-        self.threads = gauge("process_threads", "Threads of the process, native ones included.")
+        self.open_fds: Gauge = gauge("process_open_fds", "Number of open file descriptors.")
+        self.max_fds: Gauge = gauge("process_max_fds", "Maximum number of open file descriptors.")
+        self.threads: Gauge = gauge("process_threads", "Threads of the process, native ones included.")
         switches = counter("process_context_switches", "Context switches of all threads.", "type")
         self._switches = switches
         faults = counter("process_page_faults", "Page faults; a major one waits for the disk.", "type")

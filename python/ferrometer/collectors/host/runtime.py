@@ -42,20 +42,20 @@ class RuntimeCollector(Collector):
         go_names: bool = False,
     ) -> None:
         self.interval = interval
-        self.info = Info("python", "Python platform information", registry=registry)
-        self.heap = Gauge(
+        self.info: Info = Info("python", "Python platform information", registry=registry)
+        self.heap: Gauge = Gauge(
             "python_heap_bytes",
             "Resident memory allocated by Python and native code, without files and shared memory",
             registry=registry,
             multiprocess_mode="liveall",
         )
-        self.blocks = Gauge(
+        self.blocks: Gauge = Gauge(
             "python_allocated_blocks",
             "Memory blocks that Python's allocator has handed out",
             registry=registry,
             multiprocess_mode="liveall",
         )
-        self.threads = Gauge(
+        self.threads: Gauge = Gauge(
             "python_threads", "Live threads that Python knows", registry=registry, multiprocess_mode="liveall"
         )
 
@@ -69,7 +69,7 @@ class RuntimeCollector(Collector):
         )
         self._pauses = GcPauses(registry) if gc_pauses else None
         self._lag = LoopLag(registry, lag_period)
-        self.lag_gauges = (self._lag.tasks, self._lag.unresponsive)
+        self.lag_gauges: tuple[Gauge, Gauge] = (self._lag.tasks, self._lag.unresponsive)
         self._go: tuple[Gauge, Gauge] | None = None
         if go_names:
             self._go = (

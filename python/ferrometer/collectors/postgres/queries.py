@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server"])
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 gauge("postgres_connections_max", "Connections the server allows"),
@@ -48,7 +48,7 @@ class Server:
                 ),
             ],
         )
-        self.info = Info("postgres", "The server's version", ["server"], registry=registry)
+        self.info: Info = Info("postgres", "The server's version", ["server"], registry=registry)
         self._server = server
 
     async def read(self, session: Session) -> None:
@@ -84,7 +84,7 @@ class Activity:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server", "database"])
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 _gauges(registry, ["server", "database", "state"])(
@@ -170,7 +170,7 @@ class Databases:
     name = "databases"
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 Counter(name, words, ["server", "database", *further], registry=registry)
@@ -196,7 +196,9 @@ class Sizes:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server", "database"])
-        self.table = Table(server, [gauge("postgres_database_size_bytes", "Size of the database on disk")])
+        self.table: Table = Table(
+            server, [gauge("postgres_database_size_bytes", "Size of the database on disk")]
+        )
 
     async def read(self, session: Session) -> None:
         """Ask, and set the series."""
@@ -217,7 +219,7 @@ class Locks:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server", "database", "mode", "granted"])
-        self.table = Table(server, [gauge("postgres_locks", "Locks held or waited for, by mode")])
+        self.table: Table = Table(server, [gauge("postgres_locks", "Locks held or waited for, by mode")])
 
     async def read(self, session: Session) -> None:
         """Ask, and set the series."""
@@ -240,7 +242,7 @@ class Replication:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server", "standby"])
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 gauge("postgres_replication_lag_bytes", "Write-ahead log the standby has yet to replay"),
@@ -276,7 +278,7 @@ class Slots:
 
     def __init__(self, server: str, registry: CollectorRegistry) -> None:
         gauge = _gauges(registry, ["server", "slot"])
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 gauge("postgres_replication_slot_retained_bytes", "Write-ahead log kept for the slot"),
@@ -306,7 +308,7 @@ class Statements:
 
     def __init__(self, server: str, registry: CollectorRegistry, top: int) -> None:
         labels = ["server", "database", "queryid"]
-        self.table = Table(
+        self.table: Table = Table(
             server,
             [
                 Counter("postgres_statement_calls", "Executions", labels, registry=registry),

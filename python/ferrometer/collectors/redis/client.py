@@ -34,7 +34,7 @@ class RedisInstrumentation(Collector):
     stale: Stale = "keep"
 
     def __init__(self, name: str, undo: Callable[[], None], pool: RedisPool) -> None:
-        self.name = f"redis_pool:{name}"
+        self.name: str = f"redis_pool:{name}"
         self._undo: Callable[[], None] | None = undo
         self._pool = pool
 

@@ -111,21 +111,23 @@ class ClientMetrics:
         database: ServiceDatabase | None = None,
     ) -> None:
         self.pool = pool
-        self.queries = Counter("db_queries", "Database queries", ["pool", "operation"], registry=registry)
-        self.errors = Counter(
+        self.queries: Counter = Counter(
+            "db_queries", "Database queries", ["pool", "operation"], registry=registry
+        )
+        self.errors: Counter = Counter(
             "db_query_errors",
             "Database queries that raised, by the exception's type",
             ["pool", "operation", "error"],
             registry=registry,
         )
-        self.duration = Histogram(
+        self.duration: Histogram = Histogram(
             "db_query_duration_seconds",
             "Time of a database query as its caller sees it",
             ["pool", "operation"],
             registry=registry,
             buckets=QUERY_BUCKETS,
         )
-        self.view = _view(namespace, registry, database)
+        self.view: _View | None = _view(namespace, registry, database)
         self._operations: dict[str | None, _Operation | None] = {None: None}
         self.done: Callable[[str, float], None] = self._recorder()
 
@@ -320,7 +322,7 @@ class Instrumentation(Collector):
     stale: Stale = "keep"
 
     def __init__(self, name: str, undo: Callable[[], None], pool: PoolMetrics | None = None) -> None:
-        self.name = f"pool:{name}"
+        self.name: str = f"pool:{name}"
         self._undo: Callable[[], None] | None = undo
         self._pool = pool
 
