@@ -23,6 +23,7 @@ from ferrometer.demo.client import Totals
 from ferrometer.demo.plan import steps
 from ferrometer.demo.progress import Progress
 from ferrometer.demo.scrape import Seen, differences
+from ferrometer.demo.service import PRICES
 from tests.demo_process import Demo, demo
 
 COMMAND = [sys.executable, "-m", "ferrometer", "demo", "--sqlite"]
@@ -51,6 +52,29 @@ def test_table_is_what_metrics_says(quiet: Demo) -> None:
     shown = {line: int(cells[0]) for line, cells in quiet.rows().items() if cells[0].isdigit()}
     assert shown.pop("all routes") == seen.total("http_requests_total") == 98 * HUNDREDS
     assert sum(shown[name] for name in shown if name.startswith(("GET", "POST"))) == 98 * HUNDREDS
+
+
+def test_models_are_counted_and_paid_for(quiet: Demo) -> None:
+    """What is printed is what /metrics and /models/stats say, and what the prices make of it."""
+    rows, seen = quiet.rows(), Seen.of(quiet.get("/metrics"))
+    told = {one["model"]: one for one in json.loads(quiet.get("/models/stats"))["models"]}
+    assert rows["models"][:4] == ["answers", "tokens in", "out", "cost"]
+    for name, prices in PRICES.items():
+        answers, read, written, cost, *first = rows[name]
+        assert (
+            int(answers) == told[name]["requests"] == seen.total("inference_requests_total", model=name) > 0
+        )
+        assert (int(read), int(written)) == (
+            told[name]["tokens"]["prompt"],
+            told[name]["tokens"]["completion"],
+        )
+        right = (int(read) * prices["input"] + int(written) * prices["output"]) / 1e6
+        assert cost == f"{right:.6f} USD"
+        assert told[name]["cost_usd"] == pytest.approx(right)
+        assert seen.total("gpuproxy_cost_by_model", model=name) == pytest.approx(right)
+        assert len(first) == 3
+        assert all(value.endswith(("ms", " s")) for value in first)
+        assert told[name]["in_flight"] == 0
 
 
 def test_stats_say_the_same(quiet: Demo) -> None:

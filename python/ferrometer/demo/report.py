@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ferrometer.demo.database import POOL
+from ferrometer.demo.model import NAMES
 from ferrometer.demo.overhead import Overhead
 from ferrometer.demo.providers import FAILING, Upstreams
 from ferrometer.demo.scrape import Seen
@@ -103,6 +104,26 @@ def below(seen: Seen, found: Stores) -> str:
     return "\n".join(lines)
 
 
+def models(seen: Seen, quantile: CallQuantile) -> str:
+    """What each made-up model answered: tokens, their cost, and how long the first one took."""
+    rows: list[Sequence[str]] = [
+        ("models", "answers", "tokens in", "out", "cost", "first token p50", "p95", "p99")
+    ]
+    for name in NAMES:
+        first = (
+            _duration(quantile("inference_time_to_first_token_seconds", {"model": name}, q))
+            for q in _QUANTILES
+        )
+        read, written = (
+            f"{seen.total('inference_tokens_total', model=name, type=kind):.0f}"
+            for kind in ("prompt", "completion")
+        )
+        cost = seen.total(f"{NAMESPACE}_cost_by_model", model=name)
+        answers = seen.total("inference_requests_total", model=name)
+        rows.append((name, f"{answers:.0f}", read, written, f"{cost:.6f} USD", *first))
+    return "\n".join(_aligned(rows))
+
+
 def providers(upstreams: Upstreams, seen: Seen) -> str:
     """How the made-up providers did, and what became of the one that failed."""
     failed = f"{FAILING} failed for a while: its breaker opened, refused calls, tried one, and closed."
@@ -143,6 +164,7 @@ def urls(base: str) -> str:
             f"  {base}/health    200, or 503 when a check fails",
             f"  {base}/monitor   health and numbers on one page",
             f"  {base}/polling   the cheapest one, for dashboards that ask every second",
+            f"  {base}/models/stats  tokens, cost and times of each model",
             f"  {base}/docs      the gateway itself; try it and watch the numbers move",
         )
     )

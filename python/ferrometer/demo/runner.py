@@ -86,6 +86,7 @@ async def _show(
         await gateway.upstreams.run()
     seen = await _settled(base, gateway)
     _say(report.table(seen, gateway.quantile))
+    _say(report.models(seen, gateway.call_quantile))
     _say(report.beside(seen))
     _say(report.calls(seen, gateway.call_quantile, found))
     _say(report.below(seen, found))

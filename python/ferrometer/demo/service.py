@@ -23,8 +23,12 @@ from ferrometer.demo.database import Ledger, PostgresLedger, SQLiteLedger, Write
 from ferrometer.demo.model import NAMES, SimulatedModel
 from ferrometer.demo.providers import Upstreams
 from ferrometer.demo.stores import Stores
+from ferrometer.instruments import costs, inference
 
 NAMESPACE = "gpuproxy"
+PROVIDER = "gpu-farm"
+PRICES = {"llama-8b": {"input": 0.2, "output": 0.6}, "llama-70b": {"input": 0.9, "output": 2.7}}
+"""USD per million tokens."""
 _DOLLARS_PER_TOKEN = 0.6e-6
 _SECONDS = 1.0
 """How often servers and caches are read: someone is watching."""
@@ -39,10 +43,10 @@ class Prompt(BaseModel):
 
 
 def _features() -> tuple[Feature, ...]:
-    """What is there on Linux only."""
+    """What is on; some of it is there on Linux only."""
     if sys.platform != "linux":
-        return ()
-    return ferrometer.Page(), ferrometer.Providers(), ferrometer.Breakers()
+        return (ferrometer.Instruments(),)
+    return ferrometer.Instruments(), ferrometer.Page(), ferrometer.Providers(), ferrometer.Breakers()
 
 
 class Gateway:
@@ -58,7 +62,7 @@ class Gateway:
         self._contexts: Contexts = self._shelf.context if self._shelf else self._ledger.context
         self._writer = Writer(self._note, self._registry)
         self.upstreams = Upstreams(self._registry) if sys.platform == "linux" else None
-        self._tokens = ferrometer.Counter("tokens", "Tokens written", ["model"], registry=self._registry)
+        costs(PRICES, namespace=NAMESPACE, registry=self._registry)
         waiting = ferrometer.Gauge(
             "gpu_requests_waiting",
             "Requests without a GPU slot",
@@ -149,14 +153,14 @@ class Gateway:
         return known.labels(**labels).quantile(q)
 
     async def _write(self, prompt: Prompt) -> AsyncIterator[str]:
-        counted = self._tokens.labels(prompt.model)
         self._watched.stats.gpu.request(cost_usd=prompt.max_tokens * _DOLLARS_PER_TOKEN)
         written = 0
         try:
-            async for token in self._model.tokens(prompt.model, prompt.max_tokens):
-                counted.inc()
-                written += 1
-                yield token
+            with inference(model=prompt.model, provider=PROVIDER, registry=self._registry) as call:
+                call.usage(input_tokens=len(prompt.prompt.split()))
+                async for token in call.astream(self._model.tokens(prompt.model, prompt.max_tokens)):
+                    call.output_tokens = written = written + 1
+                    yield token
         finally:
             self._writer.note(prompt.model, written)
 
