@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -426,3 +427,38 @@ def test_the_command_lists_opens_and_resets(tmp_path: Path, capsys: pytest.Captu
         assert cli.main(["breaker", "open", *where]) == 2
         assert cli.main(["breaker", "--directory", str(tmp_path / "none")]) == 2
     assert cli.main(["breaker", "list", "--directory", str(tmp_path)]) == 0
+
+
+def _in_another_time(directory: Path, seconds: int, program: str) -> Any:
+    """What a process says whose monotonic clock is so many seconds ahead."""
+    command = ["unshare", "--time", "--monotonic", str(seconds), sys.executable, "-c"]
+    ended = subprocess.run(
+        [*command, BEGIN + textwrap.dedent(program), str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if "unshare" in ended.stderr:
+        pytest.skip(f"no time namespaces here: {ended.stderr.strip()}")
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_clocks_that_jump_keep_no_breaker_open_for_longer_and_lose_no_call(tmp_path: Path) -> None:
+    program = """
+        from ferrometer.providers import record
+        one = quick(60, longest_open_seconds=120)
+        if one.state != "closed":
+            call = one.begin()  # never refused for a day
+            assert call.is_trial
+            call.success()
+        record("p")
+        found = [one.state, ferrometer._core.list_providers()[0][4]]
+        fail(one)
+        say([*found, one.state])
+    """
+    # A day ahead, back again, ahead again: each finds a breaker that another time opened.
+    assert _in_another_time(tmp_path, 86_400, program) == ["closed", 1.0, "open"]
+    assert _in_another_time(tmp_path, 0, program) == ["closed", 1.0, "open"]
+    assert _in_another_time(tmp_path, 86_400, program) == ["closed", 1.0, "open"]

@@ -24,10 +24,11 @@ from ferrometer import CollectorRegistry, Providers
 from ferrometer._core import list_providers
 from ferrometer.breaker import CircuitOpenError
 from ferrometer.breaker.feature import expose as expose_breakers
-from ferrometer.instruments import inference
+from ferrometer.instruments import inference, watch
 from ferrometer.providers import record, track
 from ferrometer.providers.feature import PATH, expose
 from ferrometer.providers.probes import Probes, parse
+from tests.instruments.provider import serving
 from tests.workers.servers import until
 
 
@@ -145,6 +146,37 @@ def test_the_score_is_that_of_a_naive_twin(calls: list[tuple[str, int, float]]) 
     expected *= any(available(model) for model in called)
     assert found["provider_availability"] == any(available(model) for model in called)
     assert found["gw_provider_health_score"] == pytest.approx(expected, rel=0.046)
+
+
+def test_clients_of_the_sdks_are_tracked(name: str) -> None:
+    openai = pytest.importorskip("openai", reason="pip install openai")
+    forget = track()
+    try:
+        with (
+            serving() as address,
+            openai.OpenAI(api_key="sk", base_url=f"{address}/v1", max_retries=0) as made,
+        ):
+            client = watch(made, provider=name, registry=CollectorRegistry())
+
+            def ask(model: str, **more: Any) -> Any:
+                messages = [{"role": "user", "content": "hello"}]
+                return client.chat.completions.create(model=model, messages=messages, **more)
+
+            ask("m")
+            for _ in ask("m", stream=True, stream_options={"include_usage": True}):
+                pass
+            for _ in range(5):
+                with pytest.raises(openai.InternalServerError):
+                    ask("down")
+    finally:
+        forget()
+    told = dashboard()[name]
+    models = {one["name"]: one for one in told["models"]}
+    assert (told["requests"], told["errors"], told["availability"]) == (7, 5, 1)
+    assert (models["m"]["requests"], models["m"]["errors"], models["m"]["availability"]) == (2, 0, 1)
+    assert (models["down"]["errors"], models["down"]["availability"]) == (5, 0)
+    assert models["m"]["first_token_seconds"]["p99"] is not None
+    assert models["m"]["tokens_per_second"] > 0
 
 
 class Times(BaseModel):

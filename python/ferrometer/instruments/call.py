@@ -226,7 +226,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
             recorder.record(self)
         for record in recorder.others:
             record(self)
-        if OBSERVERS:
+        if OBSERVERS and self.role == "client":
             self._tell()
 
     def _tell(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -128,6 +129,8 @@ class Providers(Feature):
 
     def open(self, runtime: Runtime) -> None:
         """Registers the metrics, the endpoint and the collector."""
+        if sys.platform != "linux":
+            raise OSError("the health of providers is there on Linux only")
         self._chosen = chosen = runtime.settings(self)
         probes: dict[str | tuple[str, str], Probe] = {}
         probes.update(parse(chosen.probes))
