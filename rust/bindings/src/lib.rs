@@ -191,6 +191,7 @@ mod _core {
         #[cfg(target_os = "linux")]
         {
             super::state::distinct::install(module.py())?;
+            super::state::raw_calls::install(module.py())?;
             super::logs::logger::install(module.py())?;
             super::logs::context::install(module)?;
             super::traces::current::install(module)?;

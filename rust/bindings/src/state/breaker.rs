@@ -18,6 +18,12 @@ use std::sync::Arc;
 pub struct Breaker(Arc<Handle>);
 
 impl Breaker {
+    /// What its calls refer to.
+    #[inline]
+    pub fn handle(&self) -> Arc<Handle> {
+        self.0.clone()
+    }
+
     /// Its words.
     fn slot(&self) -> Option<Slot<'_>> {
         // SAFETY: the GIL is held in every method of a Python object.
@@ -92,13 +98,6 @@ impl Breaker {
     /// A call that has not begun: `with` and `async with` begin and end it.
     fn call(&self) -> BreakerCall {
         BreakerCall::new(self.0.clone())
-    }
-
-    /// Begins a call; raises `CircuitOpenError` when there is no leave.
-    fn begin(&self, py: Python<'_>) -> PyResult<BreakerCall> {
-        let call = BreakerCall::new(self.0.clone());
-        call.begin(py)?;
-        Ok(call)
     }
 
     /// `closed`, `open` or `half_open`.

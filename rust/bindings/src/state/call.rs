@@ -72,7 +72,7 @@ impl BreakerCall {
     }
 
     #[inline]
-    fn end(&self, py: Python<'_>, outcome: Outcome) {
+    pub fn end(&self, py: Python<'_>, outcome: Outcome) {
         // SAFETY: the GIL is held; taking a value runs no Python.
         let Some(Begun { permit, start }) = (unsafe { self.begun.with(Option::take) }) else { return };
         let breaker = &*self.breaker;
@@ -147,12 +147,6 @@ impl BreakerCall {
     ) -> PyResult<Ready> {
         self.__exit__(py, kind, error, traceback)?;
         Ok(Ready::new(py.None()))
-    }
-
-    /// Ends it well.
-    fn success(&self, py: Python<'_>) {
-        protect();
-        self.end(py, Outcome::Success);
     }
 
     /// Ends it as the provider's failure, which may have said after how many seconds to come back.

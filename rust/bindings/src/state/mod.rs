@@ -6,6 +6,7 @@
 //! | a breaker's settings, and where its words are | `handle.rs` |
 //! | `Breaker` | `breaker.rs` |
 //! | `BreakerCall`: one call through it | `call.rs` |
+//! | what every call does, as raw methods | `raw_calls.rs` |
 //! | its metrics, and what is done to it by name | `breaker_metrics.rs` |
 //! | `/breakers` | `breaker_route.rs` |
 //! | calls of providers, and their metrics | `providers.rs` |
@@ -24,5 +25,6 @@ pub mod handle;
 pub mod job_metrics;
 pub mod jobs;
 pub mod providers;
+pub mod raw_calls;
 pub mod ready;
 pub mod tables;
