@@ -69,13 +69,13 @@ class Receiver:
 
 
 @contextmanager
-def alertmanager(folder: Path, hook: int) -> Iterator[str]:
+def alertmanager(folder: Path, hook: int, config: str = _CONFIG) -> Iterator[str]:
     binary = ALERTMANAGER.require()
     if not _TEMPLATE.exists():
         # Debian's binary looks there and nowhere else, so unpacking the package is not enough.
         LEDGER.missing["alertmanager"] = f"{_TEMPLATE} is missing: {ALERTMANAGER.install}"
         pytest.skip(LEDGER.missing["alertmanager"])
-    (folder / "am.yml").write_text(_CONFIG.format(port=hook))
+    (folder / "am.yml").write_text(config.format(port=hook))
     address = f"127.0.0.1:{free_port()}"
     command: list[str | Path] = [binary, "--config.file=am.yml"]
     command += [f"--storage.path={folder / 'am'}", "--cluster.listen-address="]

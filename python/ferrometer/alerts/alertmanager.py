@@ -72,7 +72,7 @@ def due(groups: Iterable[GroupState], now: float) -> list[dict[str, Any]]:
                         "labels": dict(alert.labels),
                         # Those of the last time that it fired, also once it is over.
                         "annotations": dict(alert.annotations),
-                        "since": alert.active_at,
+                        "since": alert.fired_at,
                         "until": until,
                         "lasts": lasts,
                     }

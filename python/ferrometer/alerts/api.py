@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +17,16 @@ def rules(groups: Sequence[GroupState], interval: float) -> dict[str, Any]:
     return {"groups": [_group(group, interval) for group in groups]}
 
 
-def alerts(groups: Iterable[GroupState]) -> dict[str, Any]:
-    """The alerts that are pending or fire."""
-    return {"alerts": [each for group in groups for rule in group.rules for each in _alerts(rule)]}
+def alerts(groups: Iterable[GroupState], is_silent: Callable[[Alert], bool] | None = None) -> dict[str, Any]:
+    """The alerts that are pending or fire; ``silenced`` where nobody is told of one, which is ours."""
+    found = []
+    for alert in (one for group in groups for rule in group.rules for one in rule.active.values()):
+        if alert.state != "inactive":
+            told = _alert(alert)
+            if is_silent is not None and alert.state == "firing" and is_silent(alert):
+                told["silenced"] = True
+            found.append(told)
+    return {"alerts": found}
 
 
 def _group(state: GroupState, interval: float) -> dict[str, Any]:

@@ -12,17 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import anyio.to_thread
+from starlette.responses import JSONResponse, Response
+
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
 from ferrometer.alerts import api, rule_file
 from ferrometer.alerts.alertmanager import BATCH, QUEUE, Alertmanager, Announcer, due
 from ferrometer.alerts.duration import milliseconds
-from ferrometer.alerts.evaluate import EvaluationError, GroupState, Sample, vector
+from ferrometer.alerts.evaluate import Alert, EvaluationError, GroupState, Sample, vector
+from ferrometer.alerts.notify import route, silences
+from ferrometer.alerts.notify.notifier import Notifier
+from ferrometer.alerts.notify.silences import Silences
 from ferrometer.alerts.packs import pack
 from ferrometer.alerts.rule import Group, Rule
 from ferrometer.metrics.types import Counter
+from ferrometer.sharing.share import shared_directory
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from ferrometer import _core
     from ferrometer._runtime.delivery import Delivery
     from ferrometer._runtime.runtime import Runtime
@@ -52,6 +61,9 @@ class AlertsSettings:
     alertmanagers: tuple[str, ...] = option(
         (), "URLs of Alertmanagers that are told of alerts; user:password@ before the host.", secret=True
     )
+    notify: str | None = option(
+        None, "A configuration file of Alertmanager: routes and receivers that are told from here."
+    )
     log: bool = option(True, "Whether the log says which alerts begin and end.")
     interval: float = option(15.0, "Seconds between two evaluations of groups that say nothing else.")
 
@@ -79,6 +91,7 @@ class Alerts(Feature):
         packs: Sequence[str] | None = None,
         runbooks: str | None = None,
         alertmanagers: Sequence[str] | None = None,
+        notify: str | Path | None = None,
         log: bool | None = None,
         interval: float | None = None,
     ) -> None:
@@ -89,6 +102,7 @@ class Alerts(Feature):
             packs=None if packs is None else tuple(packs),
             runbooks=runbooks,
             alertmanagers=None if alertmanagers is None else tuple(alertmanagers),
+            notify=None if notify is None else str(notify),
             log=log,
             interval=interval,
         )
@@ -105,6 +119,8 @@ class Alerts(Feature):
         self._runbooks = ""
         self._announcer: Announcer | None = None
         self._deliveries: list[Delivery] = []
+        self._notifier: Notifier | None = None
+        self._silences = Silences(self._documents, self._folder)
 
     def open(self, runtime: Runtime) -> None:
         """Reads the rules."""
@@ -117,6 +133,10 @@ class Alerts(Feature):
             receiver = Alertmanager(url)
             name = "alertmanager" if number == 0 else f"alertmanager {number + 1}"
             self._deliveries.append(runtime.deliver(name, receiver.send, queue=QUEUE, batch=BATCH))
+        if chosen.notify is not None:
+            configuration = route.read(_text_of(chosen.notify), chosen.notify)
+            self._notifier = Notifier(configuration, chosen.notify, runtime, self._silences)
+            runtime.route("/api/v2/{rest:path}", self._answer, methods=("GET", "POST", "DELETE"))
         self._runbooks = chosen.runbooks or ""
         groups = [*(pack(name, chosen.runbooks or "") for name in chosen.packs), *_own_groups(self._given)]
         for pattern in chosen.rules:
@@ -162,6 +182,29 @@ class Alerts(Feature):
         self._thread, self._is_mine = None, False
         self._groups = [GroupState(state.group) for state in self._groups]
         self._results = {}
+        self._silences.after_fork()
+
+    def _documents(self) -> _core.History | None:
+        return None if self._runtime is None else self._runtime.history
+
+    def _folder(self) -> Path | None:
+        """Where the workers have their history."""
+        features = () if self._runtime is None else self._runtime.features
+        history = next((feature for feature in features if feature.section == "history"), None)
+        if history is None or self._runtime is None:
+            return None
+        directory = self._runtime.settings(history).directory or shared_directory()
+        return None if directory is None else Path(directory)
+
+    async def _answer(self, request: Request) -> Response:
+        documents = self._documents()
+        body, path = await request.body(), request.path_params["rest"]
+        content = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        alerts = None if documents is None else documents.document("notify-alerts")
+        status, told = await anyio.to_thread.run_sync(
+            lambda: silences.answer(self._silences, alerts, request.method, path, body, content)
+        )
+        return JSONResponse(told, status)
 
     def _run(self, stopped: threading.Event) -> None:
         while not stopped.wait(_LOOK):
@@ -184,6 +227,8 @@ class Alerts(Feature):
             self._results[number] = self._evaluate(group, ask, now)
         if due:
             self._tell(history, now)
+        if self._notifier is not None:
+            self._notifier.turn(history, now, shows=bool(due))
 
     def _is_due(self, group: GroupState, now: float) -> bool:
         own = group.group.interval
@@ -205,6 +250,8 @@ class Alerts(Feature):
 
         if self._announcer is not None:
             self._announcer.go_on(self._groups)
+        if self._notifier is not None:
+            self._notifier.go_on(history)
 
     def _evaluate(
         self, group: GroupState, ask: Callable[[str, float], Sequence[Sample]], now: float
@@ -226,6 +273,10 @@ class Alerts(Feature):
         group.evaluated_at, group.seconds = now, time.perf_counter() - began
         return made
 
+    def _is_silent(self, now: float) -> Callable[[Alert], bool]:
+        notifier = self._notifier
+        return lambda alert: notifier is not None and notifier.suppressed(alert.labels, now)
+
     def _tell(self, history: _core.History, now: float) -> None:
         if self._announcer is not None:
             self._announcer.tell(self._groups)
@@ -233,15 +284,23 @@ class Alerts(Feature):
             for told in due(self._groups, now):
                 for delivery in self._deliveries:
                     delivery.put(told)
+        if self._notifier is not None:
+            self._notifier.take(self._groups, now)
         samples = [sample for each in self._results.values() for sample in each]
         history.record([_recorded(sample) for sample in samples])
         documents: dict[str, Any] = {
-            "alerts": api.alerts(self._groups),
+            "alerts": api.alerts(self._groups, self._is_silent(now)),
             "rules": api.rules(self._groups, self._interval),
             _STATE: api.state(self._groups, now),
         }
         for name, document in documents.items():
             history.put_document(name, json.dumps(document))
+
+
+def _text_of(file: str) -> str:
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"[alerts] notify: there is no file {file!r}")
+    return Path(file).read_text(encoding="utf-8")
 
 
 def _renewed(group: GroupState) -> GroupState:

@@ -340,7 +340,7 @@ def _path(path: str, scope: Mapping[str, Any], dot: Any) -> Any:
     except KeyError:
         raise TemplateError(f"undefined variable {name!r}") from None
     for field in filter(None, fields):
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) and not hasattr(value, "get"):
             raise TemplateError(f"{field!r} of what has no fields")
         # A label that is missing is empty, as in Prometheus.
         value = value.get(field, "")

@@ -1,0 +1,1 @@
+"""Notifications with Alertmanager's semantics, by its own configuration file."""
