@@ -97,6 +97,7 @@ class Component:
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
 ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
+NODE_EXPORTER = Component("prometheus-node-exporter", apt="prometheus-node-exporter")
 AMTOOL = Component("amtool", apt="prometheus-alertmanager")
 PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
 VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
@@ -133,7 +134,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL, NODE_EXPORTER),
 )
 
 

@@ -10,6 +10,7 @@ from ferrometer.generate.file import File
 
 #: Each is a module of this folder, with ``_`` for ``-``.
 KINDS = (
+    "dashboards",
     *("prometheus", "alertmanager", "rules", "otel-collector", "loki", "promtail", "logstash", "rsyslog"),
     *("compose", "kubernetes"),
 )

@@ -1,0 +1,1 @@
+"""The dashboards, by what they are about; each module has ``boards(namespace)``."""
