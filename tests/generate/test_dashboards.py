@@ -238,8 +238,8 @@ def test_every_panel_has_data_of_a_live_prometheus(
         )
         configuration = f"global:\n  scrape_interval: 500ms{native if server is PROMETHEUS3 else ''}\n"
         (tmp_path / "prometheus.yml").write_text(f"{configuration}scrape_configs:\n{jobs}")
-        exporter = [node, f"--web.listen-address=127.0.0.1:{port}"]
-        command = [
+        exporter: list[str | Path] = [node, f"--web.listen-address=127.0.0.1:{port}"]
+        command: list[str | Path] = [
             *(binary, f"--config.file={tmp_path / 'prometheus.yml'}", f"--web.listen-address={listen}"),
             f"--storage.tsdb.path={tmp_path / 'data'}",
         ]
