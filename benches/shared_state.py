@@ -8,18 +8,20 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 from benches.floor import noop
 from benches.loop import UNROLL, Stream, blank, generate, pack
 from benches.record import EMPTY
 from benches.row import FLOOR, OURS, Aim, Row
-from ferrometer import CollectorRegistry, Histogram
+from ferrometer import CollectorRegistry, Histogram, _core
 from ferrometer.active_users import ActiveUsers
 from ferrometer.bench.peers import peer
 from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 from ferrometer.breaker import CircuitBreaker
 from ferrometer.drift import Baseline, DriftMonitor
+from ferrometer.jobs import job, submitted
 
 ROUNDS = 120
 SECONDS = 0.0004
@@ -157,6 +159,44 @@ def drift_subjects() -> list[Subject]:
     return subjects
 
 
+def job_subjects() -> list[Subject]:
+    """A ``with`` block around nothing, which is a job with an id."""
+    submitted("bench")
+    return [
+        _subject(EMPTY, "pass", {}, _always),
+        _subject(FLOOR, "counter.inc(); counter.inc()", {"counter": noop()}, _always),
+        _subject(LOCK, "with lock: pass", {"lock": threading.Lock()}, _always),
+        _subject(OURS, "with job('bench', 'an-id'): pass", {"job": job}, _no_job_runs),
+        _subject("ferrometer, no id", "with job('bench'): pass", {"job": job}, _no_job_runs),
+    ]
+
+
+def _no_job_runs() -> bool:
+    return all(running == 0 for _, running, *_ in _core.running_jobs(3600.0))
+
+
+def celery_subjects() -> list[Subject]:
+    """What the hooks of a task do: it is put into a queue, starts and succeeds; without Celery's own part."""
+    import ferrometer.jobs.celery as hooks
+
+    task = SimpleNamespace(name="bench.task", request=SimpleNamespace(id="a-task-id", delivery_info={}))
+    headers = {"id": "a-task-id", "retries": 0, "eta": None}
+    names = {
+        "headers": headers,
+        "task": task,
+        "before": hooks._before_publish,
+        "after": hooks._after_publish,
+        "prerun": hooks._prerun,
+        "success": hooks._success,
+        "postrun": hooks._postrun,
+    }
+    calls = (
+        "before('bench.task', headers=headers, routing_key='celery'); after('bench.task', headers=headers); "
+        "prerun(task, 'a-task-id', task); success(task); postrun(task, 'a-task-id', state='SUCCESS')"
+    )
+    return [_subject(EMPTY, "pass", {}, _always), _subject(OURS, calls, names, _no_job_runs)]
+
+
 def _measure(subjects: Callable[[], list[Subject]], title: str, effort: Effort) -> Samples:
     return interleave(
         subjects,
@@ -175,6 +215,8 @@ ROWS = (
     _row("breaker", "breaker.begin().success()", record_subjects, Aim(OURS, at_most=100)),
     _row("breaker_context", "with breaker.call()", context_subjects, Aim(OURS, LOCK, at_most=2.5)),
     _row("breaker_decorated", "a decorated call, more", decorated_subjects, Aim(OURS, at_most=300)),
+    _row("job", "with job(type, id)", job_subjects, Aim(OURS, at_most=1500)),
+    _row("celery_hooks", "Celery's hooks, one task", celery_subjects, Aim(OURS, at_most=10_000)),
     _row("active_users", "users.seen(id)", user_subjects, Aim(OURS, at_most=40)),
     Row(
         "drift",

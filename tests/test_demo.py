@@ -142,6 +142,17 @@ def test_a_provider_fails_and_its_breaker_opens_and_closes(quiet: Demo) -> None:
     assert (told["borealis"]["requests"], told["borealis"]["errors"]) == (int(calls), 3)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the table of jobs is Linux's")
+def test_a_worker_is_killed_and_its_job_counted_as_lost(quiet: Demo) -> None:
+    rows = quiet.rows()
+    assert rows["resize"] == ["12", "11", "9", "1", "1", "0"]
+    seen = Seen.of(quiet.get("/metrics"))
+    assert seen.total("gpuproxy_job_lost_total", job_type="resize") == 1
+    assert seen.total("jobs_processed_total", status="completed") == 9
+    [told] = json.loads(quiet.get("/jobs"))["jobs"]
+    assert (told["job_type"], told["running"], told["lost"]) == ("resize", 0, 1)
+
+
 def test_every_url_shown_answers(quiet: Demo) -> None:
     urls = re.findall(r"http://\S+(/\w+)", quiet.output)
     assert {"/metrics", "/stats", "/health", "/monitor", "/polling"} <= set(urls)

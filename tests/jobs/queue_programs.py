@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ferrometer
@@ -87,10 +87,8 @@ class Programs:
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kills a worker and all that it has started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait(60)
 
 

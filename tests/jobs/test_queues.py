@@ -183,7 +183,7 @@ def test_rq(queues: Programs, shown: Shown, broker: int, tmp_path: Path) -> None
 
 def test_arq(arq: Programs, shown: Shown, tmp_path: Path) -> None:
     arq.run("from arq_jobs import *\nasyncio.run(produce(*[('good',)] * 5, ('bad',), ('again',), ('slow',)))")
-    with arq.worker("arq.cli", "arq_jobs.WorkerSettings"):
+    with arq.worker("arq", "arq_jobs.WorkerSettings"):
         shown.wait_for("good", submitted=5, started=5, completed=5)
         shown.wait_for("bad", submitted=1, started=1, failed=1)
         shown.wait_for("again", submitted=1, started=3, retried=2, completed=1)
@@ -192,7 +192,7 @@ def test_arq(arq: Programs, shown: Shown, tmp_path: Path) -> None:
         arq.run("from arq_jobs import *\nasyncio.run(abort())")
         shown.wait_for("aborted", submitted=1, started=1, cancelled=1)
     arq.run(f"from arq_jobs import *\nasyncio.run(produce(('hang', {str(tmp_path / 'hang')!r})))")
-    with arq.worker("arq.cli", "arq_jobs.LongSettings") as worker:
+    with arq.worker("arq", "arq_jobs.LongSettings") as worker:
         assert arq.started(tmp_path / "hang") == worker.pid
         shown.wait_for("hang", submitted=1, started=1, in_flight=1)
         # Ended in peace, it will be run again.
@@ -200,7 +200,7 @@ def test_arq(arq: Programs, shown: Shown, tmp_path: Path) -> None:
         worker.wait(60)
         shown.wait_for("hang", submitted=1, started=1, retried=1)
     (tmp_path / "hang").unlink()
-    with arq.worker("arq.cli", "arq_jobs.LongSettings") as worker:
+    with arq.worker("arq", "arq_jobs.LongSettings") as worker:
         arq.started(tmp_path / "hang")
         shown.wait_for("hang", submitted=1, started=2, retried=1, in_flight=1)
         kill_group(worker)

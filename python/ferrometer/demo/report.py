@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ferrometer.demo.database import POOL
+from ferrometer.demo.jobs import Jobs
 from ferrometer.demo.model import NAMES
 from ferrometer.demo.overhead import Overhead
 from ferrometer.demo.providers import FAILING, Upstreams
@@ -128,6 +129,12 @@ def providers(upstreams: Upstreams, seen: Seen) -> str:
     """How the made-up providers did, and what became of the one that failed."""
     failed = f"{FAILING} failed for a while: its breaker opened, refused calls, tried one, and closed."
     return "\n".join((*_aligned(upstreams.rows(seen, NAMESPACE)), "", failed))
+
+
+def jobs(worker: Jobs, seen: Seen) -> str:
+    """What became of the worker's jobs."""
+    killed = "The worker was killed within a job, which counts as lost."
+    return "\n".join((*_aligned(worker.rows(seen, NAMESPACE)), "", killed))
 
 
 def _timed(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from socket import socket
 
+import ferrometer
 from ferrometer.demo import overhead, report
 from ferrometer.demo.client import Totals, Traffic, TrafficError, traffic
 from ferrometer.demo.progress import Progress
@@ -73,6 +74,8 @@ async def _programme(options: Options, listener: socket) -> int:
     cost = overhead.measure()
     async with stores(not options.sqlite) as found:
         _say(report.foundation(found))
+        if sys.platform == "linux":
+            ferrometer.share()  # with the worker, which is another process
         gateway = Gateway(found)
         async with serving(gateway.app, listener), traffic(base, options.requests, options.rate) as client:
             return await _show(options, base, gateway, client, found, cost)
@@ -84,6 +87,8 @@ async def _show(
     totals = await _watch(client, options.requests, gateway)
     if gateway.upstreams is not None:
         await gateway.upstreams.run()
+    if gateway.jobs is not None:
+        await gateway.jobs.run()
     seen = await _settled(base, gateway)
     _say(report.table(seen, gateway.quantile))
     _say(report.models(seen, gateway.call_quantile))
@@ -92,6 +97,8 @@ async def _show(
     _say(report.below(seen, found))
     if gateway.upstreams is not None:
         _say(report.providers(gateway.upstreams, seen))
+    if gateway.jobs is not None:
+        _say(report.jobs(gateway.jobs, seen))
     wrong = differences(totals, seen)
     _say("\n".join(["The client and /metrics disagree:", *wrong]) if wrong else _AGREED)
     _say(f"What measuring costs a request, on this machine, just now:\n\n{report.price(cost)}")

@@ -20,6 +20,7 @@ from ferrometer.collectors.postgres import PostgresCollector, postgres_check
 from ferrometer.collectors.redis import RedisCollector
 from ferrometer.demo.cache import LATEST, Contexts, Shelf
 from ferrometer.demo.database import Ledger, PostgresLedger, SQLiteLedger, Writer
+from ferrometer.demo.jobs import Jobs
 from ferrometer.demo.model import NAMES, SimulatedModel
 from ferrometer.demo.providers import Upstreams
 from ferrometer.demo.stores import Stores
@@ -46,7 +47,13 @@ def _features() -> tuple[Feature, ...]:
     """What is on; some of it is there on Linux only."""
     if sys.platform != "linux":
         return (ferrometer.Instruments(),)
-    return ferrometer.Instruments(), ferrometer.Page(), ferrometer.Providers(), ferrometer.Breakers()
+    return (
+        ferrometer.Instruments(),
+        ferrometer.Page(),
+        ferrometer.Providers(),
+        ferrometer.Breakers(),
+        ferrometer.Jobs(most_lost=1),
+    )
 
 
 class Gateway:
@@ -62,6 +69,7 @@ class Gateway:
         self._contexts: Contexts = self._shelf.context if self._shelf else self._ledger.context
         self._writer = Writer(self._note, self._registry)
         self.upstreams = Upstreams(self._registry) if sys.platform == "linux" else None
+        self.jobs = Jobs() if sys.platform == "linux" else None
         costs(PRICES, namespace=NAMESPACE, registry=self._registry)
         waiting = ferrometer.Gauge(
             "gpu_requests_waiting",

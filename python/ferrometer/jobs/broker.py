@@ -6,10 +6,12 @@ that was said before, is decided by the table that all workers share.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import functools
+import logging
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from contextvars import Token
-from typing import Any
+from typing import Any, ParamSpec
 
 from ferrometer import _core
 from ferrometer._process import fork
@@ -17,7 +19,22 @@ from ferrometer.jobs import listeners
 from ferrometer.jobs.kinds import kind
 from ferrometer.jobs.listeners import JobRecord, tell
 
+_log = logging.getLogger("ferrometer")
 _context = _core.log_context_var
+_P = ParamSpec("_P")
+
+
+def _harmless(method: Callable[_P, None]) -> Callable[_P, None]:
+    """What goes wrong in a hook is logged, and nobody's job."""
+
+    @functools.wraps(method)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception:
+            _log.exception("a hook of a task queue failed")
+
+    return guarded
 
 
 class _Run:
@@ -40,6 +57,7 @@ class Broker:
         self._submitting: dict[str, JobRecord] = {}
         fork.in_child(self._after_fork)
 
+    @_harmless
     def submitting(
         self, job_type: str, job_id: str, carrier: MutableMapping[str, Any], *, queue: str | None = None
     ) -> None:
@@ -51,6 +69,7 @@ class Broker:
             self._submitting[job_id] = record
             tell("submitting", record)
 
+    @_harmless
     def submitted(
         self, job_type: str, job_id: str, *, error: BaseException | None = None, count: bool = True
     ) -> None:
@@ -61,6 +80,7 @@ class Broker:
         if record is not None:
             tell("submitted", record, error)
 
+    @_harmless
     def start(
         self,
         job_type: str,
@@ -87,6 +107,7 @@ class Broker:
         """Whether this process runs the job."""
         return (job_type, job_id) in self._runs
 
+    @_harmless
     def end(self, job_type: str, job_id: str, status: str, error: BaseException | None = None) -> None:
         """A job has ended, in this process or another; a repeat of what was said before does not count."""
         runs = self._runs.get((job_type, job_id))

@@ -12,12 +12,15 @@ from typing import Any
 
 try:
     import rq
-    from rq.job import JobStatus
+    from rq.job import Job, JobStatus
     from rq.queue import Queue
 except ImportError as error:
     raise ImportError('RQ is not installed: pip install "ferrometer[rq]"') from error
 
 from ferrometer.jobs.broker import Broker
+
+#: In the `meta` of a job that waits to be retried.
+RETRIED = "ferrometer_retried"
 
 _broker = Broker("rq")
 _ORIGINALS: dict[tuple[Any, str], Any] = {}
@@ -29,6 +32,8 @@ def install() -> None:
     """Lets RQ's queues and workers in this process say what they do; once."""
     if not _ORIGINALS:
         _replace(Queue, "_enqueue_job", _enqueue)
+        _replace(Job, "retry", _retry)
+        _replace(Job, "_handle_retry_result", _retry)
         _replace(_WORKER, "perform_job", _perform)
         _replace(_WORKER, "handle_work_horse_killed", _killed)
         _replace(_WORKER, "handle_job_failure", _handle_failure)
@@ -58,25 +63,32 @@ def _type(job: Any) -> str:
         return "unknown"
 
 
+def _retry(original: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+    # Perhaps it is another process that enqueues it, later.
+    job.meta[RETRIED] = True
+    return original(job, *args, **kwargs)
+
+
 def _enqueue(original: Any, queue: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
     job_type = _type(job)
+    is_again = job.meta.pop(RETRIED, False)
     _broker.submitting(job_type, job.id, job.meta, queue=queue.name)
     try:
         done = original(queue, job, *args, **kwargs)
     except BaseException as error:
         _broker.submitted(job_type, job.id, error=error)
         raise
-    _broker.submitted(job_type, job.id, count=not job.number_of_retries)
+    _broker.submitted(job_type, job.id, count=not is_again)
     return done
 
 
-def _perform(original: Any, worker: Any, job: Any, queue: Any) -> Any:
+def _perform(original: Any, worker: Any, job: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
     job_type, job_id = _type(job), job.id
     wait = None if job.enqueued_at is None else time.time() - _timestamp(job.enqueued_at)
     _broker.start(job_type, job_id, wait=wait, carrier=job.meta, queue=queue.name)
     status = "failed"
     try:
-        done = original(worker, job, queue)
+        done = original(worker, job, queue, *args, **kwargs)
         status = _status(job, done=bool(done))
     finally:
         _broker.end(job_type, job_id, status)

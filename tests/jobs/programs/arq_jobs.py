@@ -51,8 +51,8 @@ class WorkerSettings:
     keep_result = 0
 
 
-class LongSettings(WorkerSettings):
-    job_timeout = 600
+# arq reads the class itself, not those it is derived from.
+LongSettings = type("LongSettings", (), {**vars(WorkerSettings), "job_timeout": 600})
 
 
 async def produce(*names):

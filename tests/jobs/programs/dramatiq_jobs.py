@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import SkipMessage, Middleware
+from dramatiq.middleware import Middleware, SkipMessage
 
 from ferrometer.jobs.dramatiq import install
 

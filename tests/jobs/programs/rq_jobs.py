@@ -13,7 +13,6 @@ from ferrometer.jobs.rq import install
 install()
 connection = Redis.from_url(os.environ["BROKER"])
 queue = Queue(connection=connection)
-Retry = Retry
 
 
 def good():
