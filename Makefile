@@ -24,7 +24,7 @@ WHEEL := $(VENV)/.wheel-$(PROFILE)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet
 PINS := requirements-dev.txt
-SOURCES := $(shell find rust python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' -o -name 'Cargo.toml' -o -path '*/live/web/*' \)) \
+SOURCES := $(shell find rust python \( -type f -o -type l \) \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name 'py.typed' -o -name 'Cargo.toml' -o -path '*/live/web/*' \)) \
   Cargo.toml Cargo.lock pyproject.toml README.md LICENSE
 
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.

@@ -67,7 +67,12 @@ def test_wheel_carries_types_and_licence(wheel: Path) -> None:
         metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
         lines = archive.read(metadata).decode().splitlines()
         licence = archive.read(next(name for name in names if name.endswith("/licenses/LICENSE"))).decode()
-    assert {"ferrometer/py.typed", "ferrometer/_core.pyi", "ferrometer/__init__.py"} <= names
+    assert {
+        "ferrometer/py.typed",
+        "ferrometer/_core.pyi",
+        "ferrometer-stubs/_core.pyi",
+        "ferrometer/__init__.py",
+    } <= names
     assert "License-Expression: Apache-2.0" in lines
     assert "Version 2.0, January 2004" in licence
     assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in licence

@@ -867,6 +867,7 @@ def private_dict_layout(wanted: bool | None = None) -> bool:
 def show_call(function: Callable[..., Any]) -> None:
     """Makes ``MetricsMiddleware.__call__`` look up as this coroutine function; calls go to native code."""
 
+@disjoint_base
 class Instrument:
     """A metric whose series have label names of their own, as OpenTelemetry's measurements bring them.
 
@@ -885,7 +886,7 @@ class Instrument:
         max_series: int,
         labels_of: Callable[[Mapping[str, Any] | None], list[tuple[str, str]]],
     ) -> Self: ...
-    def observe_all(self, told: Sequence[tuple[float, object]], /) -> None:
+    def observe_all(self, told: Sequence[tuple[float, object]]) -> None:
         """What callbacks say now: values and attributes. Series of before that they leave out are gone."""
 
 class CountInstrument(Instrument):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +14,8 @@ import pytest
 import ferrometer
 from ferrometer import _core
 from ferrometer.endpoints.own_port import serve_directory
-from tests.real.component import CACHE, LEDGER, PROMTOOL
+from tests.real.component import LEDGER, PROMTOOL
+from tests.real.npm import npm_package
 
 
 @pytest.fixture(scope="module")
@@ -128,34 +127,10 @@ def test_the_port_asks_a_history_that_runs(port: int) -> None:
     assert ferrometer.query("jobs_total", where=url, token="s3cret")
 
 
-_NPM_CLIENT = "prometheus-query@3.5.1"
-
-
 @pytest.fixture(scope="module")
 def npm_client() -> Path:
     """The folder that has the client of npm and what it depends on."""
-    folder = CACHE / "npm-prometheus-query"
-    if not (folder / "node_modules" / "prometheus-query").is_dir():
-        words = f"needs node and npm: npm install {_NPM_CLIENT}"
-        installed = None
-        if shutil.which("npm") and shutil.which("node"):
-            folder.mkdir(parents=True, exist_ok=True)
-            npm = [
-                "npm",
-                "install",
-                "--silent",
-                "--no-audit",
-                "--no-fund",
-                "--prefix",
-                str(folder),
-                _NPM_CLIENT,
-            ]
-            installed = subprocess.run(npm, capture_output=True, text=True, timeout=300, check=False)
-        if installed is None or installed.returncode:
-            LEDGER.missing["prometheus-query"] = words
-            (pytest.fail if os.environ.get("REQUIRE_REAL") == "1" else pytest.skip)(words)
-    LEDGER.exercised[_NPM_CLIENT] = "from npm"
-    return folder
+    return npm_package("prometheus-query", "3.5.1")
 
 
 def test_prometheus_query_of_npm(port: int, npm_client: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.real.npm import npm_package
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -52,3 +57,40 @@ def test_every_native_name_is_documented() -> None:
             for attribute, member in vars(thing).items():
                 if not attribute.startswith("__"):
                     assert member.__doc__, f"{name}.{attribute}"
+
+
+def pyright(folder: Path, *arguments: str) -> dict[str, Any]:
+    """What pyright says, in JSON, of the wheel that is installed here, and not of the sources."""
+    program = npm_package("pyright", "1.1.414") / "node_modules" / "pyright" / "index.js"
+    place = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{place}{os.pathsep}{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(place.parent),
+    }
+    command = ["node", str(program), "--outputjson", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_pyright_knows_the_types_of_the_wheel(tmp_path: Path) -> None:
+    """Beside the partial stubs of old import paths, pyright sees no stub of a native module but theirs."""
+    (tmp_path / "user.py").write_text(
+        "import ferrometer\n"
+        "reveal_type(ferrometer.Counter('a', 'b').inc)\n"
+        "reveal_type(ferrometer.Histogram('c', 'd').labels)\n"
+        "ferrometer.Counter('e', 'f').increment()\n"
+    )
+    said = [each["message"] for each in pyright(tmp_path, "user.py")["generalDiagnostics"]]
+    assert len(said) == 3
+    assert not any("Unknown" in each for each in said), said
+    assert "increment" in said[2]
+
+
+def test_the_types_are_complete(tmp_path: Path) -> None:
+    complete = pyright(tmp_path, "--verifytypes", "ferrometer", "--ignoreexternal")["typeCompleteness"]
+    assert complete["exportedSymbolCounts"]["withKnownType"] > 3000
+    assert complete["completenessScore"] >= 0.98

@@ -1,0 +1,1 @@
+../ferrometer/_core.pyi
