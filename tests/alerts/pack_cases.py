@@ -1,4 +1,4 @@
-"""For each ready-made rule: its labels, series for which it has fired after 40 minutes, and others."""
+"""For each ready-made rule: its labels, series for which it has fired at a time, and others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Case(NamedTuple):
     fires: Series
     silent: Series
     also: str = ""
+    interval: str = "1m"
+    at: str = "40m"
 
 
 def latency(family: str, fast: str, slow: str, slow_of_100: int, labels: str = "") -> Series:
@@ -115,6 +117,46 @@ _MEMORY = Case(
 )
 _HTTP = "http_request_duration_seconds"
 _JOBS = 'jobs_processed_total{status="completed"}', 'jobs_processed_total{status="failed"}'
+
+
+def disk(before: str, after: str) -> Case:
+    size = 'filesystem_size_bytes{mountpoint="/d"}'
+    avail = 'filesystem_avail_bytes{mountpoint="/d"}'
+    return Case(
+        {"resource": "disk", "name": "/d"},
+        {size: "1000x200", avail: before},
+        {size: "1000x200", avail: after},
+        interval="5m",
+        at="10h",
+    )
+
+
+def unusual(family: str, labels: str = "") -> Case:
+    """A rate that triples on the fifth day at a time when it never did."""
+    day = 288
+    usual = {f"{family}{labels}": f"0+600x{5 * day}"}
+    return Case(
+        {},
+        {f"{family}{labels}": f"0+600x{4 * day} {4 * day * 600}+3000x{day}"},
+        usual,
+        interval="5m",
+        at="98h",
+    )
+
+
+def slower() -> Case:
+    """Latencies that grow on the fifth day."""
+    bucket, day = "http_request_duration_seconds_bucket", 288
+    rest = {f'{bucket}{{le="{le}"}}': f"0+100x{5 * day}" for le in ("1", "+Inf")}
+    fast = f'{bucket}{{le="0.1"}}'
+    return Case(
+        {},
+        rest | {fast: f"0+100x{4 * day} {400 * day}+50x{day}"},
+        rest | {fast: f"0+100x{5 * day}"},
+        interval="5m",
+        at="98h",
+    )
+
 
 CASES: dict[str, dict[str, Case]] = {
     "service": {
@@ -247,6 +289,12 @@ CASES: dict[str, dict[str, Case]] = {
                 'gatewayz_circuit_breaker_state{provider="p",state="closed"}': "1x60",
             },
         ),
+    },
+    "capacity": {
+        "FullSoon": disk("600-2x200", "600x200"),
+        "Full": disk("40x200", "60x200"),
+        "UnusualTraffic": unusual("http_requests_total", '{status="200"}'),
+        "UnusualLatency": slower(),
     },
     "ferrometer": {
         "CollectorFailing": above(

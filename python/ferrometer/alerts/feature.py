@@ -53,7 +53,7 @@ class AlertsSettings:
 
     rules: tuple[str, ...] = option((), "Rule files, as Prometheus reads them; patterns such as rules/*.yml.")
     packs: tuple[str, ...] = option(
-        (), "Ready-made rules: service, gateway, platform, staging, jobs, providers, ferrometer."
+        (), "Ready-made rules: service, gateway, platform, staging, jobs, providers, ferrometer, capacity."
     )
     runbooks: str | None = option(
         None, "The address of the pages of docs/runbooks, for the runbook_url of ready-made rules."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ferrometer.alerts.catalogue import gateway, itself, jobs, platform, providers, service, staging
+from ferrometer.alerts.catalogue import capacity, gateway, itself, jobs, platform, providers, service, staging
 from ferrometer.alerts.catalogue.ready_made import ReadyMade
 from ferrometer.alerts.rule import Group, Rule
 
@@ -20,7 +20,11 @@ PACKS: Mapping[str, tuple[ReadyMade, ...]] = {
     "jobs": jobs.RULES,
     "providers": providers.RULES,
     "ferrometer": itself.RULES,
+    "capacity": capacity.RULES,
 }
+#: What is recorded for the alerts of a pack, and how often, where that is not as usual.
+_RECORDS: Mapping[str, tuple[Rule, ...]] = {"capacity": capacity.RECORDS}
+_INTERVALS: Mapping[str, str] = {"capacity": "5m"}
 
 #: Those that do not say the same of one thing twice.
 USUAL = ("service", "platform", "jobs", "providers", "ferrometer")
@@ -34,7 +38,7 @@ def pack(name: str, runbooks: str = "") -> Group:
     if name not in PACKS:
         raise ValueError(f"[alerts] packs: there is no pack {name!r}; there are {', '.join(sorted(PACKS))}")
     base = runbooks.rstrip("/")
-    rules = []
+    rules = [*_RECORDS.get(name, ())]
     for one in PACKS[name]:
         annotations = {"summary": one.summary, "description": one.description}
         if base:
@@ -48,4 +52,4 @@ def pack(name: str, runbooks: str = "") -> Group:
                 annotations=annotations,
             )
         )
-    return Group(name=name, rules=tuple(rules), file=f"pack {name}")
+    return Group(name=name, rules=tuple(rules), interval=_INTERVALS.get(name), file=f"pack {name}")

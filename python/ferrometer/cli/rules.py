@@ -24,7 +24,8 @@ def add(commands: Commands) -> None:
     test.set_defaults(run=_test)
     shown = actions.add_parser("print", help="print ready-made rules as a file for Prometheus")
     shown.add_argument(
-        "pack", help="service, gateway, platform, staging, jobs, providers, ferrometer; or slo, from [slo]"
+        "pack",
+        help="service, gateway, platform, staging, jobs, providers, ferrometer, capacity; or slo, from [slo]",
     )
     shown.add_argument("--runbooks", default="", metavar="URL", help="where docs/runbooks can be read")
     shown.set_defaults(run=_print)

@@ -40,7 +40,9 @@ class HistorySettings:
     seconds_5m: float = option(
         3_024_000.0, "Seconds for which a sample of every 5 minutes of marked series is kept."
     )
-    marks: tuple[str, ...] = option(("slo:",), "What the names of marked series begin with.")
+    marks: tuple[str, ...] = option(
+        ("slo:", "baseline:", "capacity:"), "What the names of marked series begin with."
+    )
     budget_mib: float = option(
         32.0, "The most MiB of all samples together; beyond it the finest and oldest go first."
     )
