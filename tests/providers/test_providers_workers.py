@@ -126,6 +126,13 @@ def test_four_workers_tell_the_same_of_providers_and_breakers(tmp_path: Path) ->
                 post(running.port, **form)
             assert refused.value.code == status
             refused.value.close()
+        url = f"http://127.0.0.1:{running.port}/breakers"
+        for headers in ({"X-Forwarded-For": "10.0.0.1"}, {"Origin": "http://evil.example"}):
+            request = urllib.request.Request(url, b"name=openai&action=reset", headers)
+            with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+                urllib.request.urlopen(request, timeout=30)
+            refused.value.close()
+        assert said("/breakers")[0]["breakers"][0]["forced"] is True
 
 
 def answer_of(worker: Worker) -> Any:

@@ -35,6 +35,14 @@ impl Asked<'_> {
         here && !FORWARDED.iter().any(|name| self.headers.contains_key(*name))
     }
 
+    /// Whether a browser asks on behalf of another site's page: what changes something must not listen to that.
+    pub fn is_cross_site(&self) -> bool {
+        let text = |name: &str| self.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let site = text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        let origin = text("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+        site || origin.is_some_and(|origin| Some(origin) != text("host"))
+    }
+
     /// The parameters of the query, then those of a form in the body (`application/x-www-form-urlencoded`), decoded
     /// and in their order.
     pub fn parameters(&self) -> Vec<(String, String)> {
@@ -81,5 +89,48 @@ pub(crate) fn answers(route: &dyn Route, path: &str) -> bool {
         path.starts_with(own)
     } else {
         path == own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    /// Whether it is local, and whether it is cross-site.
+    fn asked(peer: Peer, headers: &[(&'static str, &'static str)]) -> (bool, bool) {
+        let all = headers.iter().map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let headers: HeaderMap = all.collect();
+        let asked = Asked { method: &Method::POST, path: "/", query: None, headers: &headers, peer, body: &[] };
+        (asked.is_local(), asked.is_cross_site())
+    }
+
+    #[test]
+    fn this_machine_asks_without_a_proxy_in_between() {
+        let local = |host, headers: &[_]| asked(Peer::of(Some(host)), headers).0;
+        for host in ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""] {
+            assert!(local(host, &[]), "{host}");
+            assert!(!local(host, &[("x-forwarded-for", "10.0.0.1")]), "{host}");
+        }
+        for host in ["10.0.0.1", "::2", "testclient"] {
+            assert!(!local(host, &[]), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_known_by_its_headers() {
+        let host = ("host", "localhost:8000");
+        for (headers, expected) in [
+            (vec![host], false),
+            (vec![host, ("origin", "http://localhost:8000")], false),
+            (vec![host, ("sec-fetch-site", "same-origin")], false),
+            (vec![host, ("sec-fetch-site", "none")], false),
+            (vec![host, ("origin", "http://evil.example")], true),
+            (vec![host, ("origin", "null")], true),
+            (vec![host, ("sec-fetch-site", "cross-site")], true),
+            (vec![host, ("sec-fetch-site", "same-site")], true),
+        ] {
+            assert_eq!(asked(Peer::Unix, &headers).1, expected, "{headers:?}");
+        }
     }
 }

@@ -35,6 +35,9 @@ impl Route for BreakersRoute {
             Err(error) => return plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         };
         if *asked.method == Method::POST {
+            if asked.is_cross_site() {
+                return plain(StatusCode::FORBIDDEN, "another site's page may not change breakers\n");
+            }
             if !self.may_change && !asked.is_local() {
                 let words =
                     "breakers are changed from this machine only, unless the endpoints have auth_token or allow\n";
