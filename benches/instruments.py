@@ -6,7 +6,9 @@ some 70 µs a chunk, nothing of it could be seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from time import perf_counter, thread_time
 from typing import Any
 
 from benches.loop import UNROLL, blank, generate
@@ -15,7 +17,7 @@ from ferrometer import CollectorRegistry, generate_latest
 from ferrometer.bench import answers
 from ferrometer.bench.peers import peer
 from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
-from ferrometer.instruments import get_metrics_exporter, inference
+from ferrometer.instruments import get_metrics_exporter, inference, watch
 from ferrometer.instruments.genai import set_conventions
 from ferrometer.instruments.sdk_answers import OPENAI
 from ferrometer.instruments.sdk_client import _watch_stream
@@ -87,27 +89,136 @@ def chunk_subjects() -> list[Subject]:
     if openai is None:
         return []
 
-    def stream(watched: bool) -> Callable[[int], float]:
-        def sample(operations: int) -> float:
-            from time import perf_counter
+    def drain(stream: Any) -> float:
+        began = perf_counter()
+        for _ in stream:
+            pass
+        return perf_counter() - began
 
-            made = openai.Stream.__new__(openai.Stream)
-            made.response = type("Response", (), {"close": lambda self: None})()
-            made._iterator = (number for number in range(operations))
-            if watched:
-                call = inference(model="m", registry=registry)
-                with call:
-                    call.first_token()
-                    _watch_stream(call, made, OPENAI._replace(has_content=lambda chunk: True))
-            began = perf_counter()
-            for _ in made:
-                pass
-            return perf_counter() - began
+    def sample(operations: int, watched: bool) -> float:
+        return drain(_stream(openai.Stream, (number for number in range(operations)), watched))
 
-        return sample
+    return [
+        Subject(FLOOR, partial(sample, watched=False), step=STEP),
+        Subject(OURS, partial(sample, watched=True), step=STEP),
+    ]
 
+
+def async_chunk_subjects() -> list[Subject]:
+    """The same of AsyncStream; nothing is waited for, so no event loop is in the figures."""
+    openai = peer("openai")
+    if openai is None:
+        return []
+
+    async def numbers(operations: int) -> AsyncIterator[int]:
+        for number in range(operations):
+            yield number
+
+    async def drain(stream: Any) -> float:
+        began = perf_counter()
+        async for _ in stream:
+            pass
+        return perf_counter() - began
+
+    def sample(operations: int, watched: bool) -> float:
+        draining = drain(_stream(openai.AsyncStream, numbers(operations), watched))
+        try:
+            draining.send(None)
+        except StopIteration as done:
+            return float(done.value)
+        raise AssertionError("an iteration that waits for nothing waited")
+
+    return [
+        Subject(FLOOR, partial(sample, watched=False), step=STEP),
+        Subject(OURS, partial(sample, watched=True), step=STEP),
+    ]
+
+
+_STREAMS = CollectorRegistry()
+
+
+def _stream(kind: Any, iterator: Any, watched: bool) -> Any:
+    made = kind.__new__(kind)
+    made.response = type("Response", (), {"close": lambda self: None})()
+    made._iterator = iterator
+    if watched:
+        call = inference(model="m", registry=_STREAMS)
+        with call:
+            call.first_token()
+            _watch_stream(call, made, OPENAI._replace(has_content=lambda chunk: True))
+    return made
+
+
+def transport_subjects() -> list[Subject]:
+    """The transport of an httpx client alone: one that answers from memory, bare and watched."""
+    httpx = peer("httpx")
+    if httpx is None:
+        return []
     registry = CollectorRegistry()
-    return [Subject(FLOOR, stream(False), step=STEP), Subject(OURS, stream(True), step=STEP)]
+    answer, request = httpx.Response(200), httpx.Request("GET", "http://models.test/")
+
+    def made(watched: bool) -> Callable[[], object]:
+        client = httpx.Client(transport=httpx.MockTransport(lambda _: answer))
+        if watched:
+            watch(client, registry=registry)
+        handle = client._transport.handle_request
+        return lambda: handle(request)
+
+    return [
+        _subject(FLOOR, "call()", {"call": made(False)}),
+        _subject(OURS, "call()", {"call": made(True)}, _total(registry, "http_client_requests_total")),
+    ]
+
+
+def watched_call_subjects() -> list[Subject]:
+    """A whole call of OpenAI's client, answered in memory: bare and watched."""
+    openai, httpx2 = peer("openai"), peer("httpx2")
+    if openai is None or httpx2 is None:
+        return []
+    registry = CollectorRegistry()
+
+    def made(watched: bool) -> Callable[[], object]:
+        transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=COMPLETION))
+        client = openai.OpenAI(
+            api_key="k", base_url="http://models.test/v1", http_client=httpx2.Client(transport=transport)
+        )
+        if watched:
+            watch(client, registry=registry)
+        create, messages = client.chat.completions.create, [{"role": "user", "content": "hi"}]
+        return lambda: create(model="m", messages=messages)
+
+    return [
+        _calls(FLOOR, made(False)),
+        _calls(OURS, made(True), _total(registry, "inference_requests_total")),
+    ]
+
+
+def _calls(
+    name: str, call: Callable[[], object], check: Callable[[int], None] = lambda done: None
+) -> Subject:
+    def sample(operations: int) -> float:
+        began = thread_time()
+        for _ in range(operations):
+            call()
+        return thread_time() - began
+
+    return Subject(name, sample, check, step=4)
+
+
+COMPLETION = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
+    "usage": {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens_details": {"reasoning_tokens": 20},
+    },
+}
 
 
 def _row(
@@ -117,10 +228,11 @@ def _row(
     aims: tuple[Aim, ...],
     baseline: str,
     note: str = "",
+    seconds: float = SECONDS,
 ) -> Row:
     def measure(effort: Effort) -> Samples:
         rounds = ROUNDS // 4 if effort.quick else ROUNDS
-        return interleave(make, rounds=rounds, seconds=SECONDS, title=title, builds=1 if effort.quick else 4)
+        return interleave(make, rounds=rounds, seconds=seconds, title=title, builds=1 if effort.quick else 4)
 
     return Row(key, title, "ns", measure, aims, baseline=baseline, note=note)
 
@@ -147,5 +259,30 @@ ROWS = (
         (Aim(OURS, at_most=100),),
         FLOOR,
         "the real Stream class over a range(); what is shown comes on top of the bare iteration",
+    ),
+    _row(
+        "instruments_async_chunk",
+        "a chunk of a watched async stream",
+        async_chunk_subjects,
+        (Aim(OURS, at_most=180),),
+        FLOOR,
+        "the real AsyncStream class over a range(), likewise",
+    ),
+    _row(
+        "instruments_transport",
+        "a request through a watched httpx transport",
+        transport_subjects,
+        (Aim(OURS, at_most=1000),),
+        FLOOR,
+        "the transport alone, answering from memory; what is shown comes on top of the bare one",
+    ),
+    _row(
+        "instruments_openai",
+        "a watched call of OpenAI's client",
+        watched_call_subjects,
+        (Aim(OURS, at_most=5000),),
+        FLOOR,
+        "answered in memory, in CPU time of the thread; what is shown comes on top of the bare call",
+        seconds=0.02,
     ),
 )

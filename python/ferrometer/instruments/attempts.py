@@ -5,7 +5,7 @@ The client's transports count them, so attempts whose connection fails are seen,
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any
 
 from ferrometer.instruments.call import inference
@@ -14,19 +14,9 @@ from ferrometer.instruments.transports import Transport, wrap_transports
 _call: ContextVar[inference | None] = ContextVar("ferrometer_call", default=None)
 
 
-class in_call:  # noqa: N801  # a context, used as a function
-    """The requests within belong to this call."""
-
-    __slots__ = ("_call", "_token")
-
-    def __init__(self, call: inference) -> None:
-        self._call = call
-
-    def __enter__(self) -> None:
-        self._token: Token[inference | None] = _call.set(self._call)
-
-    def __exit__(self, *_: object) -> None:
-        _call.reset(self._token)
+#: The requests from ``enter_call(call)`` to ``leave_call(its result)`` belong to the call.
+enter_call = _call.set
+leave_call = _call.reset
 
 
 class _Counted(Transport):

@@ -16,6 +16,7 @@ from ferrometer.instruments import tables
 from ferrometer.instruments.expiry import Expiry
 from ferrometer.instruments.family import Families, checked_namespace, families_of
 from ferrometer.instruments.made import Made
+from ferrometer.instruments.status_text import STATUS_TEXT
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 from ferrometer.metrics.types import Counter, Gauge, Histogram
 
@@ -128,7 +129,8 @@ class MetricsExporter:
         if not 0.0 <= duration < _INF:
             _refuse("duration", duration)
         if self._records_http:
-            self.http_requests_total.labels(method, endpoint, status).inc()
+            text = STATUS_TEXT.get(status, status)
+            self.http_requests_total.labels(method, endpoint, text).inc()
             self.http_request_duration_seconds.labels(method, endpoint).observe(duration)
         else:
             self.ferrometer_instruments_ignored_total.labels("http_requests_total", "middleware").inc()

@@ -9,6 +9,7 @@ from typing import Any
 from ferrometer.instruments import tables
 from ferrometer.instruments.call_end import kind_of
 from ferrometer.instruments.family import families_of
+from ferrometer.instruments.status_text import STATUS_TEXT
 from ferrometer.instruments.transports import Transport, wrap_transports
 from ferrometer.metrics.registry import CollectorRegistry
 
@@ -30,7 +31,8 @@ class _Recorded(Transport):
             self._failed(request, error, started)
             raise
         method, host = request.method, request.url.host
-        self._requests(method, host, response.status_code).inc()
+        status = response.status_code
+        self._requests(method, host, STATUS_TEXT.get(status) or str(status)).inc()
         self._seconds(method, host).observe(perf_counter() - started)
         return response
 
@@ -42,7 +44,8 @@ class _Recorded(Transport):
             self._failed(request, error, started)
             raise
         method, host = request.method, request.url.host
-        self._requests(method, host, response.status_code).inc()
+        status = response.status_code
+        self._requests(method, host, STATUS_TEXT.get(status) or str(status)).inc()
         self._seconds(method, host).observe(perf_counter() - started)
         return response
 

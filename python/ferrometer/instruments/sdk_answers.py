@@ -23,6 +23,9 @@ _OPERATIONS = {
 
 def operation_of(url: str) -> str | None:
     """GenAI's name of what a request asks for; None where it is no inference, e.g. a list of files."""
+    operation = _OPERATIONS.get(url)
+    if operation is not None:
+        return operation
     path = url.partition("?")[0]
     if path.startswith("/deployments/"):  # Azure puts the deployment before it
         path = "/" + path.split("/", 3)[-1]
@@ -46,33 +49,48 @@ def _whole(call: inference, holder: object, name: str) -> int | None:
     return value
 
 
-def _openai_usage(call: inference, usage: object) -> None:
-    for prefix, name in (("prompt", "input_tokens"), ("input", "input_tokens")):
-        if (count := _whole(call, usage, f"{prefix}_tokens")) is not None:
-            setattr(call, name, count)
-            call.cached_tokens = _whole(call, _field(usage, f"{prefix}_tokens_details"), "cached_tokens")
-    for prefix, name in (("completion", "output_tokens"), ("output", "output_tokens")):
-        if (count := _whole(call, usage, f"{prefix}_tokens")) is not None:
-            setattr(call, name, count)
-            details = _field(usage, f"{prefix}_tokens_details")
-            call.reasoning_tokens = _whole(call, details, "reasoning_tokens")
+#: What OpenAI calls its tokens: a number, the call's attribute, and where a part of the number stands.
+_CHAT = (
+    ("prompt_tokens", "input_tokens", "prompt_tokens_details", "cached_tokens"),
+    ("completion_tokens", "output_tokens", "completion_tokens_details", "reasoning_tokens"),
+)
+_RESPONSES = (
+    ("input_tokens", "input_tokens", "input_tokens_details", "cached_tokens"),
+    ("output_tokens", "output_tokens", "output_tokens_details", "reasoning_tokens"),
+)
+_MOST = 1 << 53
+
+
+def _openai_usage(call: inference, told: dict[str, Any]) -> None:
+    # Between two calls, an SDK runs so much code that none of this is in the processor's caches: what counts
+    # is how little there is of it.
+    for name, attribute, details, part in _CHAT if "prompt_tokens" in told else _RESPONSES:
+        count = told.get(name)
+        if count is None:
+            continue
+        if type(count) is not int or not 0 <= count < _MOST:
+            call.refuse("tokens")
+            continue
+        setattr(call, attribute, count)
+        holder = told.get(details)
+        if holder is not None:
+            setattr(call, part, _whole(call, holder, part))
 
 
 def read_openai(call: inference, answer: object) -> None:
     """A completion, a chunk of one, a Response, an event with one, embeddings."""
-    answer = _field(answer, "response") or answer  # response.completed
-    if (usage := _field(answer, "usage")) is not None:
-        _openai_usage(call, usage)
-    if isinstance(model := _field(answer, "model"), str):
+    fields = answer.__dict__
+    if (response := fields.get("response")) is not None:  # response.completed
+        fields = response.__dict__
+    if (usage := fields.get("usage")) is not None:
+        _openai_usage(call, usage.__dict__)
+    if type(model := fields.get("model")) is str:
         call.response_model = model
-    choices = _field(answer, "choices")
-    if choices:
-        reason = _field(choices[0], "finish_reason")
+    if choices := fields.get("choices"):
+        reason = choices[0].__dict__.get("finish_reason")
     else:
-        incomplete = _field(answer, "incomplete_details")
-        status = _field(answer, "status")
-        reason = _field(incomplete, "reason") or status
-    if isinstance(reason, str):
+        reason = _field(fields.get("incomplete_details"), "reason") or fields.get("status")
+    if type(reason) is str:
         call.finish_reason = reason
 
 

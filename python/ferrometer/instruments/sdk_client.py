@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
 from typing import Any
 
-from ferrometer.instruments.attempts import count_attempts, in_call
+from ferrometer.instruments.attempts import count_attempts, enter_call, leave_call
 from ferrometer.instruments.call import inference
+from ferrometer.instruments.recorder import recorder_of
 from ferrometer.instruments.sdk_answers import Sdk, StreamReader, operation_of
 from ferrometer.metrics.registry import CollectorRegistry
 
@@ -25,6 +26,7 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
         return
     setattr(client, _WATCHED, True)
     original, name = client.request, provider or sdk.provider
+    recorder = recorder_of(registry, "client")
     url = client.base_url
     address, port = url.host, str(url.port or 443)  # once: each look takes microseconds
     count_attempts(client._client)
@@ -35,7 +37,8 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
         operation = operation_of(options.url)
         if operation is None or not isinstance(model, str):
             return None
-        call = inference(model=model, provider=name, operation=operation, registry=registry)
+        call = inference(model=model, provider=name, operation=operation)
+        call._recorder = recorder
         call.server_address, call.server_port = address, port
         call.attempts = 0
         return call
@@ -45,18 +48,38 @@ def watch_sdk(client: Any, sdk: Sdk, provider: str | None, registry: CollectorRe
         async def request(cast_to: Any, options: Any, **rest: Any) -> Any:
             if (call := begin(options)) is None:
                 return await original(cast_to, options, **rest)
-            with call, in_call(call):
+            call.__enter__()
+            token = enter_call(call)
+            try:
                 answer = await original(cast_to, options, **rest)
-                return _answered(call, answer, sdk, options, rest.get("stream", False))
+                _answered(call, answer, sdk, rest)
+            except BaseException as error:
+                call.end(error)
+                raise
+            finally:
+                leave_call(token)
+            if call._number < 0:  # otherwise its stream ends it
+                call.end()
+            return answer
 
     else:
 
         def request(cast_to: Any, options: Any, **rest: Any) -> Any:  # type: ignore[misc]  # sync
             if (call := begin(options)) is None:
                 return original(cast_to, options, **rest)
-            with call, in_call(call):
+            call.__enter__()
+            token = enter_call(call)
+            try:
                 answer = original(cast_to, options, **rest)
-                return _answered(call, answer, sdk, options, rest.get("stream", False))
+                _answered(call, answer, sdk, rest)
+            except BaseException as error:
+                call.end(error)
+                raise
+            finally:
+                leave_call(token)
+            if call._number < 0:  # otherwise its stream ends it
+                call.end()
+            return answer
 
     client.request = request
     copy = client.copy
@@ -81,18 +104,17 @@ def _kind(answer: type) -> str:
     return kind
 
 
-def _answered(call: inference, answer: Any, sdk: Sdk, options: Any, streamed: bool) -> Any:
+def _answered(call: inference, answer: Any, sdk: Sdk, asked: dict[str, Any]) -> None:
     kind = _kind(type(answer))
     if kind == "stream":
         _watch_stream(call, answer, sdk)
     elif kind == "raw":
-        _watch_raw(call, answer, sdk, streamed)
+        _watch_raw(call, answer, sdk, asked.get("stream", False))
     else:
         try:
             sdk.read(call, answer)
         except Exception:  # an answer of another shape
             call.refuse("answer")
-    return answer
 
 
 # Streams.
