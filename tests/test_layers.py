@@ -41,7 +41,7 @@ PYTHON_LAYERS: Sequence[frozenset[str]] = (
     frozenset({"health", "providers", "slo"}),
     frozenset({"endpoints"}),
     frozenset({"instrumentation", "testing"}),
-    frozenset({"bench", "demo", "generate"}),
+    frozenset({"bench", "demo", "generate", "top"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -18,6 +18,7 @@ COMMANDS = (
     "inspect",
     "logs",
     "query",
+    "top",
     "rules",
     "generate",
     "breaker",

@@ -1,0 +1,1 @@
+"""A service in a terminal: ``ferrometer top URL|DIR``."""
