@@ -344,6 +344,7 @@ CROSSINGS = {
                 span.update_name("x")
             asyncio.run(entered(_core.span("x", value=Text())))
             _core.start_span("x", attributes={"value": Text()}).end()
+            _core.client_span("x", 0.1, {"value": Text()})
             span.again().start().end()
             _core.span("x")(Finalised())
             with tracing.within(span), tracing.Baggage(a="b"): _core.trace_headers()
@@ -463,6 +464,7 @@ CROSSES = {
     },
     "append_metrics": "metrics on their way",
     "start_span": "a span's attribute's __str__",
+    "client_span": "a span's attribute's __str__",
     "trace_headers": "a span's attribute's __str__",
     "DirectoryShipper.stop": "logs on their way",
     "LogReader.read": "logs on their way",
@@ -574,6 +576,7 @@ INERT = {
     "Span.tracestate",
     "configure_traces",
     "current_span",
+    "has_traces",
     "parse_baggage",
     "parse_traceparent",
     "span",

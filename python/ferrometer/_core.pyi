@@ -57,6 +57,7 @@ __all__ = [
     "change_breaker",
     "check_expression",
     "choose_format",
+    "client_span",
     "configure_logs",
     "configure_providers",
     "configure_traces",
@@ -1097,6 +1098,15 @@ def parse_traceparent(traceparent: str, tracestate: str = "") -> Span | None:
 
 def parse_baggage(header: str) -> dict[str, str]:
     """The members of a ``baggage`` header; malformed ones are left out."""
+
+def has_traces() -> bool:
+    """Whether spans are recorded at all."""
+
+def client_span(
+    name: str, seconds: float, attributes: Mapping[str, object] | None = None, error: str | None = None
+) -> None:
+    """Record a client span below the present span, that began so many seconds ago and ends now. ``error``:
+    the type of what it failed with."""
 
 def trace_headers() -> dict[str, str]:
     """The headers for a service that the running code calls; none outside of a trace."""

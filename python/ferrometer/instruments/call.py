@@ -11,9 +11,11 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
+from ferrometer._core import has_traces
 from ferrometer._process import fork
 from ferrometer.instruments.call_end import OBSERVERS, CallEnd, Status, http_status, kind_of, retry_after
 from ferrometer.instruments.recorder import Recorder, recorder_of
+from ferrometer.instruments.spans import record_call
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
 if TYPE_CHECKING:
@@ -226,7 +228,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
             recorder.record(self)
         for record in recorder.others:
             record(self)
-        if OBSERVERS and self.role == "client":
+        if self.role == "client" and (OBSERVERS or has_traces()):
             self._tell()
 
     def _tell(self) -> None:
@@ -247,7 +249,7 @@ class inference:  # noqa: N801  # used as a function: `with inference(...)`, `@i
             self.started,
             error if failed else None,
         )
-        for observer in tuple(OBSERVERS):
+        for observer in (record_call, *OBSERVERS):
             try:
                 observer(end)
             except Exception:  # who watches must not break the call

@@ -9,6 +9,7 @@ from typing import Any
 from ferrometer.instruments import tables
 from ferrometer.instruments.call_end import kind_of
 from ferrometer.instruments.family import families_of
+from ferrometer.instruments.spans import RequestSpan
 from ferrometer.instruments.status_text import STATUS_TEXT
 from ferrometer.instruments.transports import Transport, wrap_transports
 from ferrometer.metrics.registry import CollectorRegistry
@@ -24,29 +25,33 @@ class _Recorded(Transport):
         self._seconds = seconds.labels
 
     def handle_request(self, request: Any) -> Any:
-        started = perf_counter()
+        started, span = perf_counter(), RequestSpan(request)
         try:
             response = self._transport.handle_request(request)
         except BaseException as error:
             self._failed(request, error, started)
+            span.failed(error)
             raise
         method, host = request.method, request.url.host
         status = response.status_code
         self._requests(method, host, STATUS_TEXT.get(status) or str(status)).inc()
         self._seconds(method, host).observe(perf_counter() - started)
+        span.answered(status)
         return response
 
     async def handle_async_request(self, request: Any) -> Any:
-        started = perf_counter()
+        started, span = perf_counter(), RequestSpan(request)
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
             self._failed(request, error, started)
+            span.failed(error)
             raise
         method, host = request.method, request.url.host
         status = response.status_code
         self._requests(method, host, STATUS_TEXT.get(status) or str(status)).inc()
         self._seconds(method, host).observe(perf_counter() - started)
+        span.answered(status)
         return response
 
     def _failed(self, request: Any, error: BaseException, started: float) -> None:

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 from ferrometer import _core
 from ferrometer._process.ending import seconds_left
 from ferrometer._runtime import otel_environment
+from ferrometer.jobs.listeners import listen
 from ferrometer.sharing.hash_key import hash_key_of
 from ferrometer.sharing.share import shared_directory
+from ferrometer.tracing.jobs import JobSpans
 
 #: Seconds that the end of a process waits for its spans to leave.
 DEADLINE = 2.0
@@ -128,6 +130,7 @@ def setup(
     if not _registered:
         _registered = True
         atexit.register(_at_exit)
+        listen(JobSpans())
 
 
 def check(sampler: str | None, ratio: float, conventions: str) -> None:

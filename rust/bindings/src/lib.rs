@@ -172,13 +172,19 @@ mod _core {
 
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::traces::finished::client_span;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use super::traces::made::{span_elsewhere, start_span};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::traces::propagation::{parse_baggage, parse_traceparent, trace_headers};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::traces::span::{current_span, span_elsewhere, start_span, Span};
+    use super::traces::span::{current_span, Span};
     #[cfg(target_os = "linux")]
     #[pymodule_export]
-    use super::traces::tracer::{configure_traces, stop_traces};
+    use super::traces::tracer::{configure_traces, has_traces, stop_traces};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -196,7 +202,7 @@ mod _core {
             super::logs::context::install(module)?;
             super::traces::current::install(module)?;
             super::traces::propagation::install(module)?;
-            super::traces::span::install(module)?;
+            super::traces::made::install(module)?;
         }
         Ok(())
     }

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
+from ferrometer._core import client_span
 from ferrometer.background.collector import Collector, Stale
 from ferrometer.collectors.redis.commands import operation
 from ferrometer.collectors.redis.pool import RedisPool
@@ -74,7 +76,7 @@ def instrument_redis(
         return known
     if not callable(getattr(client, "execute_command", None)) or not hasattr(client, "pipeline"):
         raise TypeError(f"instrument_redis takes a Redis or RedisCluster client, not {type(client).__name__}")
-    commands = _Commands(registry)
+    commands = _Commands(registry, _server_of(client))
     pool = RedisPool(client, name, registry)
     watched: weakref.WeakSet[Any] = weakref.WeakSet()
     _watch(client, commands, watched)
@@ -87,6 +89,18 @@ def instrument_redis(
 
     client._ferrometer = made = RedisInstrumentation(name, undo, pool)
     return made
+
+
+def _server_of(client: Any) -> dict[str, object]:
+    """Where a client leads, for its spans; nothing of a cluster's many nodes."""
+    told = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    host, port, number = told.get("host", told.get("path")), told.get("port"), told.get("db")
+    named = {
+        "server.address": host,
+        "server.port": port,
+        "db.namespace": None if number is None else str(number),
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 _WATCHED = {"execute_command", "pipeline", "client"}
@@ -109,7 +123,11 @@ def _watch(client: Any, commands: _Commands, watched: weakref.WeakSet[Any]) -> N
 class _Commands:
     """The families, and which operation a command is."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, server: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        #: Attributes of each span, by OpenTelemetry's names.
+        self.server = {"db.system.name": "redis", **server}
         self.total = Counter(
             "redis_operations", "Redis commands, by outcome", ["operation", "status"], registry=registry
         )
@@ -136,14 +154,21 @@ class _Commands:
         self.errors.labels(name, type(error).__name__).inc()
         if seconds is not None:
             self.duration.labels(name).observe(seconds)
+            client_span(name.upper(), seconds, self.attributes(name), type(error).__qualname__)
+
+    def attributes(self, name: str) -> dict[str, object]:
+        """What a span of an operation says."""
+        return {**self.server, "db.operation.name": name.upper()}
 
     def piped(self, command: object) -> None:
         """Count a command that succeeded in a pipeline."""
         self.total.labels(operation(command), "success").inc()
 
-    def round_trip(self, seconds: float) -> None:
-        """Time a pipeline."""
+    def round_trip(self, seconds: float, size: int, error: str | None = None) -> None:
+        """Time a pipeline of so many commands."""
         self.duration.labels("pipeline").observe(seconds)
+        attributes = {**self.attributes("pipeline"), "db.operation.batch.size": size}
+        client_span("PIPELINE", seconds, attributes, error)
 
     def learn(self, command: object) -> Recorders:
         """The recorders of a command that is seen for the first time."""
@@ -154,8 +179,11 @@ class _Commands:
         def count() -> None:
             total(name, "success").inc()
 
+        title, attributes = name.upper(), self.attributes(name)
+
         def observe(seconds: float) -> None:
             duration(name).observe(seconds)
+            client_span(title, seconds, attributes)
 
         found = count, observe
         text = command.decode("ascii", "replace") if isinstance(command, bytes) else command
@@ -274,7 +302,7 @@ class _Flushes:
         """The pipeline has answered."""
         if not queue:
             return
-        self._commands.round_trip(seconds)
+        self._commands.round_trip(seconds, len(queue))
         for queued, answer in zip(queue, answers, strict=False):
             if isinstance(answer, Exception):
                 self._commands.failed(_command(queued), None, answer)
@@ -292,7 +320,7 @@ class _Flushes:
         # A BaseException such as a cancellation is an error of all too.
         wrong = [answer if isinstance(answer, BaseException) else None for answer in answers]
         if queue:
-            self._commands.round_trip(seconds)
+            self._commands.round_trip(seconds, len(queue), type(error).__qualname__)
         for queued, problem in zip(queue, wrong, strict=False):
             if problem is None:
                 self._commands.piped(_command(queued))

@@ -45,8 +45,11 @@ def instrument_asyncpg(
     known = getattr(kind, "_instrumentation", None)
     if isinstance(known, Instrumentation):
         return known
-    metrics = ClientMetrics(name, registry=registry, namespace=namespace, database=database)
+    metrics = ClientMetrics(
+        name, system="postgresql", registry=registry, namespace=namespace, database=database
+    )
     if isinstance(pool, asyncpg.Connection):
+        _describe(pool, metrics)
         observed = _observed_connection(kind, metrics)
 
         def undo() -> None:
@@ -70,6 +73,7 @@ def _instrument_pool(
         if base not in classes:
             classes[base] = _observed_connection(base, metrics)
         connection.__class__ = classes[base]
+        _describe(connection, metrics)
 
     def connections() -> list[Any]:
         return [holder._con for holder in pool._holders if holder._con is not None]
@@ -96,6 +100,12 @@ def _instrument_pool(
     for connection in connections():
         observe(connection)
     return made
+
+
+def _describe(connection: Any, metrics: ClientMetrics) -> None:
+    address = getattr(connection, "_addr", None)
+    host, port = address if isinstance(address, tuple) else (address, None)
+    metrics.describe(host, port, getattr(getattr(connection, "_params", None), "database", None))
 
 
 def _observed_pool(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from ferrometer._core import client_span
 from ferrometer._process.local_only import OwnSeries
 from ferrometer.background.collector import Collector, Stale
 from ferrometer.collectors.app.pools import POOLS
@@ -78,10 +79,11 @@ def _view(
 class _Operation:
     """One operation. Its series are looked up each time: somebody may have removed them meanwhile."""
 
-    __slots__ = ("_duration", "_pool", "_queries", "name")
+    __slots__ = ("_attributes", "_duration", "_pool", "_queries", "name")
 
     def __init__(self, pool: str, name: str, metrics: ClientMetrics) -> None:
         self.name = name
+        self.describe(metrics.server)
         self._pool = pool
         self._queries = metrics.queries
         self._duration = metrics.duration
@@ -90,9 +92,14 @@ class _Operation:
         """One more statement."""
         self._queries.labels(self._pool, self.name).inc()
 
-    def observe(self, seconds: float) -> None:
-        """It took so long."""
+    def observe(self, seconds: float, error: str | None = None) -> None:
+        """It took so long; also a span of the present trace, where that is recorded."""
         self._duration.labels(self._pool, self.name).observe(seconds)
+        client_span(self.name, seconds, self._attributes, error)
+
+    def describe(self, server: Mapping[str, object]) -> None:
+        """Whom it is sent to, for its spans."""
+        self._attributes = {**server, "db.operation.name": self.name}
 
 
 class ClientMetrics:
@@ -106,11 +113,15 @@ class ClientMetrics:
         self,
         pool: str,
         *,
+        system: str = "other_sql",
         registry: CollectorRegistry,
         namespace: str | None = None,
         database: ServiceDatabase | None = None,
     ) -> None:
         self.pool = pool
+        #: Attributes of each span, by OpenTelemetry's names.
+        self.server: dict[str, object] = {"db.system.name": system}
+        self._servers: tuple[object, ...] | None = None
         self.queries: Counter = Counter(
             "db_queries", "Database queries", ["pool", "operation"], registry=registry
         )
@@ -129,30 +140,47 @@ class ClientMetrics:
         )
         self.view: _View | None = _view(namespace, registry, database)
         self._operations: dict[str | None, _Operation | None] = {None: None}
-        self.done: Callable[[str, float], None] = self._recorder()
+        self.done: Callable[..., None] = self._recorder()
 
-    def _recorder(self) -> Callable[[str, float], None]:
+    def describe(self, host: object, port: object, database: object) -> None:
+        """Where a connection leads. Nothing is said of it where connections lead to several servers."""
+        server = (host, port, database)
+        if self._servers == server or self._servers == ():
+            return
+        told = dict(zip(("server.address", "server.port", "db.namespace"), server, strict=True))
+        if self._servers is None:
+            self._servers = server
+            self.server |= {name: value for name, value in told.items() if value not in (None, "")}
+        else:
+            self._servers = ()
+            for name in told:
+                self.server.pop(name, None)
+        for known in self._operations.values():
+            if known is not None:
+                known.describe(self.server)
+
+    def _recorder(self) -> Callable[..., None]:
         # A closure, not a method: this runs for every query, and locals are what CPython reads fastest.
         learnt: dict[str, _Operation] = {}
         known = learnt.get
         learn = self._learn
         if self.view is None:
 
-            def done(sql: str, seconds: float) -> None:
+            def done(sql: str, seconds: float, error: str | None = None) -> None:
                 found = known(sql[:PREFIX]) or learn(sql, learnt)
                 if found is not None:
                     found.count()
-                    found.observe(seconds)
+                    found.observe(seconds, error)
 
         else:
             count = self.view.database.queries_total.inc
             observe = self.view.database.query_duration.observe
 
-            def done(sql: str, seconds: float) -> None:
+            def done(sql: str, seconds: float, error: str | None = None) -> None:
                 found = known(sql[:PREFIX]) or learn(sql, learnt)
                 if found is not None:
                     found.count()
-                    found.observe(seconds)
+                    found.observe(seconds, error)
                     count()
                     observe(seconds * 1000)
 
@@ -161,7 +189,7 @@ class ClientMetrics:
     def failed(self, sql: str, seconds: float, error: BaseException) -> None:
         """Record a query that raised. One that was cancelled is an error here, not the service's."""
         try:
-            self.done(sql, seconds)
+            self.done(sql, seconds, type(error).__qualname__)
         except Exception:  # a driver may be given anything, and refuses it with words of its own
             return
         self.answered(sql, error)

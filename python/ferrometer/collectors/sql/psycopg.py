@@ -47,7 +47,9 @@ def instrument_psycopg(
     is_pool = callable(getattr(pool, "getconn", None)) and callable(getattr(pool, "get_stats", None))
     if not is_pool and not isinstance(pool, psycopg.Connection | psycopg.AsyncConnection):
         raise TypeError(f"instrument_psycopg takes a psycopg pool or connection, not {type(pool).__name__}")
-    metrics = ClientMetrics(name, registry=registry, namespace=namespace, database=database)
+    metrics = ClientMetrics(
+        name, system="postgresql", registry=registry, namespace=namespace, database=database
+    )
     factories = _Factories(metrics)
     if is_pool:
         state = functools.partial(_state, pool, factories.connections)
@@ -137,6 +139,9 @@ class _Factories:
                     self._plain[observed] = factory
                 setattr(connection, attribute, self._observed[factory])
         self.connections.add(connection)
+        with suppress(Exception):  # a connection that is closed says nothing of itself
+            info = connection.info
+            self._metrics.describe(info.host, info.port, info.dbname)
 
     def undo(self) -> None:
         for connection in list(self.connections):

@@ -15,6 +15,9 @@ from ferrometer.collectors.sql.metrics import (
 )
 from ferrometer.metrics.registry import REGISTRY, CollectorRegistry
 
+#: What OpenTelemetry calls a database otherwise than SQLAlchemy does.
+_SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
+
 
 def instrument_sqlalchemy(
     engine: Any,
@@ -39,7 +42,9 @@ def instrument_sqlalchemy(
     known = vars(engine).get("_ferrometer")
     if isinstance(known, Instrumentation):
         return known
-    metrics = ClientMetrics(name, registry=registry, namespace=namespace, database=database)
+    system = _SYSTEMS.get(engine.dialect.name, engine.dialect.name)
+    metrics = ClientMetrics(name, system=system, registry=registry, namespace=namespace, database=database)
+    metrics.describe(engine.url.host, engine.url.port, engine.url.database)
     done, failed = metrics.done, metrics.failed
 
     def before(

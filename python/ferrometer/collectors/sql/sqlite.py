@@ -159,7 +159,7 @@ def instrument_sqlite(
     known = getattr(connection, "_ferrometer", None)
     if isinstance(known, Instrumentation):
         return known
-    metrics = ClientMetrics(name, registry=registry, namespace=namespace, database=database)
+    metrics = ClientMetrics(name, system="sqlite", registry=registry, namespace=namespace, database=database)
     if isinstance(connection, SQLitePool):
         return _instrument_pool(connection, name, metrics, registry)
     if isinstance(connection, sqlite3.Connection):

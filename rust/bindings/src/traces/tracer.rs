@@ -51,6 +51,12 @@ pub fn is_on() -> bool {
     ON.load(Relaxed)
 }
 
+/// Whether spans are recorded at all.
+#[pyfunction]
+pub fn has_traces() -> bool {
+    is_on()
+}
+
 /// What is configured; nothing where traces are off.
 #[inline]
 pub fn tracer(_py: Python<'_>) -> Option<Arc<Tracer>> {
