@@ -91,9 +91,26 @@ def test_exact_to_the_micro_dollar_where_a_float_is_off() -> None:
     exact = Fraction(8 * 10**9) + 100_000 * Fraction(3075, 10**7)
     assert abs(Fraction(gauge.labels("a")._get()) - exact) <= Fraction(1, 10**6)
     assert gauge.labels("a")._get() == float(exact)
-    # A billion additions are this much and no more: whole numbers have no rounding.
-    assert price * 10**9 == 307_500 * PICO
     assert Fraction(naive) != 100_000 * Fraction(3075, 10**7)
+
+
+def test_a_billion_additions_are_exact() -> None:
+    """Whole numbers add up in any order: the first 10⁹ - 10⁵ at once, the last 10⁵ as they come.
+
+    The same additions in floats, all of them, are off by thousands of micro-dollars.
+    """
+    gauge = Gauge("cost", "x", ["p"], registry=CollectorRegistry(), multiprocess_mode="sum")
+    ledger, price, last = Ledger(gauge), pico(0.0003075), 100_000
+    ledger.add("a", price * (10**9 - last))
+    for _ in range(last):
+        ledger.add("a", price)
+    assert gauge.labels("a")._get() == 307_500.0
+    numpy = pytest.importorskip("numpy", reason="pip install numpy")
+    chunk, total = numpy.full(10**6, 0.0003075), 0.0
+    for _ in range(1_000):
+        chunk[0] = total + 0.0003075
+        total = float(numpy.cumsum(chunk)[-1])  # one after the other
+    assert 7_000 < (total - 307_500.0) * 1e6 < 7_100
 
 
 def test_a_removed_series_begins_anew(registry: CollectorRegistry) -> None:
