@@ -17,16 +17,23 @@ def rules(groups: Sequence[GroupState], interval: float) -> dict[str, Any]:
     return {"groups": [_group(group, interval) for group in groups]}
 
 
-def alerts(groups: Iterable[GroupState], is_silent: Callable[[Alert], bool] | None = None) -> dict[str, Any]:
-    """The alerts that are pending or fire; ``silenced`` where nobody is told of one, which is ours."""
+def alerts(
+    groups: Iterable[GroupState], silent: Callable[[Alert], tuple[bool, list[str]]] | None = None
+) -> dict[str, Any]:
+    """The alerts that are pending or fire. Ours: ``silenced`` where nobody is told of one, ``inhibited``, the
+    ids in ``silencedBy``, and ``silences`` where they can be set.
+
+    ``silent`` tells whether an alert is inhibited, and the ids of silences that mute it.
+    """
     found = []
     for alert in (one for group in groups for rule in group.rules for one in rule.active.values()):
         if alert.state != "inactive":
             told = _alert(alert)
-            if is_silent is not None and alert.state == "firing" and is_silent(alert):
-                told["silenced"] = True
+            is_inhibited, ids = (False, []) if silent is None else silent(alert)
+            if is_inhibited or ids:
+                told |= {"silenced": True, "inhibited": is_inhibited, "silencedBy": ids}
             found.append(told)
-    return {"alerts": found}
+    return {"alerts": found} | ({} if silent is None else {"silences": True})
 
 
 def _group(state: GroupState, interval: float) -> dict[str, Any]:

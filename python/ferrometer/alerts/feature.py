@@ -20,7 +20,7 @@ from ferrometer._runtime.options import option
 from ferrometer.alerts import api, rule_file
 from ferrometer.alerts.alertmanager import BATCH, QUEUE, Alertmanager, Announcer, due
 from ferrometer.alerts.duration import milliseconds
-from ferrometer.alerts.evaluate import Alert, EvaluationError, GroupState, Sample, vector
+from ferrometer.alerts.evaluate import EvaluationError, GroupState, Sample, vector
 from ferrometer.alerts.notify import route, silences
 from ferrometer.alerts.notify.notifier import Notifier
 from ferrometer.alerts.notify.silences import Silences
@@ -227,8 +227,8 @@ class Alerts(Feature):
             self._results[number] = self._evaluate(group, ask, now)
         if due:
             self._tell(history, now)
-        if self._notifier is not None:
-            self._notifier.turn(history, now, shows=bool(due))
+        if self._notifier is not None and self._notifier.turn(history, now, has_news=bool(due)):
+            history.put_document("alerts", json.dumps(self._shown(now)))
 
     def _is_due(self, group: GroupState, now: float) -> bool:
         own = group.group.interval
@@ -273,9 +273,11 @@ class Alerts(Feature):
         group.evaluated_at, group.seconds = now, time.perf_counter() - began
         return made
 
-    def _is_silent(self, now: float) -> Callable[[Alert], bool]:
+    def _shown(self, now: float) -> dict[str, Any]:
         notifier = self._notifier
-        return lambda alert: notifier is not None and notifier.suppressed(alert.labels, now)
+        if notifier is None:
+            return api.alerts(self._groups)
+        return api.alerts(self._groups, lambda alert: notifier.suppressed(alert.labels, now))
 
     def _tell(self, history: _core.History, now: float) -> None:
         if self._announcer is not None:
@@ -289,7 +291,7 @@ class Alerts(Feature):
         samples = [sample for each in self._results.values() for sample in each]
         history.record([_recorded(sample) for sample in samples])
         documents: dict[str, Any] = {
-            "alerts": api.alerts(self._groups, self._is_silent(now)),
+            "alerts": self._shown(now),
             "rules": api.rules(self._groups, self._interval),
             _STATE: api.state(self._groups, now),
         }

@@ -67,6 +67,7 @@ class Notifier:
         """Forgets what this process knew: another one has told since."""
         self._dispatcher = Dispatcher(self._configuration, self._tells_end)
         self._confirmed.clear()
+        self._active: frozenset[str] = frozenset()
 
     def _sending(self, target: Integration) -> Any:
         def send(items: Sequence[Notification]) -> None:
@@ -99,8 +100,8 @@ class Notifier:
         """What the rules found."""
         self._dispatcher.take(list(_entries(groups)), now)
 
-    def turn(self, documents: Documents, now: float, *, shows: bool) -> None:
-        """Tells what is due. ``shows``: alerts have changed, and the API is told of them."""
+    def turn(self, documents: Documents, now: float, *, has_news: bool) -> bool:
+        """Tells what is due; ``has_news`` when alerts were evaluated. Whether what is shown has changed."""
         while self._confirmed:
             self._dispatcher.confirm(self._confirmed.popleft())
         silences = self._silences.read(now)
@@ -108,12 +109,17 @@ class Notifier:
             self._deliveries[told.integration].put(told)
         if self._dispatcher.is_changed:
             documents.put_document(_STATE, json.dumps(self._dispatcher.state()))
-        if shows:
-            documents.put_document(_ALERTS, json.dumps(self._shown(now, silences)))
+        active = frozenset(one.id for one in silences if one.state(now) == "active")
+        if not has_news and active == self._active:
+            return False
+        self._active = active
+        documents.put_document(_ALERTS, json.dumps(self._shown(now, silences)))
+        return True
 
-    def suppressed(self, labels: tuple[tuple[str, str], ...], now: float) -> bool:
-        """Whether nobody is told of such an alert now."""
-        return any(self._dispatcher.suppressed(labels, now, self._silences.known))
+    def suppressed(self, labels: tuple[tuple[str, str], ...], now: float) -> tuple[bool, list[str]]:
+        """Whether such an alert is inhibited, and the ids of silences that mute it."""
+        inhibitors, ids = self._dispatcher.suppressed(labels, now, self._silences.known)
+        return bool(inhibitors), ids
 
     def _shown(self, now: float, silences: Sequence[Silence]) -> list[Mapping[str, Any]]:
         return [
