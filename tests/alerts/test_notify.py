@@ -74,6 +74,11 @@ def _post(url: str, told: object) -> Any:
         return json.loads(answer.read() or b"null")
 
 
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
 def test_the_verdicts_are_those_of_a_real_alertmanager(tmp_path: Path) -> None:
     # Alertmanager tells at once of what began long ago, before all of it has been posted.
     now = float(int(time.time())) + 3600
@@ -112,12 +117,7 @@ def test_the_verdicts_are_those_of_a_real_alertmanager(tmp_path: Path) -> None:
     assert len(ours) > 10
     with Receiver() as hook, alertmanager(tmp_path, hook.port, CONFIG) as url:
         _post(f"{url}/api/v2/silences", told | {"startsAt": moment(time.time() + 0.5)})
-        until(
-            lambda: any(
-                one["status"]["state"] == "active"
-                for one in json.load(urllib.request.urlopen(f"{url}/api/v2/silences", timeout=30))
-            )
-        )
+        until(lambda: any(one["status"]["state"] == "active" for one in _get(f"{url}/api/v2/silences")))
         _post(
             f"{url}/api/v2/alerts",
             [
@@ -351,9 +351,11 @@ def test_silences_by_api_and_amtool(tmp_path: Path) -> None:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 _post(f"{base}/api/v2/silences", told)
             assert refused.value.code == 400
+            refused.value.close()
         request = urllib.request.Request(f"{base}/api/v2/silences", b"{}", {"Content-Type": "text/plain"})
-        with pytest.raises(urllib.error.HTTPError, match="415"):
+        with pytest.raises(urllib.error.HTTPError, match="415") as refused:
             urllib.request.urlopen(request, timeout=30)
+        refused.value.close()
 
 
 def _has(channels: Channels, count: int) -> bool:
