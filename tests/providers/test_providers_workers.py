@@ -74,8 +74,9 @@ def post(port: int, **form: str) -> Any:
         return json.load(answer)
 
 
-def test_four_workers_tell_the_same_of_providers_and_breakers(tmp_path: Path) -> None:
-    with served("uvicorn", tmp_path, workers=WORKERS, source=APP) as running:
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn-preload"])
+def test_four_workers_tell_the_same_of_providers_and_breakers(tmp_path: Path, server: str) -> None:
+    with served(server, tmp_path, workers=WORKERS, source=APP) as running:
 
         def said(path: str) -> list[Any]:
             return [answer.json for answer in running.from_each(path, WORKERS).values()]
