@@ -451,3 +451,19 @@ def test_what_cannot_be_is_refused(kind: str, node: dict[str, Any], words: str) 
         integration(kind, node, {}, "am.yml: receiver 'a'")
     assert "am.yml: receiver 'a'" in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+def test_the_generated_configuration_is_read(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ferrometer", "generate", "alertmanager", "--namespace", "shop"]
+    subprocess.run([*command, "--out", str(tmp_path)], check=True, capture_output=True, cwd=tmp_path)
+    text = (tmp_path / "alertmanager.yml").read_text()
+    (tmp_path / "slack").write_text("http://127.0.0.1:9/hook")
+    configuration = read(text.replace("/run/secrets/slack_webhook_url", str(tmp_path / "slack")), "am.yml")
+    for name, kinds in configuration.receivers.items():
+        for kind, node in kinds:
+            integration(kind, node, configuration.defaults, name)
+    labels = {"alertname": "DriftDetected", "severity": "critical"}
+    taken = [one.receiver for one in configuration.route.of(labels)]
+    assert taken == ["critical", "drift"], "as amtool says of the same file"
+    with pytest.raises(ValueError, match="api_url_file '/run/secrets/slack_webhook_url': No such file"):
+        integration(*read(text, "am.yml").receivers["alerts"][0], read(text, "am.yml").defaults, "alerts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,26 @@ def test_the_budget_is_recorded() -> None:
         until(lambda: value("slo:current_burn_rate:ratio > 10"))
         firing = until(lambda: value('ALERTS{alertname="ErrorBudgetBurn",alertstate="firing"}'))
         assert firing[0]["metric"]["severity"] == "critical"
+
+
+def test_the_rules_of_the_configuration_are_printed(tmp_path: Path) -> None:
+    def printed() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ferrometer", "rules", "print", "slo"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    (tmp_path / "ferrometer.toml").write_text("[slo]\n")
+    assert "[slo] names no objective" in printed().stderr
+    (tmp_path / "ferrometer.toml").write_text(
+        '[metrics]\nnamespace = "shop"\n[slo]\navailability = 99.9\nlatency = 99\n'
+    )
+    (tmp_path / "rules.yml").write_text(printed().stdout)
+    assert "shop-latency" in (tmp_path / "rules.yml").read_text()
+    for promtool in promtools():
+        status, words = verdict(promtool, "check", "rules", "rules.yml", folder=tmp_path)
+        assert status == 0, words
+    (tmp_path / "ferrometer.toml").write_text("[slo]\navailability = 90\n")
+    assert "could never fire" in printed().stderr
