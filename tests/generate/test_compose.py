@@ -71,7 +71,7 @@ def test_ports_are_this_machines_only_images_pinned_and_health_asked_for(tmp_pat
         for name, each in services.items()
         for port in each.get("ports", ())
     }
-    # The ports of the seed's table.
+    # Those under which people look for them.
     for port in (9090, 3000, 3100, 9080, 9093, 4317, 4318, 8888, 13133, 16686, 9121, 9187, 9835):
         assert port in published
     for name, service in services.items():

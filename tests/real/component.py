@@ -98,6 +98,7 @@ PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
 ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
 NODE_EXPORTER = Component("prometheus-node-exporter", apt="prometheus-node-exporter")
+TMUX = Component("tmux", apt="tmux")
 AMTOOL = Component("amtool", apt="prometheus-alertmanager")
 PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
 VICTORIA_METRICS = Component("victoria-metrics", apt="victoria-metrics")
@@ -134,7 +135,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL, NODE_EXPORTER),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL, NODE_EXPORTER, TMUX),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -20,12 +19,11 @@ from ferrometer.cli.main import main
 from ferrometer.history.source import Http, open_source
 from ferrometer.top import views
 from ferrometer.top.screen import Top
-from tests.real.component import LEDGER, Component
+from tests.real.component import LEDGER, TMUX
 from tests.real.uvicorn import uvicorn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the history is there on Linux only")
 
-TMUX = Component("tmux", apt="tmux")
 TOKEN = "the-token"
 APP = """
 import asyncio, ferrometer
@@ -190,7 +188,13 @@ def test_a_dead_applications_directory_shows_its_end(folder: Path, tmp_path: Pat
 def test_in_a_real_terminal(living: str, short_folder: Path) -> None:
     tmux = [str(TMUX.require()), "-S", str(short_folder / "tmux"), "-f", "/dev/null"]
     command = f"{sys.executable} -m ferrometer top {living} --token-env T --every 0.5"
-    environment = {**os.environ, "T": TOKEN, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": ""}
+    environment = {
+        **TMUX.environment(),
+        "T": TOKEN,
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "COLORTERM": "",
+    }
 
     def run(*words: str) -> str:
         done = subprocess.run([*tmux, *words], env=environment, capture_output=True, text=True, timeout=60)
