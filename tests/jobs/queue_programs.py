@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -94,5 +95,6 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def programs(name: str, folder: Path, broker: str) -> Iterator[Programs]:
-    """Programs of the environment of that name."""
-    yield Programs(environment(name, ENVIRONMENTS[name]), folder, broker)
+    """Programs of the environment of that name; `here` is that of the tests."""
+    python = Path(sys.executable) if name == "here" else environment(name, ENVIRONMENTS[name])
+    yield Programs(python, folder, broker)

@@ -210,6 +210,35 @@ def test_listeners_are_told_and_do_no_harm(caplog: pytest.LogCaptureFixture) -> 
     assert "a listener of jobs failed" in caplog.text
 
 
+def test_celerys_signals_are_connected_once_and_let_go(shown: ferrometer.CollectorRegistry) -> None:
+    from celery import Celery
+
+    from ferrometer.jobs import celery
+
+    @Celery().task(name="eager")  # type: ignore[untyped-decorator]
+    def eager() -> int:
+        return 1
+
+    celery.install()
+    celery.install()
+    try:
+        assert eager.apply().get() == 1
+    finally:
+        celery.uninstall()
+    eager.apply()
+    assert counted(shown, "eager") == {"started": 1, "completed": 1}
+
+
+def test_a_hook_that_cannot_count_a_job_does_not_stop_it(caplog: pytest.LogCaptureFixture) -> None:
+    from ferrometer.jobs.broker import Broker
+
+    broker = Broker("a queue")
+    broker.start("", "an id")
+    broker.end("", "an id", "completed")
+    assert "a hook of a task queue failed" in caplog.text
+    assert "a type of job has a name" in caplog.text
+
+
 def test_bad_input_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="a type of job has a name"):
         job("")
@@ -219,7 +248,7 @@ def test_bad_input_is_refused_by_name() -> None:
         one.end_as("done")
     with pytest.raises(RuntimeError, match="one object for each run"), job("bad") as one, one:
         pass
-    assert repr(Job("bad", "1", None)) == "job('bad', '1')"
+    assert repr(Job("bad", "1")) == "job('bad', '1')"
     with pytest.raises(TypeError):
         job(3)  # type: ignore[arg-type]
 

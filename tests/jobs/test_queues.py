@@ -25,7 +25,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 def queues(broker: int, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Programs]:
     """Celery, RQ, Dramatiq and taskiq; a database of the broker for each test."""
-    number = 1 + list(request.session.items).index(request.node) % 14
+    number = 1 + list(request.session.items).index(request.node) % 13
     with programs("jobs-queues", tmp_path, f"redis://127.0.0.1:{broker}/{number}") as found:
         yield found
 
@@ -33,7 +33,7 @@ def queues(broker: int, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
 @pytest.fixture
 def arq(broker: int, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Programs]:
     """arq; a database of the broker for each test."""
-    number = 1 + list(request.session.items).index(request.node) % 14
+    number = 1 + list(request.session.items).index(request.node) % 13
     with programs("jobs-arq", tmp_path, f"redis://127.0.0.1:{broker}/{number}") as found:
         yield found
 
@@ -89,6 +89,10 @@ def test_celery(queues: Programs, shown: Shown, tmp_path: Path) -> None:
         shown.wait_for(task("rejected"), submitted=1, started=1, failed=1)
         shown.wait_for(task("redelivered"), submitted=1, started=2, lost=1, completed=1)
         assert waited(shown, task("good")) == 5
+        # A task that is delivered again has the headers of its first delivery; a retry is sent once more.
+        assert shown.counts("celery sent") == {"submitted": 15}
+        assert shown.counts("celery arrived") == {"submitted": 16}
+        assert shown.counts("celery completed") == {"submitted": 6}
         # The parent is killed; its child ends, at once or when it is killed, too.
         queues.run(f"from celery_jobs import *\nhang.delay({str(tmp_path / 'hang')!r})")
         child = queues.started(tmp_path / "hang")
@@ -127,7 +131,15 @@ def test_celery_loses_a_whole_worker_and_revokes_a_task(
 RQ = ("rq.cli", "worker", "--worker-class", "ferrometer.jobs.rq.Worker")
 
 
-def test_rq(queues: Programs, shown: Shown, broker: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["jobs-queues", "here"])
+def test_rq(where: str, broker: int, shown: Shown, tmp_path: Path) -> None:
+    """The newest, and that of requirements-dev.txt."""
+    number = 14 if where == "here" else 15
+    with programs(where, tmp_path, f"redis://127.0.0.1:{broker}/{number}") as queues:
+        _rq(queues, shown, tmp_path)
+
+
+def _rq(queues: Programs, shown: Shown, tmp_path: Path) -> None:
     def job(name: str) -> str:
         return f"rq_jobs.{name}"
 
@@ -160,6 +172,8 @@ def test_rq(queues: Programs, shown: Shown, broker: int, tmp_path: Path) -> None
         shown.wait_for(job("nightly"), submitted=2, started=2, completed=2)
         shown.wait_for(job("bad"), submitted=2, started=2, failed=2)
         assert waited(shown, job("good")) == 5
+        assert shown.counts("rq arrived") == {"submitted": 16}
+        assert shown.counts("rq completed") == {"submitted": 8}
         # A stopped job; then the whole worker.
         queues.run(
             "from rq_jobs import *\nimport time\nfrom rq.command import send_stop_job_command\n"
@@ -223,6 +237,9 @@ def test_dramatiq(queues: Programs, shown: Shown, tmp_path: Path) -> None:
         shown.wait_for("slow", submitted=1, started=1, failed=1)
         shown.wait_for("skipped", submitted=1, started=1, cancelled=1)
         assert waited(shown, "good") == 6
+        assert shown.counts("dramatiq sent") == {"submitted": 10}
+        assert shown.counts("dramatiq arrived") == {"submitted": 12}
+        assert shown.counts("dramatiq completed") == {"submitted": 6}
         assert shown.all()["hub_job_wait_seconds_sum{job_type=again}"] < 60
         # The child is killed; the master gives up.
         queues.run("from dramatiq_jobs import *\nkilled.send()")
@@ -253,6 +270,9 @@ def test_taskiq(queues: Programs, shown: Shown, tmp_path: Path) -> None:
         shown.wait_for(task("again"), submitted=1, started=3, retried=2, failed=1)
         shown.wait_for(task("slow"), submitted=1, started=1, failed=1)
         assert waited(shown, task("good")) == 5
+        assert shown.counts("taskiq sent") == {"submitted": 11}
+        assert shown.counts("taskiq arrived") == {"submitted": 11}
+        assert shown.counts("taskiq completed") == {"submitted": 6}
         queues.run("from taskiq_jobs import *\nproduce((killed,))")
         shown.wait_for(task("killed"), submitted=1, started=1, lost=1)
         queues.run(f"from taskiq_jobs import *\nproduce((hang, {str(tmp_path / 'hang')!r}))")

@@ -35,15 +35,19 @@ def submitted(job_type: str, count: int = 1) -> None:
 class Job:
     """One run of a job: ``with job("resize"):``, ``async with job("resize"):``; an object for each run.
 
-    As a decorator it makes an object for each call.
+    As a decorator it makes an object for each call. ``job_id`` is in every line that is logged within it; a
+    job of an id whose process died is known to be lost when the id starts again. ``submitted_at``, in seconds
+    since 1970, tells how long it was queued. Raises ValueError for an empty type.
     """
 
     __slots__ = ("_fields", "_id", "_kind", "_record", "_run", "_status", "_token", "_wait")
 
-    def __init__(self, job_type: str, job_id: str | None, wait: float | None) -> None:
+    def __init__(
+        self, job_type: str, job_id: str | None = None, *, submitted_at: float | None = None
+    ) -> None:
         self._kind = kind(job_type)
         self._id = job_id
-        self._wait = wait
+        self._wait = None if submitted_at is None else max(0.0, time.time() - submitted_at)
         self._run: _core.JobRun | None = None
         self._record: JobRecord | None = None
         self._status = "completed"
@@ -112,31 +116,24 @@ class Job:
         """Decorates a function or a coroutine function: each call of it is a job."""
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__qualname__} is a generator: use `with job(...):` in its body")
-        job_type, job_id, wait = self._kind.name, self._id, self._wait
+        job_type, job_id = self._kind.name, self._id
         wrapped: Any
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with Job(job_type, job_id, wait):
+                with Job(job_type, job_id):
                     return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
             def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-                with Job(job_type, job_id, wait):
+                with Job(job_type, job_id):
                     return function(*args, **kwargs)
 
         return wrapped  # type: ignore[no-any-return]
 
 
-def job(job_type: str, job_id: str | None = None, *, submitted_at: float | None = None) -> Job:
-    """A job of a type, as a context or a decorator.
-
-    ``job_id`` is in every line that is logged within it; a job of an id whose process died is known to be
-    lost when the id starts again. ``submitted_at``, in seconds since 1970, tells how long it was queued.
-    Raises ValueError for an empty type.
-    """
-    wait = None if submitted_at is None else max(0.0, time.time() - submitted_at)
-    return Job(job_type, job_id, wait)
+#: ``with job("resize", "job-17"):`` reads like what it is.
+job = Job

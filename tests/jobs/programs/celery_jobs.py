@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import carrier  # noqa: F401
 from celery import Celery
 from celery.exceptions import Ignore, Reject
 

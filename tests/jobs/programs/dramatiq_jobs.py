@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import carrier  # noqa: F401
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, SkipMessage

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import carrier  # noqa: F401
 from redis import Redis
 from rq import Queue, Retry
 

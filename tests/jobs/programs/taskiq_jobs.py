@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import carrier  # noqa: F401
 from taskiq import SimpleRetryMiddleware
 from taskiq_redis import ListQueueBroker
 
