@@ -128,7 +128,7 @@ def test_celery_loses_a_whole_worker_and_revokes_a_task(
         shown.wait_until("celery_jobs.hang", lambda found: found.get("lost", 0) == before + 2)
 
 
-RQ = ("rq.cli", "worker", "--worker-class", "ferrometer.jobs.rq.Worker")
+RQ = ("rq.cli", "worker", "--worker-class", "rq_worker.Worker")
 
 
 @pytest.mark.parametrize("where", ["jobs-queues", "here"])
