@@ -13,7 +13,7 @@ RULES = (
         wait="0s",
         severity="critical",
         summary="{{ $value }} jobs have run for too long",
-        description="More than 5 jobs have run for longer than 2 hours, or for what `stuck_seconds` in [jobs] says.",
+        description="More than 5 jobs have run for over 2 hours, or what `stuck_seconds` in [jobs] says.",
     ),
     ReadyMade(
         "HighJobFailureRate",
