@@ -227,6 +227,13 @@ CROSSINGS = {
             registry._native.computed([])
             _core.shared_values([family.labels("1")])
     """,
+    "the numbers of models in flight": """
+        requests = Counter("inference_requests", "help", ["model", "status"], registry=registry)
+        for number in range(2000): requests.labels(str(number), "success").inc()
+        def work(turn):
+            ready.set()
+            _core.models_stats(registry._native, "")
+    """,
     "remote write requests in flight": """
         text = b"a 1\\n" * 20000
         def work(turn):
@@ -512,6 +519,7 @@ CROSSES = {
     "read_directory": "a damaged file is logged",
     "share": "a damaged file is logged",
     "Responder.respond": "the responder, its Python part",
+    "models_stats": "the numbers of models in flight",
     "shared_values": "rows and computed families in flight",
     "write_further_requests": "remote write requests in flight",
     "write_requests": "remote write requests in flight",
