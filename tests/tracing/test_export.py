@@ -276,3 +276,22 @@ print(ferrometer.generate_latest(registry).decode())
         assert 'gw_spans_dropped_total{reason="full",sink="all"} 0' in out
         assert "gw_span_queue_bytes" in out
         assert "gw_span_last_success_timestamp_seconds" in out
+
+
+def test_another_receiver_at_a_second_setup() -> None:
+    """Each has what ended while it was the receiver, and a flush waits for that one alone."""
+    with Receiver() as first, Receiver() as second:
+        _, err = run(
+            f"""{HEADER}
+flushed = []
+for place, url in enumerate(["{first.url}", "{second.url}", "{first.url}"]):
+    tracing.setup("svc", endpoint=url, delay=0)
+    with ferrometer.span("work", number=place): pass
+    flushed.append(tracing.flush(30))
+told(flushed)
+os._exit(0)
+"""
+        )
+        assert json.loads(err.splitlines()[-1]) == [True, True, True]
+        assert numbers(first) == [0, 2]
+        assert numbers(second) == [1]
