@@ -171,8 +171,13 @@ def test_the_rules_of_the_configuration_are_printed(tmp_path: Path) -> None:
     )
     (tmp_path / "rules.yml").write_text(printed().stdout)
     assert "shop-latency" in (tmp_path / "rules.yml").read_text()
+    command = [sys.executable, "-m", "ferrometer", "generate", "rules", "--namespace", "shop"]
+    subprocess.run([*command, "--out", str(tmp_path / "out")], check=True, cwd=tmp_path)
+    generated = tmp_path / "out" / "rules" / "slo-alerts-shop-availability.yml"
+    assert "slo-alerts-shop-availability" in generated.read_text()
     for promtool in promtools():
-        status, words = verdict(promtool, "check", "rules", "rules.yml", folder=tmp_path)
-        assert status == 0, words
+        for file in (tmp_path / "rules.yml", generated):
+            status, words = verdict(promtool, "check", "rules", file, folder=tmp_path)
+            assert status == 0, words
     (tmp_path / "ferrometer.toml").write_text("[slo]\navailability = 90\n")
     assert "could never fire" in printed().stderr

@@ -15,6 +15,7 @@ from ferrometer.alerts.rule import Group
 from ferrometer.endpoints.protection import EndpointsSettings
 from ferrometer.http.feature import HttpSettings
 from ferrometer.logs.feature import LogsSettings
+from ferrometer.slo.feature import SloSettings, objectives_of
 
 _NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
@@ -111,7 +112,7 @@ def deployment(sources: Sources, namespace: str | None = None) -> Deployment:
         has_token=endpoints.auth_token is not None,
         targets=tuple(_target(text, metrics) for text in chosen.services)
         or (Target(name, f"{name}:{chosen.port}", metrics),),
-        groups=_groups(alerts),
+        groups=_groups(alerts, sources.read("slo", SloSettings), namespace),
         runbooks=(alerts.runbooks or "").rstrip("/"),
         log_format=logging.format or "gpuproxy",
         log_service=logging.service or name,
@@ -167,12 +168,14 @@ def _target(text: str, path: str) -> Target:
     return Target(name, f"{found[1]}:{found[2]}", found[3] or path)
 
 
-def _groups(alerts: AlertsSettings) -> tuple[Group, ...]:
-    """The ready-made rules that the application has, or the usual ones, and those of its own files."""
+def _groups(alerts: AlertsSettings, slo: SloSettings, namespace: str) -> tuple[Group, ...]:
+    """The ready-made rules that the application has, or the usual ones, its objectives and its own files."""
     groups = [pack(name, alerts.runbooks or "") for name in alerts.packs or USUAL]
     for file in (each for pattern in alerts.rules for each in rule_file.files(pattern)):
         found, faults = rule_file.read(file)
         if faults:
             raise ValueError(faults[0])
         groups += found
+    for one in objectives_of(slo):
+        groups += one.groups(slo.service or namespace, alerts.runbooks or "")
     return tuple(groups)
