@@ -21,9 +21,12 @@ from ferrometer.collectors.sql import instrument_asyncpg, instrument_psycopg, in
 from ferrometer.instruments import watch
 from ferrometer.jobs.listeners import JobRecord, tell
 from tests.instruments.provider import Provider, serving
+from tests.logs.programs import run
+from tests.real.log_receivers import Receiver
 from tests.real.postgres import Postgres, postgres
 from tests.real.redis import RedisServer, valkey
 from tests.tracing.received import Received, Spans
+from tests.tracing.received import spans as read
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +266,40 @@ def test_without_traces_nothing_is_written(url: str) -> None:
     tracing.shutdown()
     with watch(httpx.Client(), registry=CollectorRegistry()) as client:
         assert "traceparent" not in client.get(f"{url}/v1/models").request.headers
+
+
+def test_a_task_of_celery_goes_on_with_the_trace_of_who_submitted_it() -> None:
+    with Receiver() as receiver:
+        run(
+            f"""
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+import ferrometer
+from ferrometer import tracing
+from ferrometer.jobs.celery import install
+
+install()
+tracing.setup("svc", endpoint="{receiver.url}", delay=0)
+app = Celery("app", broker="memory://", backend="cache+memory://")
+
+@app.task(name="send_mail")
+def send_mail(number):
+    with ferrometer.span("within"): return number
+
+with start_worker(app, perform_ping_check=False, pool="solo"):
+    with ferrometer.span("request"): sent = send_mail.delay(3)
+    assert sent.get(timeout=60) == 3
+assert tracing.flush(60)
+os._exit(0)
+"""
+        )
+        found = {span.name: span for span in read(receiver.posts)}
+    request, sent, run_, within = (
+        found[name] for name in ("request", "send send_mail", "process send_mail", "within")
+    )
+    assert {span.trace_id for span in found.values()} == {request.trace_id}
+    assert [span.parent_id for span in (sent, run_, within)] == [
+        span.span_id for span in (request, sent, run_)
+    ]
+    assert [link.span_id for link in run_.links] == [sent.span_id]
+    assert (sent.kind, run_.kind) == ("producer", "consumer")
