@@ -271,8 +271,8 @@ def test_what_the_user_can_mend(directory: Path, tmp_path: Path) -> None:
             (["--addr", "192.0.2.1"], "no such address"),
             (["--token-file", str(empty)], "holds no token"),
             (["--token-file", str(tmp_path / "none")], "No such file"),
-            (["--auth-env", "NOT_SET"], "NOT_SET is not set"),
-            (["--auth-env", "A", "--token-file", "B"], "not both"),
+            (["--token-env", "NOT_SET"], "NOT_SET is not set"),
+            (["--token-env", "HOME", "--token-file", "B"], "not both"),
             (["--allow", "here"], "no IP address"),
             (["--namespace", "a b"], "invalid namespace"),
         ]:

@@ -64,3 +64,22 @@ def command_line(pid: int) -> str:
         )
     except OSError:
         return "?"
+
+
+def token_variable(command: argparse.ArgumentParser) -> None:
+    """Adds ``--token-env NAME``; the value is the token. A variable without one is an error."""
+    command.add_argument(
+        "--token-env",
+        "--auth-env",
+        dest="token",
+        type=_token,
+        metavar="NAME",
+        help="the variable that holds the bearer token",
+    )
+
+
+def _token(name: str) -> str:
+    token = os.environ.get(name, "").strip()
+    if not token:
+        raise argparse.ArgumentTypeError(f"the variable {name} is not set, or empty")
+    return token

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ferrometer import _core
 from ferrometer._runtime.sections import feature_class, sections
 from ferrometer._runtime.settings import Sources
-from ferrometer.cli.arguments import command_line, is_url, words
+from ferrometer.cli.arguments import command_line, is_url, token_variable, words
 from ferrometer.cli.version import text as versions
 from ferrometer.sharing.directory import candidates
 
@@ -59,16 +59,15 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "where", nargs="?", metavar="URL|DIR", help="a running application, or what its workers share"
     )
-    command.add_argument("--token-env", metavar="NAME", help="the variable that holds the URL's bearer token")
+    token_variable(command)
     command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     lines = list(here())
     if options.where is not None:
-        token = os.environ.get(options.token_env) if options.token_env else None
         try:
-            lines += service(options.where, token)
+            lines += service(options.where, options.token)
         except (OSError, ValueError) as error:
             lines.append(Line(options.where, words(error), is_wrong=True))
     width = max(len(line.about) for line in lines)

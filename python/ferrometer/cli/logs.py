@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferrometer import _core
-from ferrometer.cli.arguments import is_url, no_directory, positive
+from ferrometer.cli.arguments import is_url, no_directory, positive, token_variable
 
 if TYPE_CHECKING:
     from ferrometer.cli.arguments import Commands
@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
         default=os.environ.get("FERROMETER_DIR"),
         help="what the workers share ($FERROMETER_DIR), or the application's address",
     )
-    command.add_argument("--auth-env", metavar="NAME", help="the variable that holds the URL's bearer token")
+    token_variable(command)
     command.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     command.add_argument("-n", "--lines", type=positive, help="only the last so many of those that there are")
     command.add_argument(
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
         follow=options.follow,
         last=options.lines,
         as_json=options.json or None,
-        token=os.environ.get(options.auth_env) if options.auth_env else None,
+        token=options.token,
     )
 
 

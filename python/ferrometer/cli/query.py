@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ferrometer.cli.arguments import token_variable
 from ferrometer.history.source import QueryError, open_source
 from ferrometer.history.values import NativeHistogram, Number, Sample, Series, ask, value_of
 
@@ -38,17 +38,11 @@ def add(commands: Commands) -> None:
     command.add_argument("--since", metavar="DURATION", help="a line of so long until then: 15m, 1h30m")
     command.add_argument("--step", type=float, metavar="SECONDS", help="from one point of it to the next")
     command.add_argument("--json", action="store_true", help="the value as Prometheus writes it")
-    command.add_argument("--token-env", metavar="NAME", help="the variable that holds the bearer token")
+    token_variable(command)
     command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    token = None
-    if options.token_env is not None:
-        token = os.environ.get(options.token_env)
-        if not token:
-            print(f"ferrometer query: {options.token_env} is not set", file=sys.stderr)
-            return 2
     return run(
         options.where,
         options.expression,
@@ -56,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
         since=options.since,
         step=options.step,
         as_json=options.json,
-        token=token,
+        token=options.token,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ferrometer import _core
 from ferrometer._runtime.settings import Sources
-from ferrometer.cli.arguments import no_directory, port, shared_directory, words
+from ferrometer.cli.arguments import no_directory, port, shared_directory, token_variable, words
 from ferrometer.endpoints.own_port import is_loopback, serve_directory
 from ferrometer.endpoints.protection import protection
 from ferrometer.http.feature import HttpSettings
@@ -36,7 +35,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--port", type=port, default=9090, help="0 takes any free one (%(default)s)")
     command.add_argument("--addr", default="127.0.0.1", help="address to listen on (%(default)s)")
     command.add_argument("--token-file", type=Path, help="bearer tokens, one per line")
-    command.add_argument("--auth-env", metavar="NAME", help="the variable that holds the bearer token")
+    token_variable(command)
     command.add_argument("--allow", action="append", default=[], metavar="NETWORK", help="who may read")
     command.add_argument("--namespace", help="prefix of the service's own families")
     command.add_argument(
@@ -58,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
         port=options.port,
         addr=options.addr,
         token_file=options.token_file,
-        auth_env=options.auth_env,
+        token=options.token,
         allow=options.allow,
         namespace=options.namespace,
         logs=options.logs,
@@ -72,7 +71,7 @@ def serve(
     port: int,
     addr: str,
     token_file: Path | None = None,
-    auth_env: str | None = None,
+    token: str | None = None,
     allow: Sequence[str] = (),
     namespace: str | None = None,
     logs: Sequence[str] = (),
@@ -87,7 +86,7 @@ def serve(
     """
     try:
         sources = Sources()
-        auth = _secret(token_file, auth_env)
+        auth = _secret(token_file, token)
         chosen = protection(auth=auth, allow=_split(allow) or None, sources=sources)
         namespace = sources.read("metrics", HttpSettings, {"namespace": namespace}).namespace
         # Blocked first: the server's thread must have none, and sigwait wants them blocked.
@@ -108,7 +107,9 @@ def serve(
         print(f"ferrometer serve: {words(error)}", file=sys.stderr)
         return 2
     if chosen.auth_token is None and chosen.allow is None and not is_loopback(addr):
-        print("ferrometer serve: everybody may read this: --token-file, --auth-env, --allow", file=sys.stderr)
+        print(
+            "ferrometer serve: everybody may read this: --token-file, --token-env, --allow", file=sys.stderr
+        )
     with server:
         print(f"serving {directory} at {server.url}/metrics, the page at {server.url}/ferrometer", flush=True)
         if not directory.is_dir() or not _core.inspect(directory):
@@ -144,21 +145,16 @@ def _shipper(
     return _core.DirectoryShipper(config)
 
 
-def _secret(token_file: Path | None, auth_env: str | None) -> list[str] | None:
+def _secret(token_file: Path | None, token: str | None) -> list[str] | None:
     """The tokens; an option that gives none is an error, and never an open port."""
-    if token_file is not None and auth_env is not None:
-        raise ValueError("--token-file or --auth-env, not both")
+    if token_file is not None and token is not None:
+        raise ValueError("--token-file or --token-env, not both")
     if token_file is not None:
         tokens = token_file.read_text("utf-8").split()
         if not tokens:
             raise ValueError(f"{token_file} holds no token")
         return tokens
-    if auth_env is not None:
-        tokens = os.environ.get(auth_env, "").split()
-        if not tokens:
-            raise ValueError(f"the variable {auth_env} is not set, or empty")
-        return tokens
-    return None
+    return None if token is None else token.split()
 
 
 def _split(allow: Iterable[str]) -> list[str]:
