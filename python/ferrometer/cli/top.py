@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ferrometer.cli.arguments import no_directory, words
+from ferrometer.cli.arguments import no_directory, token_variable, words
 
 if TYPE_CHECKING:
     from ferrometer.cli.arguments import Commands
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         help="the endpoints, a Prometheus, or what workers share or shared",
     )
     command.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="(%(default)s)")
-    command.add_argument("--token-env", metavar="NAME", help="the variable that holds the bearer token")
+    token_variable(command)
     command.set_defaults(run=_run)
 
 
@@ -33,14 +33,10 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.where is None:
         return no_directory("top URL|DIR")
-    token = os.environ.get(options.token_env) if options.token_env else None
-    if options.token_env and not token:
-        print(f"ferrometer top: {options.token_env} is not set", file=sys.stderr)
-        return 2
     try:
         from ferrometer.top.screen import Top
 
-        source = open_source(options.where, token)
+        source = open_source(options.where, options.token)
     except (OSError, ValueError, ModuleNotFoundError) as error:
         print(f"ferrometer top: {words(error)}", file=sys.stderr)
         return 2
