@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk import environment_variables as opentelemetry_variables
 
 from ferrometer._runtime.options import options
 from tests.docs_tables import families, settings_classes
@@ -34,6 +35,15 @@ FOREIGN = frozenset(
         "starlette_request_duration_seconds",
         "starlette_requests_in_progress",
         "starlette_requests_total",
+        # Of OpenTelemetry's specification: docs/otel.md says of each variable whether it is read.
+        *(name for name in dir(opentelemetry_variables) if name.startswith("OTEL_")),
+        *(
+            "OTEL_ENTITIES",
+            "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+            "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        ),
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_PROPAGATORS",
     ]
 )
 #: What the namespace of the examples puts before a name, and an exposition behind it.
