@@ -57,12 +57,15 @@ def test_promtool_reads_it(version: int, tmp_path: Path) -> None:
 
 
 def test_every_rule_file_is_promtools_too(tmp_path: Path) -> None:
-    out = generate("rules", tmp_path, '[alerts]\nrunbooks = "https://runbooks.example"\n')
+    objectives = "[slo]\navailability = 99.9\nlatency = 99.0\n"
+    out = generate("rules", tmp_path, f'{objectives}[alerts]\nrunbooks = "https://runbooks.example"\n')
     files = sorted((out / "rules").glob("*.yml"))
     for promtool in promtools():
         status, words = verdict(promtool, "check", "rules", *files, folder=out)
         assert status == 0, words
-    assert "runbook_url" in files[0].read_text()
+    text = "".join(file.read_text() for file in files)
+    assert "runbook_url" in text
+    assert "slo:sli_error:ratio_rate5m" in text
 
 
 APP = """
