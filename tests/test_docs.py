@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -65,7 +66,7 @@ def test_python_runs(fence: Fence, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fence", [f for f in FENCES if f.language == "console"], ids=str)
-def test_commands_exist(fence: Fence) -> None:
+def test_commands_exist(fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for line in fence.code.splitlines():
@@ -75,6 +76,9 @@ def test_commands_exist(fence: Fence) -> None:
             case ["make", *arguments]:
                 assert {a for a in arguments if "=" not in a} <= targets, f"{fence}: {line}"
             case ["ferrometer", *arguments]:
+                for option, name in itertools.pairwise(arguments):
+                    if option == "--token-env":
+                        monkeypatch.setenv(name, "a token")
                 parser().parse_args(arguments)
             case ["pip", "install", package]:
                 named = re.search(r"ferrometer\[(\w+)\]", package)

@@ -254,7 +254,8 @@ def test_what_is_unknown_is_last_whichever_way_and_labels_cannot_command_a_termi
 def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["top", str(tmp_path)]) == 2
     assert "has no history" in capsys.readouterr().err
-    assert main(["top", "http://127.0.0.1:1", "--token-env", "NO_SUCH_VARIABLE"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["top", "http://127.0.0.1:1", "--token-env", "NO_SUCH_VARIABLE"])
     assert "NO_SUCH_VARIABLE is not set" in capsys.readouterr().err
 
 
