@@ -326,7 +326,12 @@ CROSSINGS = {
         import json, logging
         _core.start_shipping(json.dumps({"directory": None, "service": "s", "sinks": [], "patience": 0.0}))
         logger = _core.Logger("x")
+        class Handler(logging.Handler): pass
+        stdlib = logging.Logger("y")
+        stdlib.addHandler(Handler())
+        _core.log_directly(True, Handler)
         def work(turn):
+            stdlib.warning("%s", Text(), extra={"value": Text()})
             for level in ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal"):
                 getattr(logger, level)("event", value=Text())
             _core.log_event(2, "x", Text(), {"value": Text()})
@@ -460,6 +465,7 @@ CROSSES = {
         for level in ("critical", "debug", "error", "exception", "fatal", "info", "warn", "warning")
     },
     "Logger.bind": "a logged value's __str__",
+    "log_directly": "a logged value's __str__",
     "log_record": "a logged value's __str__",
     "log_event": "a logged value's __str__",
     **{

@@ -72,6 +72,7 @@ __all__ = [
     "list_providers",
     "living",
     "log_context_var",
+    "log_directly",
     "log_event",
     "log_failures",
     "log_format_keys",
@@ -676,6 +677,12 @@ def log_event(
 ) -> None:
     """Log one event of another library's logger; level 0 (debug) to 4 (fatal). It happened in ``span``;
     without one, in the present span."""
+
+def log_directly(wanted: bool, handler: type[logging.Handler]) -> None:
+    """Has ``logging`` make no records where only handlers of this class would see them, or again all of them.
+
+    Does nothing where somebody has replaced parts of ``logging``.
+    """
 
 def log_record(record: logging.LogRecord) -> None:
     """Log a record of ``logging``; its extra attributes are fields."""

@@ -100,6 +100,7 @@ def take_over(level: int, *, access: bool) -> None:
         _take(logger)
         logger.addFilter(_watch)
     logging.captureWarnings(True)
+    _core.log_directly(True, Handler)
     if root.level != level:
         root.setLevel(level)
 
@@ -140,3 +141,4 @@ def give_back() -> None:
             logging.getLogger(name).addHandler(handler)
     _taken.handlers.clear()
     logging.captureWarnings(False)
+    _core.log_directly(False, Handler)

@@ -88,6 +88,9 @@ mod _core {
     use super::logs::context::LogContext;
     #[cfg(target_os = "linux")]
     #[pymodule_export]
+    use super::logs::direct::log_directly;
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
     use super::logs::event::{
         log_event, log_failures, log_level, log_lines_wait, log_requests, set_log_level, share_log_level,
     };

@@ -22,28 +22,44 @@ static RAW: GilCell<Vec<Raw>> = GilCell::new(Vec::new());
 
 /// Adds a raw method to a class.
 pub fn add(class: &Bound<'_, PyType>, name: &'static CStr, doc: &'static CStr, method: Method) -> PyResult<()> {
-    const FLAGS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
-    // The descriptor refers to the definition for as long as the class lives, which is for ever.
-    let definition: *mut _ = Box::leak(Box::new(ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
-        ml_flags: FLAGS,
-        ml_doc: doc.as_ptr(),
-    }));
-    let raw = Raw { class: class.clone().unbind(), definition: definition as usize, name };
+    let raw = Raw { class: class.clone().unbind(), definition: definition(name, doc, method) as usize, name };
     describe(class, &raw)?;
     // SAFETY: the GIL is held; pushing runs no Python.
     unsafe { RAW.with(|all| all.push(raw)) };
     Ok(())
 }
 
+/// A raw method of a class of somebody else's, to be put into it.
+pub fn descriptor<'py>(
+    class: &Bound<'py, PyType>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    method: Method,
+) -> PyResult<Bound<'py, PyAny>> {
+    describing(class, definition(name, doc, method))
+}
+
+/// The definition of a method. The descriptor refers to it for as long as the class lives, which is for ever.
+fn definition(name: &'static CStr, doc: &'static CStr, method: Method) -> *mut ffi::PyMethodDef {
+    const FLAGS: c_int = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+    Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
+        ml_flags: FLAGS,
+        ml_doc: doc.as_ptr(),
+    }))
+}
+
 /// Puts a method descriptor of this very class into it.
 fn describe(class: &Bound<'_, PyType>, raw: &Raw) -> PyResult<()> {
-    let definition = raw.definition as *mut ffi::PyMethodDef;
-    // SAFETY: the class and the definition are valid; the result is a new reference or an error.
-    let descriptor =
-        unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
+    let descriptor = describing(class, raw.definition as *mut ffi::PyMethodDef)?;
     class.setattr(raw.name.to_str().unwrap_or_default(), descriptor)
+}
+
+fn describing<'py>(class: &Bound<'py, PyType>, definition: *mut ffi::PyMethodDef) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the class and the definition are valid, and the latter lives for ever; the result is a new reference or
+    // an error.
+    unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition)) }
 }
 
 /// Gives a subclass descriptors of its own for the raw methods that it inherits. The interpreter's

@@ -159,7 +159,7 @@ fn handled(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 }
 
 /// What `exc_info=` means: an exception, the triple of one, or the one that is being handled.
-fn exception<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+pub fn exception<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if value.is_instance_of::<pyo3::exceptions::PyBaseException>() {
         return Some(value.clone());
     }

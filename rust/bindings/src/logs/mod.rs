@@ -7,7 +7,7 @@
 //! | fields of a request or a job | [`context`] |
 //! | the level, also for all workers | [`level`] |
 //! | the format, and what is known of a field's name | [`style`] |
-//! | records of `logging` | [`record`] |
+//! | records of `logging`, and its events without one | [`record`], [`direct`] |
 //! | secrets taken out, in the ring's counters | `redactions` |
 //! | the span of OpenTelemetry's own SDK | `opentelemetry` |
 //! | the latest lines for whoever asks over HTTP | [`recent`] |
@@ -17,6 +17,7 @@
 
 mod console;
 pub mod context;
+pub mod direct;
 pub mod event;
 pub mod level;
 pub mod logger;

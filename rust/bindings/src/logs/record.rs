@@ -82,6 +82,12 @@ fn start(address: usize) -> usize {
     (address >> 4).wrapping_mul(0x9e37_79b9) % PLACES
 }
 
+/// Whether every record has an attribute of that name, so that it is no field.
+pub fn is_standard(name: &Bound<'_, PyString>) -> bool {
+    let py = name.py();
+    NAMES.get_or_try_make(py, || Standard::new(py)).map_or(true, |standard| standard.has(name))
+}
+
 /// Our level for a number of `logging`, rounded down.
 pub fn level_of(number: i64) -> u32 {
     match number {
