@@ -294,6 +294,23 @@ def test_a_traceparent_that_is_none(written: Written, header: str) -> None:
     assert all("trace_id" not in line for line in written.lines())
 
 
+@pytest.mark.parametrize(("flags", "sampled"), [("01", True), ("00", False), ("03", True), ("02", False)])
+def test_google_is_told_whether_a_trace_is_sampled(written: Written, flags: str, sampled: bool) -> None:
+    written = Written(format="gcp", access=True)
+    TestClient(application()).get("/items/5", headers={"traceparent": f"00-{TRACE}-{SPAN}-{flags}"})
+    lines = written.lines()
+    key = "logging.googleapis.com/trace"
+    assert [line[f"{key}_sampled"] for line in lines if line.get(key) == TRACE] == [sampled] * len(lines)
+    with logs.LoggingContext(trace_id=TRACE, span_id=SPAN, trace_sampled=True):
+        logs.set_trace_context("f" * 32, SPAN)
+        get_logger().info("another trace")
+    assert f"{key}_sampled" not in written.lines()[-1]
+    logs.clear_context()
+    written = Written()
+    TestClient(application()).get("/items/5", headers={"traceparent": f"00-{TRACE}-{SPAN}-{flags}"})
+    assert all("trace_sampled" not in line for line in written.lines())
+
+
 def test_no_line_where_none_is_wanted(written: Written) -> None:
     TestClient(application()).get("/items/5")
     assert "Request completed" not in {line["message"] for line in written.lines()}

@@ -201,6 +201,11 @@ pub struct Key {
 }
 
 impl Format {
+    /// Whether it has a key for whether a trace is sampled.
+    pub fn tells_sampling(&self) -> bool {
+        self.renamed.iter().any(|(field, _)| *field == "trace_sampled")
+    }
+
     /// What is to be known of a field of that name. One that would clash with a key of the line gets a `_`.
     pub fn key(&self, name: &str) -> Key {
         let grouped = self.group.as_ref().and_then(|group| {

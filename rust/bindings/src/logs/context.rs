@@ -41,8 +41,12 @@ impl LogContext {
         let py = fields.py();
         let mut all: Vec<(Bound<'_, PyString>, Bound<'_, PyAny>)> = Vec::new();
         if let Some(parent) = parent {
+            // Whether a trace is sampled is said of that trace only.
+            let is_other_trace = fields.contains(crate::once::interned!(py, "trace_id"))?;
+            let sampled = crate::once::interned!(py, "trace_sampled");
             for field in &parent.get().fields {
-                if !fields.contains(&field.name)? {
+                let is_outdated = is_other_trace && value::is_same(field.name.bind(py), sampled);
+                if !is_outdated && !fields.contains(&field.name)? {
                     all.push((field.name.bind(py).clone(), field.value.bind(py).clone()));
                 }
             }
@@ -126,10 +130,13 @@ pub fn install(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Enters a context with a trace, whose digits are given; returns what undoes it.
-pub fn enter_trace<'py>(py: Python<'py>, trace_id: &str, span_id: &str) -> Option<Bound<'py, PyAny>> {
+pub fn enter_trace<'py>(py: Python<'py>, trace_id: &str, span_id: &str, is_sampled: bool) -> Option<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
     fields.set_item(crate::once::interned!(py, "trace_id"), trace_id).ok()?;
     fields.set_item(crate::once::interned!(py, "span_id"), span_id).ok()?;
+    if style::current(py).format.tells_sampling() {
+        fields.set_item(crate::once::interned!(py, "trace_sampled"), is_sampled).ok()?;
+    }
     let around = current(py);
     let context = Bound::new(py, LogContext::new(around.as_ref(), &fields).ok()?).ok()?;
     // SAFETY: a context variable and a live object; the result is a new reference, or null with an exception.

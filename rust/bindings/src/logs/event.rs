@@ -183,7 +183,7 @@ fn trace(
     context: Option<&LogContext>,
     event: &Event<'_, '_>,
 ) {
-    let (mut trace_id, mut span_id) = ([0; 32], [0; 16]);
+    let (mut trace_id, mut span_id, mut is_ours) = ([0; 32], [0; 16], false);
     write_hex(&place.trace_id, &mut trace_id);
     write_hex(&place.span_id, &mut span_id);
     for (name, digits) in
@@ -196,7 +196,11 @@ fn trace(
             line.raw(b"\"");
             line.raw(digits);
             line.raw(b"\"");
+            is_ours = true;
         }
+    }
+    if is_ours && style.format.tells_sampling() && line.field(&style::key(style, interned!(py, "trace_sampled"))) {
+        line.raw(if place.is_sampled() { b"true" } else { b"false" });
     }
 }
 

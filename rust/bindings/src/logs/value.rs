@@ -259,5 +259,12 @@ pub fn with_utf8<R>(text: &Bound<'_, PyString>, then: impl FnOnce(&[u8]) -> R) -
 /// Whether two names are the same; names of keywords are nearly always the same object.
 #[inline]
 pub fn is_same(one: &Bound<'_, PyString>, other: &Bound<'_, PyString>) -> bool {
-    one.is(other) || one.to_str().is_ok_and(|one| other.to_str().is_ok_and(|other| one == other))
+    if one.is(other) {
+        return true;
+    }
+    // SAFETY: two live strings.
+    if unsafe { ffi::PyUnicode_GET_LENGTH(one.as_ptr()) != ffi::PyUnicode_GET_LENGTH(other.as_ptr()) } {
+        return false;
+    }
+    one.to_str().is_ok_and(|one| other.to_str().is_ok_and(|other| one == other))
 }

@@ -27,7 +27,7 @@ pub unsafe fn begin(request: *mut Request) {
         let shared = &*(*(*request).middleware).instrument().shared;
         let Some(trace) = header((*request).scope, b"traceparent").and_then(parse) else { return };
         let _ = shield(shared, || {
-            if let Some(token) = enter_trace(Python::assume_attached(), trace.0, trace.1) {
+            if let Some(token) = enter_trace(Python::assume_attached(), trace.0, trace.1, trace.2) {
                 (*request).trace_token = token.into_ptr();
             }
         });
@@ -50,8 +50,8 @@ pub unsafe fn end(request: *mut Request) {
     }
 }
 
-/// Trace and span of a `traceparent`, as digits; `None` for a header that is none.
-fn parse(header: &[u8]) -> Option<(&str, &str)> {
+/// Trace and span of a `traceparent`, as digits, and whether it is sampled; `None` for a header that is none.
+fn parse(header: &[u8]) -> Option<(&str, &str, bool)> {
     let text = std::str::from_utf8(header).ok()?;
     let (version, rest) = text.split_once('-')?;
     let (trace, rest) = rest.split_once('-')?;
@@ -66,7 +66,9 @@ fn parse(header: &[u8]) -> Option<(&str, &str)> {
         && flags_fit
         && flags.get(..2).is_some_and(is_hex)
         && [version, trace, span].into_iter().all(is_hex);
-    (fits && !is_zero(trace) && !is_zero(span)).then_some((trace, span))
+    let is_sampled =
+        flags.get(..2).and_then(|flags| u8::from_str_radix(flags, 16).ok()).is_some_and(|bits| bits & 1 == 1);
+    (fits && !is_zero(trace) && !is_zero(span)).then_some((trace, span, is_sampled))
 }
 
 /// Writes the line of a request that has ended.
