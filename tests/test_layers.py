@@ -124,29 +124,13 @@ def test_core_imports_point_down() -> None:
     assert violations(imports, CORE_LAYERS, frozenset()) == []
 
 
-# Circles that still stand, by a file of theirs.
-RUST_CIRCLES: dict[str, list[tuple[str, ...]]] = {
-    "promql": [
-        (
-            "histogram",
-            "trim",
-        ),
-        ("function",),
-        (
-            "parse",
-            "parser",
-        ),
-        ("query",),
-    ],
-}
 CRATES = sorted(folder.name for folder in (ROOT / "rust").iterdir() if (folder / "src" / "lib.rs").exists())
 
 
 @pytest.mark.parametrize("crate", CRATES)
 def test_no_rust_files_use_each_other(crate: str) -> None:
     graph = rust_graph(ROOT / "rust" / crate / "src")
-    found = [circle for circle in circles(graph) if not {*RUST_CIRCLES.get(crate, [])} & {*circle}]
-    assert [["::".join(module) for module in circle] for circle in found] == []
+    assert [["::".join(module) for module in circle] for circle in circles(graph)] == []
 
 
 def test_the_core_has_never_heard_of_python() -> None:

@@ -161,10 +161,11 @@ impl<'a> BitReader<'a> {
     /// The inverse of [`Bits::push_gamma`].
     #[inline]
     pub fn read_gamma(&mut self) -> u64 {
-        let zeros = self.peek().leading_zeros();
+        let word = self.peek();
+        let zeros = word.leading_zeros();
         if zeros < 28 {
-            self.skip(zeros as usize);
-            return self.read(zeros + 1);
+            self.skip(2 * zeros as usize + 1);
+            return word >> (63 - 2 * zeros);
         }
         let mut width = 0;
         while width < 64 && !self.bit() {
@@ -244,6 +245,18 @@ impl Golomb {
     #[inline]
     pub fn read(&mut self, bits: &mut BitReader<'_>) -> u64 {
         let width = self.width();
+        let word = bits.peek();
+        let zeros = word.leading_zeros();
+        let gamma = 2 * zeros + 1;
+        if gamma + width <= 56 {
+            // All of it lies in one word.
+            let quotient = word >> (64 - gamma);
+            let rest = (word << gamma) >> 1 >> (63 - width);
+            bits.skip((gamma + width) as usize);
+            let number = (quotient - 1) << width | rest;
+            self.learn(number);
+            return number;
+        }
         let quotient = bits.read_gamma();
         let number =
             if quotient == u64::MAX { u64::MAX } else { (quotient - 1).wrapping_shl(width) | bits.read(width) };

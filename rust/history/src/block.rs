@@ -2,6 +2,7 @@
 
 use crate::bits::Bits;
 use crate::catalog::{Catalog, SeriesId};
+use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::tick::{self, Tick};
 use crate::track::{push_number, take_number, Identity};
@@ -140,6 +141,7 @@ pub struct Sealed {
     /// How many bytes.
     pub size: usize,
     place: Place,
+    ends: Ends,
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -194,7 +196,15 @@ impl Sealed {
             }
         }
         ids.extend(identities.iter().map(|identity| catalog.intern(identity)));
-        Some(Sealed { level: level as usize, ticks: Arc::new(ticks), ids, chunks, size: bytes.len(), place })
+        Some(Sealed {
+            level: level as usize,
+            ticks: Arc::new(ticks),
+            ids,
+            chunks,
+            size: bytes.len(),
+            place,
+            ends: Ends::default(),
+        })
     }
 
     /// All its bytes; none when the file is not there any more, or another one.
@@ -206,6 +216,16 @@ impl Sealed {
                 (bytes.len() == self.size).then(|| bytes.into())
             }
         }
+    }
+
+    /// How many bytes it takes, with what queries have found out about it.
+    pub fn bytes_in_all(&self) -> usize {
+        self.size + self.ends.bytes()
+    }
+
+    /// What queries have found out about the ends of its chunks.
+    pub fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// The file that it is in.

@@ -51,6 +51,15 @@ impl Coder {
             Shape::Bins => Coder::Bins(Box::default()),
         }
     }
+
+    /// The sum of a histogram's buckets, which may fall though no count does; 0 of anything else.
+    #[inline]
+    pub fn sum(&self) -> f64 {
+        match self {
+            Coder::Classic(coder) => coder.now.sum,
+            Coder::Scalar(_) | Coder::Bins(_) => 0.0,
+        }
+    }
 }
 
 /// Writes one chunk.

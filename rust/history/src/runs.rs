@@ -2,6 +2,7 @@
 
 use crate::bins::Bins;
 use crate::bits::Bits;
+use crate::block::Sealed;
 use crate::chunk::{Coder, Decoder, Event};
 use crate::scalar::Scalar;
 use crate::tick::Tick;
@@ -13,8 +14,15 @@ use std::sync::Arc;
 pub enum Source {
     /// In an open block.
     Open(Arc<Bits>),
-    /// In a sealed one: its bytes, where the bits begin, and how many.
-    Sealed(Arc<[u8]>, usize, usize),
+    /// In a sealed one.
+    Sealed {
+        /// All its bytes.
+        bytes: Arc<[u8]>,
+        /// The block.
+        block: Arc<Sealed>,
+        /// Which of its chunks.
+        chunk: usize,
+    },
 }
 
 /// What one block has of a track, and the times for which it is asked.
@@ -31,11 +39,22 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// The sealed block that has it, and which of its chunks it is.
+    pub fn sealed(&self) -> Option<(&Sealed, usize)> {
+        match &self.source {
+            Source::Open(_) => None,
+            Source::Sealed { block, chunk, .. } => Some((block, *chunk)),
+        }
+    }
+
     /// A decoder of its bits.
     pub fn decoder(&self, shape: &Shape) -> Decoder<'_> {
         let (bytes, length) = match &self.source {
             Source::Open(bits) => (bits.bytes(), bits.len()),
-            Source::Sealed(bytes, at, length) => (bytes.get(*at..).unwrap_or_default(), *length),
+            Source::Sealed { bytes, block, chunk } => {
+                let (at, length) = block.chunks[*chunk];
+                (bytes.get(at as usize..).unwrap_or_default(), length as usize)
+            }
         };
         Decoder::new(shape, bytes, length, self.ticks.len())
     }
@@ -55,6 +74,8 @@ pub struct Runs {
     pub rows: Vec<f64>,
     /// The rows of bins.
     pub bins: Vec<(i8, Bins)>,
+    /// The rows of which some number may be less than before, other than a gauge's, in ascending order.
+    pub anew: Vec<u32>,
 }
 
 impl Runs {
@@ -82,50 +103,57 @@ impl Runs {
             return;
         }
         let mut decoder = piece.decoder(shape);
-        let mut record = decoder.advance();
         let mut alive = false;
-        while let Some((at, event)) = record {
+        // The first row of a piece is not known to follow from the one before.
+        let mut is_anew = true;
+        let mut next = decoder.peek();
+        while let Some((at, depends)) = next {
             let at = at as usize;
             if at >= end {
                 break;
             }
+            let sum = decoder.coder().sum();
+            let Some((_, event)) = decoder.advance() else { break };
+            is_anew |= !depends || decoder.coder().sum() < sum;
+            next = decoder.peek();
             match event {
                 Event::End => {
                     if alive && at >= first {
                         self.samples.push((ticks[at].time_ms, ENDED));
                     }
                     alive = false;
-                    record = decoder.advance();
                 }
                 Event::Sample => {
                     alive = true;
                     // None for a sample before the first time: it is made where a later tick shows it, too.
                     let mut row = ENDED;
                     if at >= first {
-                        row = self.push_row(decoder.coder(), piece.schema, true);
+                        row = self.push_row(decoder.coder(), piece.schema, true, &mut is_anew);
                         self.samples.push((ticks[at].time_ms, row));
                     }
                     // What lay beyond the value was before this record, and not at the ticks that follow.
                     if matches!(decoder.coder(), Coder::Scalar(coder) if coder.now.has_range()) {
                         row = ENDED;
                     }
-                    let next = decoder.peek().map_or(end, |(next, _)| next as usize).min(end);
-                    for tick in ticks.get((at + 1).max(first)..next).unwrap_or_default() {
+                    let until = next.map_or(end, |(next, _)| next as usize).min(end);
+                    for tick in ticks.get((at + 1).max(first)..until).unwrap_or_default() {
                         if !tick.implies(shape) {
                             continue;
                         }
                         if row == ENDED {
-                            row = self.push_row(decoder.coder(), piece.schema, false);
+                            row = self.push_row(decoder.coder(), piece.schema, false, &mut is_anew);
                         }
                         self.samples.push((tick.time_ms, row));
                     }
-                    record = decoder.advance();
                 }
             }
         }
     }
 
-    fn push_row(&mut self, coder: &Coder, schema: i8, has_range: bool) -> u32 {
+    fn push_row(&mut self, coder: &Coder, schema: i8, has_range: bool, is_anew: &mut bool) -> u32 {
+        if std::mem::take(is_anew) && self.width > 0 {
+            self.anew.push((self.rows.len() / self.width) as u32);
+        }
         match coder {
             Coder::Scalar(coder) => {
                 let now = if has_range { coder.now } else { Scalar::new(coder.now.value) };
@@ -145,6 +173,12 @@ impl Runs {
             }
         }
         (self.rows.len() / self.width) as u32 - 1
+    }
+
+    /// Whether a number of a row is less than in the one before.
+    pub fn falls(&self, before: u32, row: u32) -> bool {
+        let numbers = |row: u32| self.rows[row as usize * self.width..][..self.width].iter();
+        numbers(row).zip(numbers(before)).any(|(now, was)| now < was)
     }
 
     /// A number of a row.

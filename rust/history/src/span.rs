@@ -6,6 +6,7 @@ use crate::chunk::{Coder, Event, Value};
 use crate::classic::Classic;
 use crate::runs::Piece;
 use crate::track::{Part, Shape};
+use ferrometer_promql::CounterWindow;
 
 /// A sample.
 #[derive(Clone, Debug)]
@@ -33,6 +34,40 @@ pub struct Span {
     pub schema: i8,
 }
 
+/// The two ends of a window, as the numbers that series show.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    count: u64,
+    first_ms: i64,
+    first: Vec<f64>,
+    last_ms: i64,
+    last: Vec<f64>,
+    resets: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Ends {
+    /// What a rate of a series needs to know.
+    pub fn window(&self, part: Part) -> CounterWindow {
+        let at = |numbers: &[f64]| match part {
+            Part::Bucket(index) => numbers[index],
+            Part::Sum => numbers[numbers.len() - 1],
+            Part::Value | Part::Native => numbers[0],
+        };
+        let resets = self.resets.iter().map(|(before, after)| (at(before), at(after)));
+        CounterWindow {
+            count: self.count,
+            first_ms: self.first_ms,
+            first: at(&self.first),
+            last_ms: self.last_ms,
+            last: at(&self.last),
+            lost: resets.filter(|(before, after)| after < before).map(|(before, _)| before).sum(),
+        }
+    }
+}
+
+/// The ends of chunks are remembered in the finest levels, which rates of minutes ask: there are few of them.
+const LEARNS: usize = 2;
+
 #[derive(Default)]
 struct Builder {
     count: u64,
@@ -56,15 +91,19 @@ impl Moment {
         Moment { time_ms, schema, value }
     }
 
-    /// The number that a series shows of it; none of bins.
-    pub fn number(&self, part: Part) -> f64 {
-        match (&self.value, part) {
-            (Value::Scalar(scalar), _) => scalar.value,
-            (Value::Classic(Classic { counts, .. }), Part::Bucket(index)) => {
-                counts[..=index].iter().fold(0u64, |total, count| total.wrapping_add(*count)) as f64
+    /// The numbers that series show of it: the value of a scalar; cumulative buckets and the sum; none of bins.
+    fn numbers(&self) -> Vec<f64> {
+        match &self.value {
+            Value::Scalar(scalar) => vec![scalar.value],
+            Value::Classic(Classic { counts, sum }) => {
+                let mut total = 0u64;
+                let cumulative = counts.iter().map(|count| {
+                    total = total.wrapping_add(*count);
+                    total as f64
+                });
+                cumulative.chain([*sum]).collect()
             }
-            (Value::Classic(classic), _) => classic.sum,
-            (Value::Bins(_), _) => f64::NAN,
+            Value::Bins(_) => Vec::new(),
         }
     }
 
@@ -98,6 +137,13 @@ impl Span {
         Some(span)
     }
 
+    /// What series need of it.
+    pub fn ends(&self) -> Ends {
+        let resets = self.resets.iter().map(|(before, after)| (before.numbers(), after.numbers())).collect();
+        let (first, last) = (self.first.numbers(), self.last.numbers());
+        Ends { count: self.count, first_ms: self.first.time_ms, first, last_ms: self.last.time_ms, last, resets }
+    }
+
     /// Whether a reset follows the first sample: then it says nothing of the increase.
     pub fn starts_anew(&self) -> bool {
         self.resets.first().is_some_and(|(before, _)| before.time_ms == self.first.time_ms)
@@ -116,7 +162,20 @@ impl Builder {
         }
         let mut decoder = piece.decoder(shape);
         let (mut alive, mut at, mut is_told) = (false, 0, false);
+        // Of a chunk that is asked up to its end: what is known of it, and whether what is found is to be remembered.
+        let sealed = piece.sealed().filter(|_| end == ticks.len() && *shape != Shape::Bins);
+        let steady = sealed.and_then(|(block, chunk)| block.ends().steady(chunk));
+        let learns = sealed.filter(|(block, chunk)| block.level < LEARNS && !block.ends().is_known(*chunk));
+        let (mut is_steady, mut records) = (ticks.iter().all(|tick| !tick.sparse), 0u32);
         loop {
+            if let Some(last) = steady.filter(|_| is_told) {
+                let told = ticks.partition_point(|tick| tick.time_ms <= self.last_ms);
+                self.count += (end - told) as u64;
+                self.last_ms = ticks[end - 1].time_ms;
+                self.last = Some(Moment { time_ms: self.last_ms, schema: piece.schema, value: last.clone() });
+                self.previous.clone_from(&self.last);
+                return;
+            }
             let next = decoder.peek();
             let next_at = next.map_or(end, |(next, _)| next as usize).min(end);
             if alive {
@@ -124,20 +183,28 @@ impl Builder {
                     if tick.implies(shape) {
                         self.sample(tick.time_ms, piece.schema, decoder.coder());
                         is_told = true;
+                        if steady.is_some() {
+                            break;
+                        }
                     }
                 }
+            }
+            if is_told && steady.is_some() {
+                continue;
             }
             let Some((record, depends)) = next.filter(|_| next_at < end) else { break };
             if is_told && !depends {
                 self.previous = Some(Moment::of(self.last_ms, piece.schema, decoder.coder()));
             }
-            let sum = sum_of(decoder.coder());
+            let sum = decoder.coder().sum();
             let Some((_, event)) = decoder.advance() else { break };
             alive = event == Event::Sample;
+            is_steady &= alive && (depends || records == 0) && (records == 0 || decoder.coder().sum() >= sum);
+            records += 1;
             let record = record as usize;
             if alive && record >= first {
                 // Counts that depend on those before have not become less. A sum may have.
-                if is_told && sum_of(decoder.coder()) < sum && self.previous.is_none() {
+                if is_told && decoder.coder().sum() < sum && self.previous.is_none() {
                     let mut before = Moment::of(self.last_ms, piece.schema, decoder.coder());
                     if let Value::Classic(classic) = &mut before.value {
                         classic.sum = sum;
@@ -150,8 +217,12 @@ impl Builder {
             at = record + 1;
         }
         if is_told {
-            self.last = Some(Moment::of(self.last_ms, piece.schema, decoder.coder()));
-            self.previous.clone_from(&self.last);
+            let last = Moment::of(self.last_ms, piece.schema, decoder.coder());
+            if let Some((block, chunk)) = learns {
+                block.ends().learn(block.chunks.len(), chunk, is_steady.then(|| last.value.clone()));
+            }
+            self.previous = Some(last.clone());
+            self.last = Some(last);
         }
     }
 
@@ -170,12 +241,5 @@ impl Builder {
         }
         self.count += 1;
         self.last_ms = time_ms;
-    }
-}
-
-fn sum_of(coder: &Coder) -> f64 {
-    match coder {
-        Coder::Classic(coder) => coder.now.sum,
-        Coder::Scalar(_) | Coder::Bins(_) => 0.0,
     }
 }

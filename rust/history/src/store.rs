@@ -4,7 +4,7 @@ use crate::block::{Open, Place, Sealed};
 use crate::catalog::Catalog;
 use crate::frame::Frame;
 use crate::level::{Plan, LONG};
-use crate::recorder::Told;
+use crate::telling::Told;
 use crate::track::About;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -139,7 +139,7 @@ impl Memory {
         blocks.dropped += 1;
         gone(&block);
         self.forget_series();
-        Some(block.size)
+        Some(block.bytes_in_all())
     }
 
     /// Forgets the series that no block has any more.
@@ -170,6 +170,6 @@ impl Blocks {
 
     /// How many bytes.
     pub fn bytes(&self) -> usize {
-        self.sealed.iter().map(|block| block.size).sum::<usize>() + self.open.bytes
+        self.sealed.iter().map(|block| block.bytes_in_all()).sum::<usize>() + self.open.bytes
     }
 }

@@ -1,5 +1,6 @@
 //! What is remembered of one series: its shape, its name, its labels; and which series of Prometheus it is.
 
+use crate::names::shared;
 use ferrometer_core::labels::{is_rendered, pairs};
 use ferrometer_promql::{Label, Labels};
 use std::sync::Arc;
@@ -126,22 +127,22 @@ impl Identity {
     /// The labels without the name, sorted.
     pub fn labels(&self) -> Vec<Label> {
         let pairs = pairs(self.text.as_bytes()).into_iter();
-        pairs.map(|(name, value)| Label { name: name.into(), value: value.into() }).collect()
+        pairs.map(|(name, value)| Label { name: shared(&name), value: value.into() }).collect()
     }
 
     /// The series of Prometheus that this track is, with what each is of it.
     pub fn exported(&self) -> Vec<(Labels, Part)> {
         let pairs = self.labels();
-        let plain = || Labels::new(Some(self.name.clone()), pairs.iter().cloned());
+        let plain = || Labels::new(Some(shared(&self.name)), pairs.iter().cloned());
         let Shape::Classic(bounds) = &self.shape else {
             return vec![(plain(), if self.shape == Shape::Bins { Part::Native } else { Part::Value })];
         };
-        let suffixed = |suffix: &str| Some(Arc::from(format!("{}{suffix}", self.name)));
+        let suffixed = |suffix: &str| Some(shared(&format!("{}{suffix}", self.name)));
         let bucket_name = suffixed("_bucket");
-        let le: Arc<str> = "le".into();
+        let le = shared("le");
         let mut all = Vec::with_capacity(bounds.len() + 2);
         for (index, &bound) in bounds.iter().enumerate() {
-            let le = Label { name: le.clone(), value: format_bound(bound).into() };
+            let le = Label { name: le.clone(), value: shared(&format_bound(bound)) };
             let labels = Labels::new(bucket_name.clone(), pairs.iter().cloned().chain([le]));
             all.push((labels, Part::Bucket(index)));
         }

@@ -5,9 +5,10 @@ use crate::block::{Open, Place};
 use crate::catalog::Catalog;
 use crate::chunk::Decoder;
 use crate::files::{Files, Tail};
-use crate::recorder::{Recorder, Told};
+use crate::recorder::Recorder;
 use crate::scan::Scanner;
 use crate::store::{Memory, Store};
+use crate::telling::Told;
 use ferrometer_core::registry::Visited;
 use std::sync::Arc;
 

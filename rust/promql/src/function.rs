@@ -1,6 +1,6 @@
 //! The functions of Prometheus 3 without feature flags, and the names of those that need one.
 
-use crate::ast::Type;
+use crate::kind::Type;
 use Type::{Matrix, Scalar, Text, Vector};
 
 /// A function: its name, the types of its arguments and of its result.

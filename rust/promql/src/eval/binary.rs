@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::context::{Context, Evaluated, Resets};
 use super::elementwise::one_name;
+use super::outcome::Outcome;
 use super::table::{Grid, Table, Value};
-use super::Outcome;
 use crate::ast::{Binary, Operator};
 use crate::histogram::{CounterReset, Histogram, Incompatible, Keep};
 

@@ -11,7 +11,7 @@ use super::table::{Grid, Row, Table, Value};
 use crate::error::{ErrorKind, QueryError};
 use crate::histogram::CounterReset;
 use crate::labels::Labels;
-use crate::query::Limits;
+use crate::limits::Limits;
 use crate::sample::{is_stale, HistogramPoint, STALE};
 use crate::storage::{Storage, StorageError};
 

@@ -1,8 +1,8 @@
 //! Parts of an expression that `@` makes the same at every step: they are evaluated once.
 
 use super::context::{Context, Evaluated};
+use super::outcome::Outcome;
 use super::table::Grid;
-use super::Outcome;
 use crate::ast::{Expr, Selector};
 
 /// Whether every sample that an expression sees is pinned. Numbers alone are cheap, and not asked about.

@@ -1,9 +1,10 @@
 //! Calls: which function is evaluated where.
 
 use super::context::{Context, Evaluated, Resets};
+use super::outcome::Outcome;
 use super::table::{Grid, Row, Table, Value};
 use super::windows::{Made, Name, Window};
-use super::{calendar, counting, elementwise, over_time, Outcome};
+use super::{calendar, counting, elementwise, over_time};
 use crate::ast::{Call, Expr};
 use crate::error::QueryError;
 use crate::labels::Labels;

@@ -1,7 +1,7 @@
 //! The rules that the grammar does not know: types, numbers of arguments, where `offset` and `@` may stand.
 
-use super::parser::Node;
-use super::{mistake, Parsed};
+use super::mistake::{mistake, Parsed};
+use super::node::Node;
 use crate::ast::{At, Binary, Cardinality, Expr, Shift, Type};
 use crate::function::{Count, Function};
 

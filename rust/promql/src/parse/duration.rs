@@ -1,17 +1,8 @@
 //! Durations of ranges, steps and offsets: literals, and arithmetic with `step()` and `range()`.
 
 use super::lexer::Kind;
+use super::mistake::{mistake, Parsed, MAX_DEPTH};
 use super::parser::Parser;
-use super::{mistake, Parsed, MAX_DEPTH};
-
-/// What `step()` and `range()` are in durations, in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    /// The step of a range query, 0 for an instant one.
-    pub step_ms: i64,
-    /// From the start to the end of the query.
-    pub range_ms: i64,
-}
 
 /// Seconds, and whether they were written as a literal.
 type Seconds = (f64, bool);

@@ -1,7 +1,7 @@
 //! From text to tokens.
 
 use super::literal;
-use super::{mistake, Parsed, MAX_TOKENS};
+use super::mistake::{mistake, Parsed, MAX_TOKENS};
 
 /// A token and the byte where it starts.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Numbers, durations and quoted strings.
 
-use super::{mistake, Parsed};
+use super::mistake::{mistake, Mistake, Parsed};
 
 /// A string in double, single or back quotes, with Go's escapes; the value and the byte after it.
 pub(super) fn quoted(text: &str, at: usize) -> Parsed<(String, usize)> {
@@ -21,7 +21,7 @@ pub(super) fn quoted(text: &str, at: usize) -> Parsed<(String, usize)> {
             Some(byte) if *byte == quote => break,
             Some(b'\\') => {
                 next += 1 + escape(&bytes[next + 1..], quote, &mut value)
-                    .map_err(|message| super::Mistake { at: next, message })?;
+                    .map_err(|message| Mistake { at: next, message })?;
             }
             Some(byte) => {
                 value.push(*byte);

@@ -1,8 +1,10 @@
 //! What follows an operator or an expression: `bool`, `on`, `group_left`, ranges, `offset`, `@`.
 
+use super::check;
 use super::lexer::Kind;
-use super::parser::{Node, Parser};
-use super::{check, mistake, Parsed};
+use super::mistake::{mistake, Parsed};
+use super::node::Node;
+use super::parser::Parser;
 use crate::ast::{Cardinality, Expr, Matching, Subquery, Type};
 
 impl Parser<'_> {

@@ -1,16 +1,12 @@
 //! Expressions, by precedence.
 
-use super::duration::Times;
+use super::check;
 use super::lexer::{Kind, Token};
-use super::{check, mistake, Parsed, MAX_DEPTH};
+use super::mistake::{mistake, Parsed, MAX_DEPTH};
+use super::node::Node;
+use super::times::Times;
 use crate::ast::{Aggregate, Aggregator, Binary, Call, Expr, Operator, Type};
 use crate::function::{lookup, Lookup};
-
-/// A node and where it starts.
-pub(super) struct Node {
-    pub expr: Expr,
-    pub at: usize,
-}
 
 pub(super) struct Parser<'t> {
     pub(super) text: &'t str,

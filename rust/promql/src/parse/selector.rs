@@ -1,8 +1,8 @@
 //! Selectors and `@`.
 
 use super::lexer::Kind;
+use super::mistake::{mistake, Parsed};
 use super::parser::Parser;
-use super::{mistake, Parsed};
 use crate::ast::{At, Expr, Selector, Shift};
 use crate::labels::NAME;
 use crate::matcher::{Matcher, Operation};
