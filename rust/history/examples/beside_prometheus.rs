@@ -23,24 +23,25 @@ fn main() {
     let mut traffic = Traffic::new(&store, routes, routes as f64);
     let looks = 400;
     for second in 0..looks {
-        traffic.look(&store, START + second * 1000);
+        traffic.look(&store, START + second * 1000, 1.0);
     }
     let look_ms = traffic.looking / looks as f64 * 1e3;
     println!("{{\"figure\":\"look\",\"routes\":{routes},\"ms\":{look_ms:.4}}}");
     let end = START + (looks - 1) * 1000;
     compare("instant", &store, routes, (end, end, 0), end - 330_000);
-    // A day: by the minute, then by ten seconds, then by the second. A tenth of the routes: Prometheus reads each sample
-    // from a text.
-    let routes = (routes / 10).max(1);
+    // A day: by the minute, then by ten seconds, then by the second. A quarter of the routes: Prometheus reads each sample
+    // from a text. Until the last hour a look a minute shows as much as one a second.
+    let routes = (routes / 4).max(1);
     let store = Store::new(Plan { budget: 1 << 30, ..Plan::default() });
     let mut traffic = Traffic::new(&store, routes, routes as f64);
-    let seconds = 24 * 3600;
-    for second in 0..seconds {
-        traffic.look(&store, START + second * 1000);
+    let (day, hour) = (24 * 3600, 3600);
+    let minutes = (60..day - hour).step_by(60).map(|second| (second, 60.0));
+    for (second, since) in minutes.chain((day - hour..day).map(|second| (second, 1.0))) {
+        traffic.look(&store, START + second * 1000, since);
     }
     let bytes = store.lock().bytes();
     println!("{{\"figure\":\"day\",\"routes\":{routes},\"bytes\":{bytes}}}");
-    let (start, end) = (START + 300_000, START + (seconds - 1) * 1000);
+    let (start, end) = (START + 300_000, START + (day - 1) * 1000);
     let step = (end - start) / 299 / 1000 * 1000;
     compare("range", &store, routes, (end - 299 * step, end, step), START - 1);
 }

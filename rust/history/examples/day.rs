@@ -4,6 +4,8 @@
 //!
 //! With a look every 60 SECONDS a whole day is quick; the levels below a minute are then left out of the sum.
 
+#![expect(clippy::cast_sign_loss, reason = "a budget from 0 on")]
+
 mod traffic;
 
 use ferrometer_history::level::Plan;
@@ -21,10 +23,10 @@ fn main() {
     let budget = arguments.next().unwrap_or(1024.0);
     let every = arguments.next().unwrap_or(1.0) as i64;
     let store = Store::new(Plan { budget: (budget * f64::from(1 << 20)) as usize, ..Plan::default() });
-    let mut traffic = Traffic::new(&store, ROUTES, rate * every as f64);
+    let mut traffic = Traffic::new(&store, ROUTES, rate);
     let seconds = (hours * 3600.0) as i64 / every;
     for second in 0..seconds {
-        traffic.look(&store, START + second * every * 1000);
+        traffic.look(&store, START + second * every * 1000, every as f64);
     }
     let looking = traffic.looking;
     let memory = store.lock();

@@ -31,19 +31,19 @@ pub struct ChosenTrack {
 struct Latest<T> {
     track: u32,
     times: (i64, i64),
-    made: Rc<T>,
+    value: Rc<T>,
 }
 
 impl<T> Latest<T> {
     fn get(kept: &RefCell<Option<Self>>, track: u32, times: (i64, i64), make: impl FnOnce() -> T) -> Rc<T> {
         if let Some(latest) = &*kept.borrow() {
             if latest.track == track && latest.times == times {
-                return latest.made.clone();
+                return latest.value.clone();
             }
         }
-        let made = Rc::new(make());
-        *kept.borrow_mut() = Some(Latest { track, times, made: made.clone() });
-        made
+        let value = Rc::new(make());
+        *kept.borrow_mut() = Some(Latest { track, times, value: value.clone() });
+        value
     }
 }
 

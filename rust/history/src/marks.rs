@@ -60,7 +60,7 @@ impl Marks {
     pub fn counter(&self, runs: &Runs, window: usize, column: usize) -> Option<CounterWindow> {
         let samples = self.samples(window);
         let (&(first_ms, first), &(last_ms, last)) = (samples.first()?, samples.last()?);
-        let mut lost = 0.0;
+        let mut fallen = 0.0;
         if !self.falls.is_empty() {
             let (low, high) = self.ranges[window];
             let from = self.falls.partition_point(|&fall| fall <= low);
@@ -68,7 +68,7 @@ impl Marks {
                 let at = |sample: u32| runs.number(self.live[sample as usize].1, column);
                 let (before, after) = (at(fall - 1), at(fall));
                 if after < before {
-                    lost += before;
+                    fallen += before;
                 }
             }
         }
@@ -78,7 +78,7 @@ impl Marks {
             first: runs.number(first, column),
             last_ms,
             last: runs.number(last, column),
-            lost,
+            lost: fallen,
         })
     }
 }

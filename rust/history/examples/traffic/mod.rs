@@ -85,11 +85,11 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// So many routes with so many requests together from one look to the next.
-    pub fn new(store: &Store, routes_count: usize, requests: f64) -> Self {
+    /// So many routes with so many requests a second together.
+    pub fn new(store: &Store, routes_count: usize, requests_per_second: f64) -> Self {
         Traffic {
             random: Random(88_172_645_463_325_252),
-            routes: routes(routes_count, requests),
+            routes: routes(routes_count, requests_per_second),
             recorder: Recorder::new(&store.plan, 0),
             classic: Shape::Classic(BOUNDS.to_vec().into()),
             names: ["requests_total", "seconds", "received_total", "sent_total", "in_flight"]
@@ -99,13 +99,13 @@ impl Traffic {
         }
     }
 
-    /// What happens until the next look, and the look.
-    pub fn look(&mut self, store: &Store, time_ms: i64) {
+    /// What happened in so many seconds, and the look after them.
+    pub fn look(&mut self, store: &Store, time_ms: i64, seconds: f64) {
         let Traffic { random, routes, recorder, classic, names, .. } = self;
         let mut in_flight = 0.0;
         let mut changed = vec![false; routes.len()];
         for (route, changed) in routes.iter_mut().zip(&mut changed) {
-            let requests = random.poisson(route.rate);
+            let requests = random.poisson(route.rate * seconds);
             *changed = requests > 0;
             for _ in 0..requests {
                 let value = route.median * (0.5 * random.normal()).exp();
