@@ -23,6 +23,7 @@ def rows() -> list[Row]:
         exposition,
         footprint,
         gil,
+        history,
         idle,
         instruments,
         log_line,
@@ -56,6 +57,7 @@ def rows() -> list[Row]:
         *shared_state.ROWS,
         *shipper.ROWS,
         *page.ROWS,
+        *history.ROWS,
         *idle.ROWS,
         *stall.ROWS,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import time
@@ -73,8 +74,7 @@ def test_promtool_is_told_what_is_wrong(port: int, promtool: Path) -> None:
 
 
 def test_prometheus_api_client(port: int) -> None:
-    reason = "pip install prometheus-api-client==0.7.2"
-    client = pytest.importorskip("prometheus_api_client", reason=reason)
+    client = importlib.import_module("prometheus_api_client")  # it has no types
     connection = client.PrometheusConnect(
         f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer s3cret"}
     )

@@ -29,21 +29,29 @@ fn main() {
     println!("{{\"figure\":\"look\",\"routes\":{routes},\"ms\":{look_ms:.4}}}");
     let end = START + (looks - 1) * 1000;
     compare("instant", &store, routes, (end, end, 0), end - 330_000);
-    // A day: by the minute, then by ten seconds, then by the second. A quarter of the routes: Prometheus reads each sample
-    // from a text. Until the last hour a look a minute shows as much as one a second.
-    let routes = (routes / 4).max(1);
+    // A day: by the minute, then by ten seconds, then by the second. A twentieth of the routes: Prometheus reads each
+    // sample from a text.
+    let day = a_day(routes);
+    println!("{{\"figure\":\"day\",\"routes\":{routes},\"bytes\":{}}}", day.lock().bytes());
+    drop(day);
+    let routes = (routes / 20).max(1);
+    let (start, end) = (START + 300_000, START + (DAY - 1) * 1000);
+    let step = (end - start) / 299 / 1000 * 1000;
+    compare("range", &a_day(routes), routes, (end - 299 * step, end, step), START - 1);
+}
+
+const DAY: i64 = 24 * 3600;
+const HOUR: i64 = 3600;
+
+/// Until the last hour a look a minute shows as much as one a second.
+fn a_day(routes: usize) -> Store {
     let store = Store::new(Plan { budget: 1 << 30, ..Plan::default() });
     let mut traffic = Traffic::new(&store, routes, routes as f64);
-    let (day, hour) = (24 * 3600, 3600);
-    let minutes = (60..day - hour).step_by(60).map(|second| (second, 60.0));
-    for (second, since) in minutes.chain((day - hour..day).map(|second| (second, 1.0))) {
+    let minutes = (60..DAY - HOUR).step_by(60).map(|second| (second, 60.0));
+    for (second, since) in minutes.chain((DAY - HOUR..DAY).map(|second| (second, 1.0))) {
         traffic.look(&store, START + second * 1000, since);
     }
-    let bytes = store.lock().bytes();
-    println!("{{\"figure\":\"day\",\"routes\":{routes},\"bytes\":{bytes}}}");
-    let (start, end) = (START + 300_000, START + (day - 1) * 1000);
-    let step = (end - start) / 299 / 1000 * 1000;
-    compare("range", &store, routes, (end - 299 * step, end, step), START - 1);
+    store
 }
 
 /// A query of `(start, end, step)`, asked of both; the samples after `from_ms` are in both.
