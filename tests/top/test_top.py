@@ -171,9 +171,10 @@ def test_a_dead_applications_directory_shows_its_end(folder: Path, tmp_path: Pat
 
         def is_there() -> bool:
             drive(base)
-            return any(row.values[0] for row in views.rows(source, views.ROUTES, None))
+            found = views.rows(source, views.ROUTES, None)
+            return len(found) == 3 and all(row.values[0] for row in found)
 
-        until(is_there, "rates")
+        until(is_there, "rates of all routes")
     dead = open_source(str(tmp_path / "shared"))
     until(lambda: views.ended(dead) is not None, "too old to be of now")
     found = views.read(dead, views.ROUTES)
