@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from ferrometer.logs import setup
 from ferrometer.logs.sinks import File, Loki, Otlp, Sink, Stderr, Stdout, Syslog, parse
 from tests.logs.programs import lines, numbers, run
 
@@ -122,6 +124,62 @@ def test_a_path_stands_for_a_file(tmp_path: Path) -> None:
 def test_what_is_no_sink_is_told(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint.replace("(", r"\(").replace("+", r"\+")):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "complaint"),
+    [
+        ("/proc/x.log", "in /proc no file can be made (No such file or directory); choose another directory"),
+        ("{there}/file/x.log", "{there}/file is no directory; choose another file"),
+        ("{there}/file/below/x.log", "{there}/file/below cannot be reached (Not a directory)"),
+    ],
+)
+def test_a_directory_that_cannot_be_written(tmp_path: Path, place: str, complaint: str) -> None:
+    (tmp_path / "file").touch()
+    path = place.format(there=tmp_path)
+    wanted = f"logs cannot be written to {path}: {complaint.format(there=tmp_path)}"
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        setup("s", to=path)
+    # One that takes files is left as it was.
+    File(tmp_path / "new.log")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_user_without_permissions_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "there.log").touch(0o640)
+    closed = tmp_path / "closed"
+    closed.mkdir(0o700)
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    out, _ = run(
+        """
+from ferrometer import logs
+import tempfile
+folder, closed = sys.argv[1:]
+if os.getuid() == 0:  # whom nothing is forbidden
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+else:
+    os.chmod(folder, 0o500); os.chmod(closed, 0); os.chmod(folder + "/there.log", 0o400)
+for path in (folder + "/new.log", folder + "/there.log", closed + "/new.log", closed + "/in/x"):
+    try: logs.setup("s", to=path)
+    except ValueError as error: print(error)
+""",
+        folder,
+        closed,
+    )
+    closed.chmod(0o700)
+    said = out.splitlines()
+    assert said == [
+        f"logs cannot be written to {folder}/new.log: in {folder} no file can be made (Permission denied);"
+        " choose another directory",
+        f"logs cannot be written to {folder}/there.log: this user may not; choose another file",
+        f"logs cannot be written to {closed}/new.log: in {closed} no file can be made (Permission denied);"
+        " choose another directory",
+        f"logs cannot be written to {closed}/in/x: {closed}/in cannot be reached (Permission denied);"
+        " choose another file",
+    ]
 
 
 def test_what_the_shipper_refuses_is_told() -> None:

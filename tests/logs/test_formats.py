@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
+import ferrometer
 from ferrometer import get_logger, logs
 from tests.logs.written import Written
 
@@ -174,6 +177,32 @@ def test_bad_arguments(told: dict[str, Any], complaint: str) -> None:
         logs.setup("s", **told)
 
 
-def test_a_file_that_cannot_be_written() -> None:
-    with pytest.raises((OSError, ValueError), match="/proc/no/such"):
-        logs.setup("s", to="/proc/no/such/file.log")
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ('format = "gpuproxi"', "logging.format must be one of gpuproxy, .*, console, not 'gpuproxi'"),
+        ('level = "loud"', "level must be one of debug, .*, not 'loud'"),
+        ('to = ["syslog://logs"]', "logging.to: an address is HOST:PORT, such as .*, not 'logs'"),
+        ('to = ["fax://x"]', "logging.to: no kind of sink: 'fax'"),
+        ('to = ["/no/such/x.log"]', "logging.to: .* there is no directory /no/such; make it"),
+        (
+            'syslog_enabled = true\nsyslog_address = "logs"',
+            "logging.syslog_address: an address is HOST:PORT, such as .*, not 'logs'",
+        ),
+        (
+            'syslog_enabled = true\nsyslog_format = "cef"',
+            "logging.syslog_format must be one of json_lines, rfc5424, not 'cef'",
+        ),
+        (
+            'syslog_enabled = true\nsyslog_network = "udp"',
+            "logging.syslog_network must be tcp or tls, not 'udp'",
+        ),
+    ],
+)
+def test_a_bad_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, complaint: str
+) -> None:
+    (tmp_path / "config.toml").write_text(f"[logging]\n{table}\n")
+    monkeypatch.setenv("FERROMETER_CONFIG", str(tmp_path / "config.toml"))
+    with pytest.raises(ValueError, match=complaint):
+        ferrometer.instrument(Starlette(), ferrometer.Logs())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import logging
 import math
 import pathlib
 import uuid
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ferrometer import get_logger
+from ferrometer import get_logger, logs
 from tests.logs.written import Lines
 
 log = get_logger("values")
@@ -147,6 +148,20 @@ def test_a_long_message_is_cut_between_characters(lines: Lines) -> None:
     line = lines()[-1]
     assert line["truncated"] is True
     assert line["message"] == "ä" * (16 * 1024) + "…[truncated]"
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_ten_megabytes_are_cut_between_characters(lines: Lines, before: int) -> None:
+    text = "a" * before + "🎉" * (10 * 1024 * 1024 // 4)
+    log.info(text)
+    log.info("field", text=text)
+    log.info("%s", text)
+    logs.Handler().handle(logging.makeLogRecord({"msg": text, "levelno": logging.INFO, "levelname": "INFO"}))
+    told, field, formatted, record = lines()
+    # Of the four bytes of a character the limit leaves all or none.
+    cut = "a" * before + "🎉" * ((32 * 1024 - before) // 4) + "…[truncated]"
+    assert [told["message"], field["text"], formatted["message"], record["message"]] == [cut] * 4
+    assert [line["truncated"] for line in (told, field, formatted, record)] == [True] * 4
 
 
 def test_ten_thousand_fields(lines: Lines) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
+import socket
 import subprocess
+import sys
+import termios
 import threading
 import time
 import urllib.parse
@@ -185,10 +189,20 @@ def _answers(url: str) -> bool:
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with socket.create_connection(("127.0.0.1", port), timeout=2):
         return True
+
+
+def refuse_to_read(connection: socket.socket) -> None:
+    """Shuts the reading side, and closes the connection when something has come: the sender gets a reset."""
+    connection.shutdown(socket.SHUT_RD)
+    end = time.monotonic() + 60
+    unread = bytearray(4)
+    while not int.from_bytes(unread, sys.byteorder):
+        assert time.monotonic() < end, "nothing came"
+        time.sleep(0.01)
+        fcntl.ioctl(connection, termios.FIONREAD, unread)
+    connection.close()
 
 
 @dataclass
@@ -201,6 +215,8 @@ class Reply:
     delay: float = 0.0
     drop: bool = False
     """Close the connection without an answer."""
+    half_close: bool = False
+    """Answer, write nothing more on this connection, and go on reading it."""
 
 
 @dataclass
@@ -214,9 +230,13 @@ class Post:
 
 
 class Receiver:
-    """An HTTP server that keeps what is posted, and answers what a function says for the n-th post."""
+    """An HTTP server that keeps what is posted, and answers what a function says for the n-th post.
 
-    def __init__(self, reply: Callable[[int], Reply] = lambda _: Reply()) -> None:
+    It shuts its reading side of the first ``deaf`` connections, and closes them with what came unread.
+    """
+
+    def __init__(self, reply: Callable[[int], Reply] = lambda _: Reply(), *, deaf: int = 0) -> None:
+        self.deaf = deaf
         self.posts: list[Post] = []
         self.reply = reply
         self._lock = threading.Lock()
@@ -247,12 +267,22 @@ class Receiver:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(reply.body)
+                if reply.half_close:
+                    self.wfile.flush()
+                    self.connection.shutdown(socket.SHUT_WR)
 
             def log_message(self, *arguments: Any) -> None:
                 pass
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+
+            def verify_request(self, request: Any, client_address: Any) -> bool:
+                if receiver.deaf:
+                    receiver.deaf -= 1
+                    refuse_to_read(request)
+                    return False
+                return True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a client that is killed

@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from ferrometer import _core
 from ferrometer._runtime.feature import Feature
 from ferrometer._runtime.options import option
 from ferrometer.logs import levels, pipeline, recent, ship
-from ferrometer.logs.sinks import Sink, Syslog
+from ferrometer.logs.sinks import FRAMINGS, Sink, Syslog
 
 if TYPE_CHECKING:
     from ferrometer._runtime.runtime import Runtime
@@ -55,13 +56,27 @@ class LogsSettings:
 
 def configured_sinks(chosen: LogsSettings, sinks: Sequence[Sink] | None = None) -> list[Sink]:
     """Where lines go by the settings; ``sinks`` instead of what ``to`` says. Raises ValueError."""
-    to = list(pipeline.sinks_of(chosen.to) if sinks is None else sinks)
+    with _blaming("to"):
+        to = list(pipeline.sinks_of(chosen.to) if sinks is None else sinks)
     if chosen.syslog_enabled:
         if chosen.syslog_network not in ("tcp", "tls"):
             raise ValueError(f"logging.syslog_network must be tcp or tls, not {chosen.syslog_network!r}")
+        if chosen.syslog_format not in FRAMINGS:
+            known = ", ".join(FRAMINGS)
+            raise ValueError(f"logging.syslog_format must be one of {known}, not {chosen.syslog_format!r}")
         tls = chosen.syslog_network == "tls"
-        to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
+        with _blaming("syslog_address"):
+            to.append(Syslog(chosen.syslog_address, format=chosen.syslog_format, tls=tls))
     return to
+
+
+@contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """Says of a ValueError which option it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"logging.{option}: {error}") from error
 
 
 class Logs(Feature):

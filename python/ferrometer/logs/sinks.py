@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -12,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from ferrometer._runtime import otel_environment
 
 _PERIODS = ("hourly", "daily")
-_FORMATS = ("json_lines", "rfc5424")
+FRAMINGS = ("json_lines", "rfc5424")
 _FACILITIES = {"user": 1, "daemon": 3, **{f"local{number}": 16 + number for number in range(8)}}
 #: Fields of a line that become Loki's structured metadata: they have too many values for a label.
 METADATA = ("request_id", "user_id", "trace_id", "span_id", "logger")
@@ -66,14 +69,9 @@ class File(Sink):
             raise ValueError(f"rotate must be one of {', '.join(_PERIODS)}, not {self.rotate!r}")
         if self.backups < 0:
             raise ValueError(f"backups must not be negative: {self.backups!r}")
-        path = os.path.abspath(self.path)
-        folder = os.path.dirname(path)
-        if os.path.isdir(path):
-            raise ValueError(f"logs cannot be written to {path}: it is a directory; name a file in it")
-        if not os.path.isdir(folder):
-            raise ValueError(f"logs cannot be written to {path}: there is no directory {folder}; make it")
-        if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-            raise ValueError(f"logs cannot be written to {path}: this user may not; choose another file")
+        trouble = _trouble(os.path.abspath(self.path))
+        if trouble:
+            raise ValueError(f"logs cannot be written to {os.path.abspath(self.path)}: {trouble}")
 
     def config(self, service: str, environment: str) -> dict[str, Any]:
         """What the native shipper is told."""
@@ -105,8 +103,8 @@ class Syslog(Sink):
     def __post_init__(self) -> None:
         """Raises ValueError for an address without a port, and for unknown words."""
         _host_and_port(self.address)
-        if self.format not in _FORMATS:
-            raise ValueError(f"format must be one of {', '.join(_FORMATS)}, not {self.format!r}")
+        if self.format not in FRAMINGS:
+            raise ValueError(f"format must be one of {', '.join(FRAMINGS)}, not {self.format!r}")
         if self.facility not in _FACILITIES:
             raise ValueError(f"facility must be one of {', '.join(_FACILITIES)}, not {self.facility!r}")
 
@@ -238,6 +236,31 @@ def parse(text: str) -> Sink:
     raise ValueError(
         f"no kind of sink: {scheme!r} in {text!r}; there are syslog, syslog+tls, loki+http, otlp+http"
     )
+
+
+def _trouble(path: str) -> str:
+    """Why a file cannot be written, and what to do; empty when it can be. Leaves no trace of having tried."""
+    folder = os.path.dirname(path)
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
+        return f"there is no directory {folder}; make it"
+    except OSError as error:
+        return f"{folder} cannot be reached ({error.strerror}); choose another file"
+    if not is_folder:
+        return f"{folder} is no directory; choose another file"
+    if os.path.isdir(path):
+        return "it is a directory; name a file in it"
+    if os.path.exists(path):
+        return "" if os.access(path, os.W_OK) else "this user may not; choose another file"
+    try:
+        # Permissions do not tell all: nobody makes files in /proc, nor on a disk that is mounted read-only.
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE):
+            return ""  # this passes, and the lines wait meanwhile
+        return f"in {folder} no file can be made ({error.strerror}); choose another directory"
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
