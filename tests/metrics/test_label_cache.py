@@ -166,3 +166,39 @@ def test_keyword_names_that_come_back(registry: CollectorRegistry) -> None:
         family.labels(**names).inc()
     assert value(registry, "c_total", a=values[1], b=values[0]) == 1
     assert len(family._metrics) == 1
+
+
+CONSTANTS = (200, 10**30, -1, True, 1, 1.0, 0.1, float("nan"), None, "200", "naïve", "\ud800")
+
+
+def test_constants_of_any_class_are_remembered_by_their_text(registry: CollectorRegistry) -> None:
+    family = Counter("requests", "", ["status", "x"], registry=registry)
+    for _ in range(3):
+        for constant in CONSTANTS:
+            text = str(constant).encode(errors="replace").decode()
+            child = family.labels(constant, "x")
+            assert child is family.labels(text, f"{'x'}")
+            assert child is family.labels(status=constant, x="x")
+    assert len(next(iter(family.collect())).samples) == 2 * len({str(constant) for constant in CONSTANTS})
+
+
+def test_the_text_of_other_objects_is_asked_each_time(registry: CollectorRegistry) -> None:
+    class Status(int):
+        def __str__(self) -> str:
+            return f"{int(self)} at {next(times)}"
+
+    times = iter(range(9))
+    family = Counter("requests", "", ["status"], registry=registry)
+    status = Status(200)
+    assert family.labels(status) is not family.labels(status)
+    assert family.labels("200 at 1") is family.labels("200 at 1")
+
+
+def test_fresh_strings_and_kept_ones_lead_to_the_same_child(registry: CollectorRegistry) -> None:
+    family = Counter("requests", "", [f"l{n}" for n in range(9)], registry=registry)
+    wide = ["kept"] * 8
+    assert family.labels(*wide, "".join(["fr", "esh"])) is family.labels(*wide, "fresh")
+    family = Counter("others", "", ["a", "b"], registry=registry)
+    for n in range(100):
+        assert family.labels("kept", f"{n}\udc80") is family.labels("kept", f"{n}?")
+        assert family.labels("kept", f"/{n}") is family.labels(a="kept", b="/" + str(n))

@@ -173,7 +173,8 @@ impl LabelCache {
     /// references that it replaced, for the caller to drop once the cache is no longer borrowed.
     ///
     /// # Safety
-    /// The GIL is held; the pointers are live objects, as many strings as labels.
+    /// The GIL is held; the pointers are live objects, as many as labels: strings, or others that are hashed and dropped
+    /// without running Python code.
     #[must_use]
     pub unsafe fn insert(&mut self, key: &[Object], child: Object, removals: u64) -> Evicted {
         if removals != self.removals || !self.is_current() {
@@ -248,7 +249,7 @@ impl LabelCache {
         let mut hash = 0usize;
         for &object in key {
             // The text too: strings that are made anew lie where others lay before.
-            // SAFETY: a live string, whose hash is computed without running Python code.
+            // SAFETY: a live object, whose hash is computed without running Python code, by contract.
             let text = unsafe { ffi::PyObject_Hash(object) }.cast_unsigned();
             hash = (hash ^ object as usize).wrapping_mul(MULTIPLIER);
             hash = (hash.rotate_left(23) ^ text).wrapping_mul(MULTIPLIER);

@@ -8,7 +8,7 @@ use ferrometer_core::segment::remote_removals;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi::{self, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use std::ptr;
 
 /// Metric.labels(*labelvalues, **labelkwargs)
@@ -65,6 +65,12 @@ unsafe fn labels_slow(
     // SAFETY: the GIL is held; what is evicted is dropped after the borrow.
     drop(unsafe { metric.cache.with(|cache| cache.as_mut().and_then(|cache| cache.refresh())) });
     let nargs = usize::try_from(nargs).unwrap_or(0);
+    if kwnames.is_null() && nargs == parent.names.len() {
+        // SAFETY: `args` heads `nargs` objects, which the caller's frame keeps alive.
+        if let Some(found) = unsafe { by_fresh_strings(&family, args, nargs) } {
+            return found.map(Bound::unbind);
+        }
+    }
     let mut key: Vec<*mut PyObject> = Vec::with_capacity(parent.names.len());
     if kwnames.is_null() {
         if nargs != parent.names.len() {
@@ -107,9 +113,9 @@ unsafe fn labels_slow(
         key.iter().map(|&object| unsafe { Bound::from_borrowed_ptr(py, object) }).collect();
     let removals = parent.family.removals();
     let made = with_texts(&values, |texts| child(&family, texts))?;
-    // What nobody else refers to will not be passed again; a label that is no string is looked at
-    // each time, because its text may change.
-    let lasting = values.iter().all(|value| value.is_exact_instance_of::<PyString>() && is_shared(value));
+    // What nobody else refers to will not be passed again; a label of another class is looked at each time, because
+    // its text may change.
+    let lasting = values.iter().all(|value| is_constant(value) && is_shared(value));
     if lasting {
         // SAFETY: the GIL is held; all pointers are live; nothing in `insert` runs Python, and what it
         // replaced is dropped after the borrow.
@@ -119,6 +125,51 @@ unsafe fn labels_slow(
         drop(evicted);
     }
     Ok(made.unbind())
+}
+
+/// So many labels are looked up without a list of their texts in memory.
+const FEW: usize = 8;
+
+/// The child by the texts of strings of which one at least was made for this call, as an f-string is: its address is
+/// not worth remembering. `None` where none was, and where a label is no string, or one too many.
+///
+/// # Safety
+/// `args` heads `nargs` objects that stay alive for the call; the GIL is held.
+unsafe fn by_fresh_strings<'py>(
+    family: &Bound<'py, Metric>,
+    args: *const *mut PyObject,
+    nargs: usize,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let (mut texts, mut is_fresh) = ([""; FEW], false);
+    for (place, text) in texts.get_mut(..nargs)?.iter_mut().enumerate() {
+        // SAFETY: by contract there is an object, which lives for the call, and its text in UTF-8 with it.
+        unsafe {
+            let object = *args.add(place);
+            let mut length = 0;
+            if ffi::PyUnicode_CheckExact(object) == 0 {
+                return None;
+            }
+            let start = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length);
+            if start.is_null() {
+                // UTF-8 cannot say it.
+                ffi::PyErr_Clear();
+                return None;
+            }
+            *text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(start.cast(), length.cast_unsigned()));
+            // One reference is the caller's.
+            is_fresh |= ffi::Py_REFCNT(object) == 1;
+        }
+    }
+    is_fresh.then(|| child(family, &texts[..nargs]))
+}
+
+/// Whether the text of an object stays the same, and neither hashing nor dropping it runs Python code.
+fn is_constant(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyString>()
+        || value.is_exact_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyBool>()
+        || value.is_exact_instance_of::<PyFloat>()
+        || value.is_none()
 }
 
 /// Whether anything but the caller's stack and `value` itself refers to an object.
