@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_requests_and_jobs(lines: Lines) -> None:
 
 def test_tasks_do_not_see_each_other(lines: Lines) -> None:
     async def one(name: str) -> None:
-        async with RequestLoggingContext(name):
+        async with RequestLoggingContext(name), JobLoggingContext(f"job of {name}"):
             await asyncio.sleep(0)
             log.info(name)
 
@@ -58,7 +59,11 @@ def test_tasks_do_not_see_each_other(lines: Lines) -> None:
         await asyncio.gather(one("a"), one("b"))
 
     asyncio.run(both())
-    assert all(line["message"] == line["request_id"] for line in lines())
+    found = lines()
+    assert sorted(line["message"] for line in found) == ["a", "b"]
+    for line in found:
+        assert line["request_id"] == line["message"]
+        assert line["job_id"] == f"job of {line['message']}"
 
 
 def test_threads_and_executors(lines: Lines) -> None:
@@ -178,6 +183,45 @@ def test_servers_loggers_are_taken_over_once(written: Written) -> None:
     logging.getLogger("uvicorn.error").info("once")
     logging.getLogger("uvicorn.access").info("never")
     assert [line["message"] for line in written.lines()] == ["once"]
+
+
+def test_filters_of_a_handler(written: Written) -> None:
+    class Tenant(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            record.tenant = "t"
+            return record.getMessage() != "hidden"
+
+    ours = logs.Handler()
+    ours.addFilter(Tenant())
+    logger = logging.getLogger("filtered")
+    logger.handlers, logger.propagate = [ours], False
+    try:
+        logger.error("hidden")
+        logger.error("shown")
+    finally:
+        logger.handlers, logger.propagate = [], True
+    assert [(line["message"], line["tenant"]) for line in written.lines()] == [("shown", "t")]
+
+
+def test_sampling_by_the_configuration(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text("[logging]\nsample_first = 3\nsample_then = 1000\naccess = false\n")
+    monkeypatch.setenv("FERROMETER_CONFIG", str(tmp_path / "config.toml"))
+    app = Starlette()
+    feature = ferrometer.Logs(service="svc", to=_file(), format="gpuproxy", level="debug", stdlib=False)
+    ferrometer.instrument(app, feature, registry=ferrometer.CollectorRegistry(), default_collectors=False)
+    with TestClient(app):
+        for _ in range(100):
+            log.debug("details")
+            log.warning("often")
+            log.error("always")
+    found = [line["message"] for line in written.lines()]
+    # The first three of a second; the loop may see several.
+    assert 3 <= found.count("often") < 100
+    assert 3 <= found.count("details") < 100
+    assert found.count("always") == 100
+    Written(access=False)
 
 
 def test_a_handler_by_dict_config(written: Written) -> None:
@@ -309,6 +353,27 @@ def test_google_is_told_whether_a_trace_is_sampled(written: Written, flags: str,
     written = Written()
     TestClient(application()).get("/items/5", headers={"traceparent": f"00-{TRACE}-{SPAN}-{flags}"})
     assert all("trace_sampled" not in line for line in written.lines())
+
+
+def test_what_a_client_sends_makes_neither_lines_nor_keys(written: Written) -> None:
+    written = Written(access=True)
+    forged = '","level":"FATAL","message":"forged","x":"'
+    client = TestClient(application())
+    client.get("/items/5%0A%7B%22message%22%3A%22forged%22%7D", headers={"x-request-id": forged})
+    client.get(
+        '/items/"%2C"level"%3A"FATAL', headers={"user-agent": forged, "x-request-id": "\u2028\x85".encode()}
+    )
+    Written(access=False)
+    found = written.lines()
+    assert len(found) == 2 * 6
+    assert {line["level"] for line in found} == {"INFO"}
+    assert {line["message"] for line in found} == {
+        *("base", "inside", "pool", "executor", "background", "Request completed")
+    }
+    assert {line["path"] for line in found if "path" in line} == {
+        '/items/5\n{"message":"forged"}',
+        '/items/","level":"FATAL',
+    }
 
 
 def test_no_line_where_none_is_wanted(written: Written) -> None:

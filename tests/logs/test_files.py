@@ -34,22 +34,25 @@ assert ship.flush(30)
     assert found == list(range(found[0], 2000))
 
 
-def test_rotation_by_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("period", "seconds"), [("hourly", 3600), ("daily", 86_400)])
+def test_rotation_by_time(tmp_path: Path, period: str, seconds: int) -> None:
     log = tmp_path / "log"
     log.write_text('{"number": -1}\n')
-    # It was written to yesterday, and this very hour another one was.
-    os.utime(log, (log.stat().st_mtime - 86_400,) * 2)
+    # It was written to in the period before, and another one just now.
+    os.utime(log, (log.stat().st_mtime - seconds,) * 2)
     recent = tmp_path / "recent"
     recent.write_text('{"number": -1}\n')
     run(
         """
-ship.start([File(sys.argv[1], rotate="daily"), File(sys.argv[2], rotate="daily")], service="s")
+period = sys.argv[3]
+ship.start([File(sys.argv[1], rotate=period), File(sys.argv[2], rotate=period)], service="s")
 log(1)
 assert ship.flush(30)
 log(2)
 """,
         log,
         recent,
+        period,
     )
     assert (numbers(lines(tmp_path / "log.1")), numbers(lines(log))) == ([-1], [1, 2])
     assert numbers(lines(recent)) == [-1, 1, 2]

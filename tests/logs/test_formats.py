@@ -99,6 +99,7 @@ def test_the_example_of_a_team(name: str) -> None:
     [
         ("gpuproxy", ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]),
         ("omtx", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
+        ("platform", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
         ("staging", ["debug", "info", "warn", "error", "fatal"]),
     ],
 )

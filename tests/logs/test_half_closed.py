@@ -7,11 +7,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.logs.programs import run, settled
+from tests.logs.programs import lines, numbers, run, settled
 from tests.logs.test_http_sinks import KINDS, arrived, loki_rows, otlp_rows, ship_to
 from tests.real.log_receivers import Receiver, Reply, refuse_to_read
 
@@ -120,6 +121,30 @@ def test_a_server_of_lines_that_shuts_its_reading_side() -> None:
     repeated = [row["number"] for row in rows if row.get("repeated")]
     assert repeated[:1] == [0]
     assert counts["sinks"]["syslog"]["repeated"] == len(repeated)
+
+
+def test_a_server_of_lines_that_never_reads_delays_no_other(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        _, err = run(
+            f"""
+away = Syslog("127.0.0.1:{listener.getsockname()[1]}", name="away")
+ship.start([away, File(sys.argv[1], name="file")], service="s", queue_bytes=1 << 20)
+for number in range(300): log(number, text="x" * 1000)
+end = time.monotonic() + 60
+while ship.counts()["sinks"]["file"]["queued"]: assert time.monotonic() < end; time.sleep(0.01)
+assert not ship.flush(0.5)
+told(ship.counts())
+os._exit(0)
+""",
+            tmp_path / "log",
+        )
+    counts = json.loads(err.splitlines()[-1])
+    assert numbers(lines(tmp_path / "log")) == list(range(300))
+    assert settled(counts, "away") == settled(counts, "file") == 300
+    assert counts["sinks"]["away"]["queued"] > 0
 
 
 def doubles(kind: str, receiver: Receiver) -> tuple[list[int], list[int]]:

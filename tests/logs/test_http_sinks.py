@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 )
 
 from tests.logs.programs import finish, numbers, program, run, settled, wait_for
-from tests.real.log_receivers import Post, Receiver, Reply, rotel, victoria_logs
+from tests.real.log_receivers import Post, Receiver, Reply, certify, rotel, victoria_logs
 
 KINDS = ("Loki", "Otlp")
 
@@ -147,6 +147,31 @@ atexit.register(lambda: told(time.monotonic() - begun))
         )
         finish(process)
         assert len((tmp_path / "log").read_text().splitlines()) == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tls_with_an_authority_of_ones_own(kind: str, tmp_path: Path) -> None:
+    certificates = certify(tmp_path / "certificates")
+    with Receiver(certificates=certificates) as receiver:
+        for ca in ("", f', ca="{certificates}/ca.pem"'):
+            _, err = run(
+                f"""
+ship.start([{kind}("{receiver.url}", name="sink"{ca})], service="gw")
+for number in range(50): log(number)
+flushed = ship.flush({30 if ca else 1})
+told({{"flushed": flushed, **ship.counts()}})
+os._exit(0)
+"""
+            )
+            told = json.loads(err.splitlines()[-1])
+            if not ca:
+                # Whom nobody vouches for gets nothing, and it says why.
+                assert not told["flushed"]
+                assert "certificate" in told["sinks"]["sink"]["trouble"].lower()
+                assert told["sinks"]["sink"]["queued"] == 50
+                assert receiver.posts == []
+        assert told["flushed"]
+        assert arrived(kind, receiver.posts) == list(range(50))
 
 
 def test_loki_labels_metadata_and_tenant() -> None:

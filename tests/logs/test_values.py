@@ -210,6 +210,17 @@ def test_an_exception_and_its_trace(lines: Lines) -> None:
     assert "error" not in none
 
 
+def test_a_group_of_exceptions_and_all_of_their_traces(lines: Lines) -> None:
+    try:
+        raise ExceptionGroup("many", [ValueError("first"), ExceptionGroup("more", [KeyError("second")])])
+    except ExceptionGroup:
+        log.exception("failed")
+    (line,) = lines()
+    assert line["error"] == "ExceptionGroup: many (2 sub-exceptions)"
+    for part in ("ExceptionGroup: many", "ValueError: first", "ExceptionGroup: more", "KeyError: 'second'"):
+        assert part in line["stack_trace"]
+
+
 def test_lines_within_lines_are_not_injected(lines: Lines) -> None:
     log.info('x"\n{"level":"FATAL"}\r\n', path='/a"\n{"message":"forged"}')
     (line,) = lines()

@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import termios
@@ -235,7 +236,13 @@ class Receiver:
     It shuts its reading side of the first ``deaf`` connections, and closes them with what came unread.
     """
 
-    def __init__(self, reply: Callable[[int], Reply] = lambda _: Reply(), *, deaf: int = 0) -> None:
+    def __init__(
+        self,
+        reply: Callable[[int], Reply] = lambda _: Reply(),
+        *,
+        deaf: int = 0,
+        certificates: Path | None = None,
+    ) -> None:
         self.deaf = deaf
         self.posts: list[Post] = []
         self.reply = reply
@@ -289,6 +296,13 @@ class Receiver:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if certificates is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+            # The handshake is the handler's, in its own thread.
+            listener = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = listener
+            self.url = self.url.replace("http:", "https:")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
