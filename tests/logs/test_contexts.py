@@ -361,7 +361,8 @@ def test_what_a_client_sends_makes_neither_lines_nor_keys(written: Written) -> N
     client = TestClient(application())
     client.get("/items/5%0A%7B%22message%22%3A%22forged%22%7D", headers={"x-request-id": forged})
     client.get(
-        '/items/"%2C"level"%3A"FATAL', headers={"user-agent": forged, "x-request-id": "\u2028\x85".encode()}
+        '/items/"%2C"level"%3A"FATAL',
+        headers={b"user-agent": forged.encode(), b"x-request-id": "\u2028\x85".encode()},
     )
     Written(access=False)
     found = written.lines()
