@@ -15,6 +15,7 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "MAX_SERIES",
+    "STUCK_SECONDS",
     "Access",
     "Breaker",
     "BreakerCall",
@@ -124,6 +125,7 @@ __all__ = [
 __version__: str
 
 MAX_SERIES: int
+STUCK_SECONDS: float
 """How many series a family may have where nothing else is said; further ones share its overflow series."""
 
 #: Labels, value, and seconds since 1970.

@@ -214,6 +214,58 @@ def test_children_of_a_fork_record_into_the_same_window(tmp_path: Path) -> None:
     assert totals(tmp_path) == (101, 0)
 
 
+def test_what_was_recorded_before_sharing_comes_along(tmp_path: Path) -> None:
+    """Providers, breakers and jobs; a forked child tells nothing of its parent's a second time."""
+    program = """
+        import os, sys
+        import ferrometer
+        from ferrometer.breaker import CircuitBreaker
+        from ferrometer.jobs import job
+        from ferrometer.providers import record
+        def begin():
+            one = CircuitBreaker("openai", consecutive_failures=3, open_seconds=600, longest_open_seconds=600)
+            for _ in range(3):
+                record("openai", "m", status=500, seconds=0.5)
+                one.begin().failure()
+            try:
+                one.begin()
+            except ferrometer.CircuitOpenError:
+                pass
+            record("openai", "m", seconds=0.5)
+            with job("resize"):
+                pass
+        begin()
+        child = os.fork()
+        ferrometer.share(sys.argv[1])
+        if child:
+            os.waitpid(child, 0)
+        else:
+            record("openai", "m", seconds=0.5)
+            os._exit(0)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert totals(tmp_path, "openai") == (5, 3)
+    with (
+        serve_directory(tmp_path, 0, namespace="gw") as server,
+        urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as answer,
+    ):
+        lines = answer.read().decode().splitlines()
+    for line in (
+        'gw_circuit_breaker_state{provider="openai",state="open"} 1.0',
+        'gw_circuit_breaker_changes_total{provider="openai",state="open"} 1.0',
+        'gw_circuit_breaker_rejected_total{provider="openai"} 1.0',
+        'provider_error_rate{provider="openai"} 0.6',
+        'gw_job_completed_total{job_type="resize"} 1.0',
+    ):
+        assert lines.count(line) == 1, line
+
+
 def test_a_million_models_are_capped_and_counted(tmp_path: Path) -> None:
     program = """
         from ferrometer.providers import record
@@ -245,8 +297,12 @@ def test_the_sidecar_shows_them_after_the_death_of_all(tmp_path: Path) -> None:
         record("openai", "m", status=500)
         record("openai", "m")
         ferrometer.ActiveUsers().seen("somebody")
-        say("done")
-        listen()
+        from ferrometer.jobs import job
+        with job("resize"):
+            pass
+        with job("train", "one"):
+            say("done")
+            listen()
     """
     with serve_directory(directory, 0, namespace="gw") as server:
 
@@ -255,12 +311,22 @@ def test_the_sidecar_shows_them_after_the_death_of_all(tmp_path: Path) -> None:
                 return str(answer.read().decode())
 
         assert "provider" not in get("/metrics")
+        assert "job" not in get("/metrics")
         assert json.loads(get("/health/dashboard"))["providers"] == []
         assert json.loads(get("/breakers")) == {"breakers": []}
         with workers(directory, program, 1) as [worker]:
             assert worker.read() == "done"
+            lines = get("/metrics").splitlines()
+            assert lines.count('gw_job_in_flight{job_type="train"} 1.0') == 1
         lines = get("/metrics").splitlines()
         for line in (
+            'gw_job_started_total{job_type="train"} 1.0',
+            'gw_job_in_flight{job_type="train"} 0.0',
+            'gw_job_lost_total{job_type="train"} 1.0',
+            'gw_job_completed_total{job_type="resize"} 1.0',
+            'gw_job_duration_seconds_count{job_type="resize",status="completed"} 1.0',
+            'jobs_processed_total{status="lost"} 1.0',
+            "job_processing_duration_seconds_count 1.0",
             'gw_circuit_breaker_state{provider="openai",state="open"} 1.0',
             'gw_circuit_breaker_state{provider="openai",state="half_open"} 0.0',
             'provider_availability{provider="openai"} 1.0',

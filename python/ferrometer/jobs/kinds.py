@@ -11,7 +11,7 @@ _log = logging.getLogger("ferrometer")
 #: How a job ends.
 STATUSES = ("completed", "failed", "retried", "cancelled", "lost")
 #: Seconds after which a running job counts as stuck, unless the settings say otherwise.
-STUCK_SECONDS = 7200.0
+STUCK_SECONDS = _core.STUCK_SECONDS
 
 #: So many types are remembered by name.
 _MOST = 1024

@@ -194,6 +194,7 @@ mod _core {
         main_interpreter_only()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("MAX_SERIES", ferrometer_core::family::MAX_SERIES)?;
+        module.add("STUCK_SECONDS", super::server::STUCK_SECONDS)?;
         ferrometer_core::fork::install();
         super::hot::install(module.py())?;
         super::middleware::install(module)?;

@@ -3,7 +3,7 @@
 use crate::registry::Registry;
 use crate::responder::{access_of, Access, NativeRoute};
 #[cfg(target_os = "linux")]
-use crate::state::{breaker_metrics, breaker_metrics::prefix, distinct, providers};
+use crate::state::{breaker_metrics, breaker_metrics::prefix, distinct, job_metrics, providers};
 use crate::thread_exit::protect;
 use ferrometer_core::registry::Registry as Core;
 #[cfg(target_os = "linux")]
@@ -16,6 +16,9 @@ use std::net::SocketAddr;
 #[cfg(target_os = "linux")]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Seconds after which a running job counts as stuck, unless the settings say otherwise.
+pub const STUCK_SECONDS: f64 = 7200.0;
 
 /// The registries that the thread reads.
 type Kept = [Arc<Core>; 2];
@@ -78,6 +81,7 @@ impl MetricsServer {
             .with(breaker_metrics::of_directory(None, &directory))
             .with(breaker_metrics::of_directory(Some(&prefix), &directory))
             .with(distinct::of_directory(&prefix, &directory))
+            .with(job_metrics::of_directory(&prefix, &directory, STUCK_SECONDS))
             .with(providers::of_directory(None, &directory))
             .with(providers::of_directory(Some(&prefix), &directory));
         Self::start(py, Options { host, port, access, native, routes }, Arc::new(source), None)

@@ -22,6 +22,8 @@ pub struct Region {
     base: NonNull<AtomicU64>,
     words: usize,
     file: Option<(File, PathBuf)>,
+    /// The fork generation that it was made in.
+    made: u32,
     /// This process's owner in its low half, the fork generation it was found in above.
     pub(crate) here: AtomicU64,
 }
@@ -55,7 +57,13 @@ impl Region {
             opened => opened?,
         };
         let base = map(size, libc::MAP_SHARED, file.as_raw_fd())?;
-        Ok(Region { base, words: size / 8, file: Some((file, path)), here: AtomicU64::new(0) })
+        Ok(Region {
+            base,
+            words: size / 8,
+            file: Some((file, path)),
+            made: fork::generation(),
+            here: AtomicU64::new(0),
+        })
     }
 
     /// Where the table `name` of a directory lies.
@@ -71,7 +79,7 @@ impl Region {
         fork::install();
         let size = BODY + body;
         let base = map(size, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
-        Ok(Region { base, words: size / 8, file: None, here: AtomicU64::new(0) })
+        Ok(Region { base, words: size / 8, file: None, made: fork::generation(), here: AtomicU64::new(0) })
     }
 
     /// The words of the table.
@@ -93,6 +101,11 @@ impl Region {
     /// The open file; nothing for private memory.
     pub fn file(&self) -> Option<&File> {
         self.file.as_ref().map(|(file, _)| file)
+    }
+
+    /// Whether this process made it, and no fork of it has happened since on the way here.
+    pub fn is_of_this_process(&self) -> bool {
+        self.made == fork::generation()
     }
 
     /// Whether other processes can still come by it: false once its file is gone, and for private memory.

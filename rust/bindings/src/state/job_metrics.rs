@@ -12,12 +12,25 @@ use ferrometer_state::jobs::table::Running;
 use ferrometer_state::time::now_ns;
 use pyo3::prelude::*;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
+/// The families of one namespace, and those that have none; of a directory or of this process's table.
 struct Jobs {
     prefix: String,
     stuck_after: u64,
+    directory: Option<PathBuf>,
+}
+
+/// The metrics of a directory's jobs, and after how many seconds one is stuck.
+pub fn of_directory(prefix: &str, directory: &Path, stuck_after: f64) -> Arc<dyn Source> {
+    let (prefix, stuck_after) = (prefix.to_owned(), nanoseconds(stuck_after));
+    Arc::new(Jobs { prefix, stuck_after, directory: Some(directory.into()) })
+}
+
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// Name, type, help; without a namespace those that RS3 spells out, with one the rest.
@@ -91,7 +104,7 @@ impl Sum {
 
 impl Source for Jobs {
     fn collect(&self, _: &Scrape, out: &mut Vec<Computed>) {
-        let Some(table) = JOBS.attach() else { return };
+        let Ok(Some(table)) = JOBS.of(self.directory.as_deref()) else { return };
         let running = table.look(self.stuck_after, now_ns());
         let mut own = OWN.map(|row| family(row, &self.prefix));
         let mut plain = PLAIN.map(|row| family(row, ""));
@@ -160,7 +173,7 @@ const WITHOUT_ROOM: (&str, &str) =
 pub fn register_job_metrics(registry: &Bound<'_, Registry>, namespace: &str, stuck_after: f64) -> PyResult<()> {
     let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}_") };
     let core = &registry.get().core;
-    let source = Jobs { prefix, stuck_after: (stuck_after * 1e9) as u64 };
+    let source = Jobs { prefix, stuck_after: nanoseconds(stuck_after), directory: None };
     core.register_source(Arc::new(source), "the metrics of jobs").map_err(value_error)
 }
 
@@ -172,7 +185,7 @@ type Row = (String, u64, u64, f64, u64);
 pub fn running_jobs(py: Python<'_>, stuck_after: f64) -> Vec<Row> {
     detached(py, || {
         let Some(table) = JOBS.attach() else { return Vec::new() };
-        let running: HashMap<usize, Running> = table.look((stuck_after * 1e9) as u64, now_ns());
+        let running: HashMap<usize, Running> = table.look(nanoseconds(stuck_after), now_ns());
         let row = |(number, kind): (usize, ferrometer_state::jobs::kind::Kind<'_>)| {
             let now = running.get(&number).copied().unwrap_or_default();
             Some((kind.name()?, now.jobs, now.stuck, seconds(now.oldest), kind.lost().load(Relaxed)))

@@ -25,7 +25,7 @@ pub trait StateTable: Sized + 'static {
     /// Its memory.
     fn region(&self) -> &Region;
     /// Takes over what this process had for itself until now.
-    fn take_over(&self, _before: &Self) {}
+    fn take_over(&self, before: &Self);
 }
 
 macro_rules! state_table {
@@ -38,12 +38,16 @@ macro_rules! state_table {
             fn region(&self) -> &Region {
                 &self.region
             }
+
+            fn take_over(&self, before: &Self) {
+                self.take_over(before);
+            }
         }
     )*};
 }
-state_table!(Breakers, Distinct, Providers);
+state_table!(Breakers, Jobs, Providers);
 
-impl StateTable for Jobs {
+impl StateTable for Distinct {
     fn existing(directory: &Path) -> io::Result<Option<Self>> {
         Self::existing(directory)
     }
@@ -52,9 +56,8 @@ impl StateTable for Jobs {
         &self.region
     }
 
-    fn take_over(&self, before: &Self) {
-        self.take_over(before);
-    }
+    /// Its subjects were hashed with another key.
+    fn take_over(&self, _before: &Self) {}
 }
 
 /// A table that this process opens at its first use, and again when it begins to share. What is replaced is leaked:
@@ -151,7 +154,11 @@ impl<T: StateTable> Current<T> {
         match (self.open)(Some(directory)) {
             Ok(table) => {
                 // SAFETY: not null, and leaked.
-                StateTable::take_over(&table, unsafe { &*before });
+                let own = unsafe { &*before };
+                // What a forked child has a copy of is its parent's to tell.
+                if own.region().is_of_this_process() {
+                    StateTable::take_over(&table, own);
+                }
                 self.put(before, table);
             }
             Err(error) => {

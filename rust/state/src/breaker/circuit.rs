@@ -188,8 +188,7 @@ impl Circuit<'_> {
         } else {
             // Two of a group must not open at once, each in the belief that the other is there.
             in_turn(&self.table.region, || {
-                let mut others = self.table.slots().filter(|slot| slot.group().load(Relaxed) == group);
-                if others.any(|slot| !std::ptr::eq(slot.0, self.slot.0) && slot.state().state() != State::Open) {
+                if self.table.is_not_last(self.slot) {
                     return self.turn(word, State::Open, now + open_ms);
                 }
                 self.slot.kept_closed().fetch_add(1, Relaxed);

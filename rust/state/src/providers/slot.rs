@@ -146,15 +146,42 @@ impl<'a> Slot<'a> {
         });
     }
 
-    /// The calls of the window that ends now.
-    pub fn calls(self, settings: &Settings, now_ms: u64) -> Calls {
-        let now = tick(settings, now_ms);
-        let mut calls = Calls::default();
-        for slice in (0..SLICES).map(|index| self.slice(index)) {
-            let tag = slice[TAG].load(Acquire);
-            if tag == 0 || tag > now || now - tag >= SLICES as u64 {
+    /// Adds the calls in the window of a slot of another table, whose settings may be others.
+    pub fn take_over(self, before: Slot<'_>, from: &Settings, to: &Settings, now_ms: u64) {
+        let now = tick(to, now_ms);
+        for old in before.in_window(from, now_ms) {
+            let tick = tick(to, (old[TAG].load(Relaxed) - 1) * slice_ms(from));
+            if now - tick >= SLICES as u64 {
                 continue;
             }
+            let slice = self.slice(tick as usize % SLICES);
+            if slice[TAG].load(Acquire) < tick {
+                self.renew(slice, tick);
+            }
+            // A later stretch of time has this slice where clocks jumped.
+            if slice[TAG].load(Acquire) == tick {
+                for (word, more) in slice[1..].iter().zip(&old[1..]) {
+                    word.fetch_add(more.load(Relaxed), Relaxed);
+                }
+            }
+        }
+        let failed = before.words[FAILED_IN_A_ROW].load(Relaxed);
+        self.words[FAILED_IN_A_ROW].fetch_add(failed, Relaxed);
+    }
+
+    /// The slices of the window that ends now.
+    fn in_window(self, settings: &Settings, now_ms: u64) -> impl Iterator<Item = &'a [AtomicU64]> {
+        let now = tick(settings, now_ms);
+        (0..SLICES).map(move |index| self.slice(index)).filter(move |slice| {
+            let tag = slice[TAG].load(Acquire);
+            tag != 0 && tag <= now && now - tag < SLICES as u64
+        })
+    }
+
+    /// The calls of the window that ends now.
+    pub fn calls(self, settings: &Settings, now_ms: u64) -> Calls {
+        let mut calls = Calls::default();
+        for slice in self.in_window(settings, now_ms) {
             let count = |word: usize| slice[word].load(Relaxed);
             calls.judged += count(JUDGED);
             calls.failures += count(FAILURES);
@@ -171,6 +198,10 @@ impl<'a> Slot<'a> {
     }
 }
 
+fn slice_ms(settings: &Settings) -> u64 {
+    (settings.window_ms / (SLICES as u64 - 1)).max(1)
+}
+
 fn tick(settings: &Settings, now_ms: u64) -> u64 {
-    now_ms / (settings.window_ms / (SLICES as u64 - 1)).max(1) + 1
+    now_ms / slice_ms(settings) + 1
 }

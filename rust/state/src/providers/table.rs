@@ -4,6 +4,7 @@ use super::health::{Calls, Settings};
 use super::slot::{Slot, WORDS};
 use crate::name::hash;
 use crate::region::Region;
+use crate::time::now_ms;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -123,6 +124,30 @@ impl Table {
         }
     }
 
+    /// Takes over the calls in the window of another table of this process, which shares this one from now on, and its
+    /// settings, if it has any.
+    pub fn take_over(&self, before: &Table) {
+        self.take_over_at(before, now_ms());
+    }
+
+    fn take_over_at(&self, before: &Table, now_ms: u64) {
+        let from = before.settings();
+        if before.region.body()[IS_SET].load(Acquire) != 0 {
+            self.set(&from);
+        }
+        let to = self.settings();
+        for old in (0..CAPACITY).map(|index| before.slot(index)) {
+            let Some((provider, model)) = old.names() else { continue };
+            if let Some(slot) = self.find_or_add(&provider, &model) {
+                slot.take_over(old, &from, &to, now_ms);
+            } else {
+                let calls = old.calls(&from, now_ms);
+                self.without_room().fetch_add(calls.judged + calls.caller_faults, Relaxed);
+            }
+        }
+        self.without_room().fetch_add(before.without_room().load(Relaxed), Relaxed);
+    }
+
     /// The providers that were called in the window, by name. Where only callers were at fault there is nothing to say.
     pub fn providers(&self, settings: &Settings, now_ms: u64) -> BTreeMap<String, Provider> {
         let mut all: BTreeMap<String, Provider> = BTreeMap::new();
@@ -209,6 +234,45 @@ mod tests {
         let settings = Settings { window_ms: 60_000, error_weight: 1.5, unavailable_after: 2, ..Settings::default() };
         other.set(&settings);
         assert_eq!(other.settings(), settings);
+    }
+
+    #[test]
+    fn a_table_that_begins_to_be_shared_takes_over_the_calls_in_the_window() {
+        let (before, after) = (Table::open(None).unwrap(), Table::open(None).unwrap());
+        let (from, to) = (before.settings(), Settings { window_ms: 60_000, ..Settings::default() });
+        let now = 7_200_000;
+        let mine = before.find_or_add("p", "m").unwrap();
+        mine.record(&call(Outcome::Success), &from, now - 100_000);
+        for outcome in [Outcome::Success, Outcome::Failure, Outcome::Failure, Outcome::Caller] {
+            mine.record(&call(outcome), &from, now);
+        }
+        before.without_room().store(3, Relaxed);
+        after.find_or_add("p", "m").unwrap().record(&call(Outcome::Failure), &from, now);
+        after.find_or_add("q", "").unwrap().record(&call(Outcome::Success), &from, now);
+        after.take_over_at(&before, now);
+        let calls = &after.providers(&after.settings(), now)["p"].models["m"];
+        let numbers = (calls.judged, calls.failures, calls.caller_faults, calls.tokens, calls.available);
+        assert_eq!(numbers, (5, 3, 1, 20, true));
+        assert_eq!((calls.whole.count(), calls.first.count()), (2, 6));
+        assert_eq!(after.without_room().load(Relaxed), 3);
+        // Again after three more failures: six in a row, where five are too many.
+        let again = Table::open(None).unwrap();
+        again.find_or_add("p", "m").unwrap().record(&call(Outcome::Failure), &from, now);
+        for _ in 0..3 {
+            mine.record(&call(Outcome::Failure), &from, now);
+        }
+        again.take_over_at(&before, now);
+        assert!(!again.providers(&again.settings(), now)["p"].calls.available);
+        // In the shorter window of another application, what is older has passed.
+        let short = Table::open(None).unwrap();
+        short.set(&to);
+        short.take_over_at(&before, now);
+        assert_eq!(short.providers(&to, now)["p"].calls.judged, 6);
+        assert!(short.providers(&to, now + 2 * to.window_ms).is_empty());
+        // Settings come along, as those of the application that started last.
+        before.set(&Settings { window_ms: 200_000, ..to });
+        short.take_over_at(&before, now);
+        assert_eq!(short.settings().window_ms, 200_000);
     }
 
     #[test]
