@@ -38,10 +38,14 @@ class LineServer:
 
     def rows(self) -> list[dict[str, Any]]:
         """All whole lines, in the order of the connections. The senders have ended."""
+        self.join()
+        return [json.loads(line) for received in self.connections for line in received.split(b"\n")[:-1]]
+
+    def join(self) -> None:
+        """Waits for the end of all connections."""
         for thread in self._threads[1:]:
             thread.join(60)
             assert not thread.is_alive()
-        return [json.loads(line) for received in self.connections for line in received.split(b"\n")[:-1]]
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

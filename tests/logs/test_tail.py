@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,49 @@ sys.stdin.readline()
         follower.kill()
         follower.communicate()
         worker.kill()
+
+
+def test_following_several_workers_until_one_of_them_is_killed(tmp_path: Path) -> None:
+    shared = tmp_path / "d"
+    shared.mkdir(mode=0o700)
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "ferrometer", "logs", str(shared), "-f"], stdout=subprocess.PIPE, text=True
+    )
+    assert follower.stdout is not None
+    workers = [
+        program(
+            """
+share(sys.argv[1])
+ship.start([File(sys.argv[2], name="file")], service="s")
+for number in range(100):
+    log(number, worker=sys.argv[3])
+    time.sleep(0.001)
+if sys.argv[3] == "a": os.kill(os.getpid(), signal.SIGKILL)
+assert ship.flush(60)
+sys.stdin.readline()
+""",
+            shared,
+            tmp_path / "log",
+            name,
+            stdin=subprocess.PIPE,
+        )
+        for name in "abc"
+    ]
+    try:
+        found: dict[str, list[int]] = {name: [] for name in "abc"}
+        for _ in range(300):
+            row = json.loads(follower.stdout.readline())
+            found[row["worker"]].append(row["number"])
+        assert found == {name: list(range(100)) for name in "abc"}
+        for worker in workers:
+            worker.communicate("\n", timeout=60)
+        assert [worker.returncode for worker in workers] == [-signal.SIGKILL, 0, 0]
+    finally:
+        follower.kill()
+        follower.communicate()
+        for worker in workers:
+            worker.kill()
+            worker.wait(30)
 
 
 def test_without_sinks_the_latest_lines_stay_to_be_seen(tmp_path: Path) -> None:
