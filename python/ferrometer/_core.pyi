@@ -68,6 +68,7 @@ __all__ = [
     "exports_created",
     "flush_records",
     "fold_dead",
+    "has_traces",
     "inspect",
     "list_breakers",
     "list_providers",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from ferrometer.cli import main as cli
+from tests.real.component import UNSHARE
 
 BEGIN = """
 import asyncio, json, os, signal, sys, time
@@ -432,9 +432,7 @@ def test_the_command_lists_opens_and_resets(tmp_path: Path, capsys: pytest.Captu
 
 def _in_another_time(directory: Path, seconds: int, program: str) -> Any:
     """What a process says whose monotonic clock is so many seconds ahead."""
-    if shutil.which("unshare") is None:
-        pytest.skip("no unshare here: apt install util-linux")
-    command = ["unshare", "--time", "--monotonic", str(seconds), sys.executable, "-c"]
+    command = [str(UNSHARE.require()), "--time", "--monotonic", str(seconds), sys.executable, "-c"]
     ended = subprocess.run(
         [*command, BEGIN + textwrap.dedent(program), str(directory)],
         capture_output=True,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import ferrometer
 from tests.middleware.test_matrix import environment
+from tests.real.component import LEDGER
 
 #: arq wants redis before 6, Celery's kombu from 6.1 on.
 ENVIRONMENTS = {
@@ -98,3 +99,4 @@ def programs(name: str, folder: Path, broker: str) -> Iterator[Programs]:
     """Programs of the environment of that name; `here` is that of the tests."""
     python = Path(sys.executable) if name == "here" else environment(name, ENVIRONMENTS[name])
     yield Programs(python, folder, broker)
+    LEDGER.exercised["rq of requirements-dev.txt" if name == "here" else name] = str(python)

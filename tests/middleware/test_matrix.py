@@ -44,6 +44,7 @@ def environment(name: str, requirements: list[str]) -> Path:
     wanted = "\n".join([*requirements, *TOOLS])
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
+    LEDGER.say(f"installs {' '.join(requirements)} into {home.relative_to(ROOT)}, once")
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
     command = [

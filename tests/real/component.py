@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +98,7 @@ PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
 ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
 NODE_EXPORTER = Component("prometheus-node-exporter", apt="prometheus-node-exporter")
+UNSHARE = Component("unshare", apt="util-linux")
 TMUX = Component("tmux", apt="tmux")
 AMTOOL = Component("amtool", apt="prometheus-alertmanager")
 PUSHGATEWAY = Component("prometheus-pushgateway", apt="prometheus-pushgateway")
@@ -135,7 +136,7 @@ OLD_POSTGRES = Component(
 )
 ALL = (
     *(PROMETHEUS, PROMTOOL, PUSHGATEWAY, VICTORIA_METRICS, POSTGRES, PGBOUNCER, REDIS, OLD_POSTGRES),
-    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL, NODE_EXPORTER, TMUX),
+    *(RSYSLOG, RSYSLOG_TLS, CHROMIUM, ALERTMANAGER, AMTOOL, NODE_EXPORTER, TMUX, UNSHARE),
 )
 
 
@@ -145,6 +146,8 @@ class Ledger:
 
     exercised: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = print
+    """Shows a line at once, whatever pytest captures: for what takes a minute. `tests/conftest.py` sets it."""
 
 
 LEDGER = Ledger()
