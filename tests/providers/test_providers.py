@@ -160,7 +160,7 @@ def test_clients_of_the_sdks_are_tracked(name: str) -> None:
             client = watch(made, provider=name, registry=CollectorRegistry())
 
             def ask(model: str, **more: Any) -> Any:
-                messages = [{"role": "user", "content": "hello"}]
+                messages: Any = [{"role": "user", "content": "hello"}]
                 return client.chat.completions.create(model=model, messages=messages, **more)
 
             ask("m")

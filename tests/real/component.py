@@ -147,7 +147,7 @@ class Ledger:
     exercised: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     say: Callable[[str], None] = print
-    """Shows a line at once, whatever pytest captures: for what takes a minute. `tests/conftest.py` sets it."""
+    """Shows a line at once, whatever pytest captures; `tests/conftest.py` sets it."""
 
 
 LEDGER = Ledger()
