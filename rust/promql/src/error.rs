@@ -55,6 +55,21 @@ impl QueryError {
     pub fn execution(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Execution, message: message.into() }
     }
+
+    /// More samples than [`crate::Limits::samples`].
+    pub fn too_many_samples() -> Self {
+        Self::execution("query processing would load too many samples into memory in query execution")
+    }
+
+    /// More than [`crate::Limits::bytes`], which are `most`.
+    pub fn too_many_bytes(most: usize) -> Self {
+        Self::execution(format!("query processing would hold more than {most} bytes in memory"))
+    }
+
+    /// More than [`crate::Limits::seconds`]; `place` is where the time ran out.
+    pub fn timed_out(place: &str) -> Self {
+        Self { kind: ErrorKind::Timeout, message: format!("query timed out in {place}") }
+    }
 }
 
 impl fmt::Display for QueryError {

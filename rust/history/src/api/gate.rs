@@ -1,6 +1,6 @@
 //! How many queries run at a time: of all clients, and of one.
 
-use ferrometer_promql::{ErrorKind, QueryError};
+use ferrometer_promql::QueryError;
 use hashbrown::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub struct ApiLimits {
     /// Seconds of one query.
     pub seconds: f64,
-    /// Samples that one query reads and makes.
+    /// Samples that one query reads and makes; of a list of series or labels, the label sets that it looks at.
     pub samples: u64,
     /// Bytes of one query's results.
     pub bytes: usize,
@@ -64,11 +64,8 @@ impl Gate {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let message = format!(
-                    "query timed out in query queue: {} run at a time, {} of one client",
-                    self.at_once, self.per_client
-                );
-                return Err(QueryError { kind: ErrorKind::Timeout, message });
+                let (all, one) = (self.at_once, self.per_client);
+                return Err(QueryError::timed_out(&format!("query queue: {all} run at a time, {one} of one client")));
             }
             running = self.left.wait_timeout(running, left).unwrap_or_else(PoisonError::into_inner).0;
         }

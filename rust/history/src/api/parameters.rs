@@ -62,6 +62,12 @@ impl<'a> Parameters<'a> {
         duration_ms(rest).map(|ms| Some(sign * ms)).ok_or_else(wrong)
     }
 
+    /// The seconds that a request may take: `timeout`, `most` at the most.
+    pub fn seconds(&self, most: f64) -> Result<f64, QueryError> {
+        let asked = self.duration("timeout")?;
+        Ok(asked.map_or(most, |ms| most.min(ms.max(0) as f64 / 1000.0)))
+    }
+
     /// A number of things; 0 and nothing are no limit.
     pub fn limit(&self, name: &str) -> Result<Option<usize>, QueryError> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -79,8 +85,8 @@ impl<'a> Parameters<'a> {
         schema.map(Some).ok_or_else(|| invalid(name, &format!("{text:?} is no schema from -4 to 8")))
     }
 
-    /// The selectors of `match[]`.
-    pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, QueryError> {
+    /// The selectors of `match[]`, each parsed when it is asked for: there may be very many.
+    pub fn selectors(&self) -> impl Iterator<Item = Result<Vec<Matcher>, QueryError>> + use<'a> {
         let all = self.pairs.iter().filter(|(name, _)| name == "match[]");
         all.map(|(_, text)| {
             selector(text).map(|selector| selector.matchers).map_err(|error| QueryError {
@@ -88,7 +94,6 @@ impl<'a> Parameters<'a> {
                 ..error
             })
         })
-        .collect()
     }
 
     /// From `start` to `end`; all times where they are not given.

@@ -55,9 +55,7 @@ pub fn over_a_range(
 
 fn limits_of(most: &ApiLimits, parameters: &Parameters<'_>) -> Result<Limits, QueryError> {
     let mut limits = Limits { seconds: most.seconds, samples: most.samples, bytes: most.bytes, ..Limits::default() };
-    if let Some(ms) = parameters.duration("timeout")? {
-        limits.seconds = limits.seconds.min((ms.max(0)) as f64 / 1000.0);
-    }
+    limits.seconds = parameters.seconds(most.seconds)?;
     if let Some(ms) = parameters.duration("lookback_delta")?.filter(|&ms| ms > 0) {
         limits.lookback_ms = ms;
     }

@@ -1,5 +1,6 @@
 //! Which series, label names and label values there are.
 
+use super::budget::{bytes_of, Budget};
 use super::parameters::{invalid, Parameters};
 use super::reply::{list, Answered, Reply};
 use crate::history::History;
@@ -7,35 +8,44 @@ use ferrometer_promql::json::metric;
 use ferrometer_promql::{Labels, Matcher, QueryError, Storage};
 use std::collections::BTreeSet;
 
-/// The most label sets that one request is answered with.
-const MOST: usize = 1_000_000;
-
-/// The series that pass any of the selectors, each once, and what is done with each. Without a selector, all: clients
-/// ask so, though Prometheus refuses it.
+/// The series that pass any of the selectors, and what is done with each. Without a selector, all: clients ask so,
+/// though Prometheus refuses it.
 fn visit(
     history: &History,
-    selectors: &[Vec<Matcher>],
+    parameters: &Parameters<'_>,
     (after_ms, until_ms): (i64, i64),
-    mut each: impl FnMut(&Labels),
+    budget: &mut Budget,
+    mut each: impl FnMut(&Labels, &mut Budget) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
-    let all = [Vec::new()];
     let store = history.store();
-    for matchers in if selectors.is_empty() { &all[..] } else { selectors } {
+    let mut visit = |matchers: &[Matcher]| {
+        budget.check_time()?;
         let selection =
             store.select(matchers, after_ms, until_ms).map_err(|error| QueryError::execution(error.to_string()))?;
-        for series in 0..selection.count().min(MOST) {
-            each(&selection.labels(series));
+        for series in 0..selection.count() {
+            budget.look()?;
+            each(&selection.labels(series), budget)?;
         }
+        budget.check_time()
+    };
+    let mut selectors = parameters.selectors().peekable();
+    if selectors.peek().is_none() {
+        return visit(&[]);
     }
-    Ok(())
+    selectors.try_for_each(|matchers| visit(&matchers?))
 }
 
 /// `series`
-pub fn series(history: &History, parameters: &Parameters<'_>) -> Answered {
-    let (selectors, range, limit) = (parameters.selectors()?, parameters.range()?, parameters.limit("limit")?);
+pub fn series(history: &History, parameters: &Parameters<'_>, budget: &mut Budget) -> Answered {
+    let (range, limit) = (parameters.range()?, parameters.limit("limit")?);
     let mut found = BTreeSet::new();
-    visit(history, &selectors, range, |labels| {
+    visit(history, parameters, range, budget, |labels, budget| {
+        if found.contains(labels) {
+            return Ok(());
+        }
+        budget.keep(bytes_of(labels))?;
         found.insert(labels.clone());
+        Ok(())
     })?;
     Ok(Reply::data(|body| {
         body.push('[');
@@ -50,31 +60,40 @@ pub fn series(history: &History, parameters: &Parameters<'_>) -> Answered {
 }
 
 /// `labels`
-pub fn labels(history: &History, parameters: &Parameters<'_>) -> Answered {
-    let (selectors, range, limit) = (parameters.selectors()?, parameters.range()?, parameters.limit("limit")?);
-    let mut names = BTreeSet::new();
-    visit(history, &selectors, range, |labels| {
-        for (name, _) in labels.iter() {
-            if !names.contains(name) {
-                names.insert(name.to_owned());
-            }
-        }
-    })?;
-    Ok(Reply::data(|body| list(body, names.iter().take(limit.unwrap_or(usize::MAX)).map(String::as_str))))
+pub fn labels(history: &History, parameters: &Parameters<'_>, budget: &mut Budget) -> Answered {
+    texts(history, parameters, budget, |labels, add| labels.iter().try_for_each(|(name, _)| add(name)))
 }
 
 /// `label/NAME/values`
-pub fn values(history: &History, name: &str, parameters: &Parameters<'_>) -> Answered {
+pub fn values(history: &History, name: &str, parameters: &Parameters<'_>, budget: &mut Budget) -> Answered {
     let name = unescaped(name).ok_or_else(|| invalid("name", &format!("invalid label name: {name:?}")))?;
-    let (selectors, range, limit) = (parameters.selectors()?, parameters.range()?, parameters.limit("limit")?);
-    let mut values = BTreeSet::new();
-    visit(history, &selectors, range, |labels| {
-        let value = labels.get(&name);
-        if !value.is_empty() && !values.contains(value) {
-            values.insert(value.to_owned());
-        }
+    texts(history, parameters, budget, |labels, add| match labels.get(&name) {
+        "" => Ok(()),
+        value => add(value),
+    })
+}
+
+type Add<'a> = &'a mut dyn FnMut(&str) -> Result<(), QueryError>;
+
+/// A sorted list of the texts that series add, each once.
+fn texts(
+    history: &History,
+    parameters: &Parameters<'_>,
+    budget: &mut Budget,
+    each: impl Fn(&Labels, Add<'_>) -> Result<(), QueryError>,
+) -> Answered {
+    let (range, limit) = (parameters.range()?, parameters.limit("limit")?);
+    let mut found = BTreeSet::new();
+    visit(history, parameters, range, budget, |labels, budget| {
+        each(labels, &mut |text| {
+            if !found.contains(text) {
+                budget.keep(size_of::<String>() + text.len() + 3)?;
+                found.insert(text.to_owned());
+            }
+            Ok(())
+        })
     })?;
-    Ok(Reply::data(|body| list(body, values.iter().take(limit.unwrap_or(usize::MAX)).map(String::as_str))))
+    Ok(Reply::data(|body| list(body, found.iter().take(limit.unwrap_or(usize::MAX)).map(String::as_str))))
 }
 
 /// A label's name out of a path: percent-encoded, and where it begins with `U__`, in Prometheus's escaped form.

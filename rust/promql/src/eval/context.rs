@@ -85,8 +85,7 @@ impl<'q> Context<'q> {
     /// Whether the evaluation may go on: called for every series, at the latest.
     pub(crate) fn check(&self) -> Evaluated<()> {
         if self.held.get() > self.limits.bytes {
-            let message = format!("query processing would hold more than {} bytes in memory", self.limits.bytes);
-            return Err(QueryError::execution(message));
+            return Err(QueryError::too_many_bytes(self.limits.bytes));
         }
         // Clocks are cheap, not free.
         let checks = self.checks.get().wrapping_add(1);
@@ -104,8 +103,7 @@ impl<'q> Context<'q> {
             return Err(QueryError { kind: ErrorKind::Canceled, message });
         }
         if self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            let message = "query timed out in expression evaluation".to_owned();
-            return Err(QueryError { kind: ErrorKind::Timeout, message });
+            return Err(QueryError::timed_out("expression evaluation"));
         }
         Ok(())
     }
@@ -114,8 +112,7 @@ impl<'q> Context<'q> {
     pub(crate) fn count(&self, samples: u64) -> Evaluated<()> {
         self.samples.set(self.samples.get().saturating_add(samples));
         if self.samples.get() > self.limits.samples {
-            let message = "query processing would load too many samples into memory in query execution";
-            return Err(QueryError::execution(message));
+            return Err(QueryError::too_many_samples());
         }
         Ok(())
     }
@@ -123,8 +120,7 @@ impl<'q> Context<'q> {
     /// Bytes that one step of the evaluation is about to take; refused before they are.
     pub(crate) fn reserve(&self, bytes: usize) -> Evaluated<()> {
         if self.held.get().saturating_add(bytes) > self.limits.bytes {
-            let message = format!("query processing would hold more than {} bytes in memory", self.limits.bytes);
-            return Err(QueryError::execution(message));
+            return Err(QueryError::too_many_bytes(self.limits.bytes));
         }
         Ok(())
     }
