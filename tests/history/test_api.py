@@ -176,6 +176,7 @@ def test_names_are_those_of_the_scrape(client: TestClient) -> None:
         ("query", {"query": "x", "timeout": "soon"}, "bad_data", 'invalid parameter "timeout"'),
         ("query", {"query": "x", "limit": "-1"}, "bad_data", "limit must be non-negative"),
         ("query", {"query": "(" * 100_000}, "bad_data", "parse error"),
+        ("query", {"query": "x" * 1_000_000}, "bad_data", "bytes, at most"),
         ("query", {"query": "x" + "+x" * 100_000}, "bad_data", "parse error"),
         ("query", {"query": 'x{a=~"(y{1000}){1000}"}'}, "bad_data", "parse error"),
         (
@@ -193,6 +194,9 @@ def test_names_are_those_of_the_scrape(client: TestClient) -> None:
         ),
         ("query_range", {"query": "x", "end": 0, "step": 1}, "bad_data", 'invalid parameter "start"'),
         ("query_range", {"query": "x", "start": 0, "end": 10}, "bad_data", 'invalid parameter "step"'),
+        ("series", {"start": "NaN"}, "bad_data", 'invalid parameter "start"'),
+        ("labels", {"end": "-Inf"}, "bad_data", 'invalid parameter "end"'),
+        ("labels", {"match[]": 'x{a=~"(y{1000}){1000}"}'}, "bad_data", 'invalid parameter "match[]"'),
         ("series", {"match[]": "{}"}, "bad_data", 'invalid parameter "match[]"'),
         ("label/%ff/values", {}, "bad_data", "invalid label name"),
     ],
@@ -207,6 +211,14 @@ def test_what_is_refused(
     assert response.status_code == 400
     assert answer["errorType"] == kind
     assert words in answer["error"], answer["error"][:200]
+
+
+@pytest.mark.parametrize("path", ["query", "series", "labels", "label/endpoint/values"])
+def test_what_has_no_time_left(client: TestClient, path: str) -> None:
+    parameters = {"query": "http_requests_total"} if path == "query" else {}
+    code, kind, words = refused(client, path, timeout="0", **parameters)
+    assert (code, kind) == (503, "timeout")
+    assert "query timed out in" in words
 
 
 def test_times_before_1970_and_far_ahead(client: TestClient) -> None:

@@ -64,6 +64,10 @@ fn regular_expressions_that_explode_are_refused() {
         let error = refused(&format!("up{{job=~\"{pattern}\"}}"));
         assert!(error.message.contains("too large") || error.message.contains("size limit"), "{error}");
     }
+    // A string that becomes an expression while it is evaluated.
+    let error = refused("label_replace(up, \"a\", \"\", \"job\", \"(y{1000}){1000}\")");
+    assert_eq!(error.kind, ErrorKind::Execution);
+    assert!(error.message.contains("invalid regular expression in label_replace()"), "{error}");
     // What takes exponential time elsewhere is linear here.
     let query =
         format!("up{{job=~\"(a|a)*b\"}} or label_replace(up, \"x\", \"{}\", \"job\", \"(.*)*\")", "a".repeat(1000));
