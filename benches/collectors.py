@@ -2,7 +2,7 @@
 
 Ten seconds of an application are lived through in a tenth of a second: every interval is a hundredth of
 what it is by default, the event loop's probe included. So one sample is the CPU time of some hundred
-flights, with threads, wake-ups and file reads as they are, and not the time of one function in a warm cache.
+runs, with threads, wake-ups and file reads as they are, and not the time of one function in a warm cache.
 
     python -m benches.collectors 2.0 100    # for so many seconds, so many times faster than life
 """
@@ -55,21 +55,21 @@ async def background(seconds: float, faster: float) -> float:
     kept += [track_queue(f"queue {n}", queue.SimpleQueue(), registry=registry) for n in range(QUEUES)]
     runtime = RuntimeCollector(registry=registry, lag_period=PERIOD / faster)
     collectors = [runtime, *default_collectors(registry, exclude=["runtime"])]
-    flights = dict.fromkeys((collector.name for collector in collectors), 0)
+    runs = dict.fromkeys((collector.name for collector in collectors), 0)
     for collector in collectors:
         collector.interval /= faster
-        collector.collect = _counted(collector.name, collector.collect, flights)  # type: ignore[method-assign]
+        collector.collect = _counted(collector.name, collector.collect, runs)  # type: ignore[method-assign]
     application = f"bench {time.monotonic_ns()}"
     async with CollectorScheduler(collectors, registry=registry, application=application) as scheduler:
-        await asyncio.sleep(0.2)  # the first flights import what they need
-        began, done = time.process_time(), dict(flights)
+        await asyncio.sleep(0.2)  # the first runs import what they need
+        began, done = time.process_time(), dict(runs)
         await asyncio.sleep(seconds)
         used = time.process_time() - began
         # Whatever the time was: every collector flew as often as it should, and succeeded.
         for collector in collectors:
             expected = seconds / collector.interval
-            flown = flights[collector.name] - done[collector.name]
-            assert 0.5 * expected <= flown <= 1.2 * expected + 1, (collector.name, flown, expected)
+            runs_done = runs[collector.name] - done[collector.name]
+            assert 0.5 * expected <= runs_done <= 1.2 * expected + 1, (collector.name, runs_done, expected)
             assert scheduler.status()[collector.name].state == "ok", scheduler.status()[collector.name]
         assert value(registry, "asyncio_loop_lag_seconds_count") >= 0.3 * seconds / runtime._lag._period
         assert value(registry, "process_cpu_seconds_total") >= used / 2
@@ -77,13 +77,13 @@ async def background(seconds: float, faster: float) -> float:
     return used
 
 
-def _counted(name: str, collect: Any, flights: dict[str, int]) -> Any:
+def _counted(name: str, collect: Any, runs: dict[str, int]) -> Any:
     def counting() -> None:
-        flights[name] += 1
+        runs[name] += 1
         collect()
 
     async def counting_on_the_loop() -> None:
-        flights[name] += 1
+        runs[name] += 1
         await collect()
 
     return counting_on_the_loop if inspect.iscoroutinefunction(collect) else counting

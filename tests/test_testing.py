@@ -237,12 +237,12 @@ class ShowsNothing(Works):
 
 
 class OnlyOnce(Works):
-    flown = False
+    runs_done = False
 
     def collect(self) -> None:
-        if not self.things._metrics and self.flown:
+        if not self.things._metrics and self.runs_done:
             return
-        self.flown = True
+        self.runs_done = True
         super().collect()
 
 
@@ -269,7 +269,7 @@ def test_a_collector_that_does_everything_right(kind: type[Works]) -> None:
     [
         (KeepsItsValues, r"works: clear\(\) leaves works_things\{'kind': 'a'\} at 1"),
         (CountsBackwards, r"works_seen_total\{\}: a counter that fell from 1 to 0"),
-        (ShowsNothing, "works: no sample after 2 flights"),
+        (ShowsNothing, "works: no sample after 2 runs"),
         (OnlyOnce, r"works: not back after clear\(\): works_things"),
         (Lies, r"works_ratio: a ratio at 7 is outside of 0\.\.1"),
     ],
@@ -280,7 +280,7 @@ def test_a_collector_that_does_something_wrong(kind: type[Works], words: str) ->
         examine(lambda: kind(registry), registry)
 
 
-def test_a_flight_raises_what_the_collector_raises() -> None:
+def test_a_run_raises_what_the_collector_raises() -> None:
     class Fails(Works):
         def collect(self) -> None:
             raise CollectError("refused", reason="refused")
@@ -297,7 +297,7 @@ def test_a_flight_raises_what_the_collector_raises() -> None:
     assert time.monotonic() - began < 0.9
 
 
-def test_a_flight_on_a_running_loop() -> None:
+def test_a_run_on_a_running_loop() -> None:
     registry = PedanticRegistry()
     asyncio.run(collect_async(Works(registry)))
     assert value(registry, "works_seen_total") == 1

@@ -1,4 +1,4 @@
-"""For tests of metrics and collectors: a registry that is strict, a linter, one flight at a time.
+"""For tests of metrics and collectors: a registry that is strict, a linter, one run at a time.
 
 def test_my_collector() -> None:
     registry = PedanticRegistry()
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ferrometer._process.run import Flight, launch
+from ferrometer._process.run import Run, launch
 from ferrometer.background.collector import Collector, attribute, check, clear
 from ferrometer.exposition.formats import generate_latest
 from ferrometer.metrics import conventions
@@ -112,7 +112,7 @@ def fresh(registry: CollectorRegistry = REGISTRY) -> Iterator[dict[Sample, float
 
 
 def collect(collector: Collector) -> None:
-    """One flight, as the scheduler would fly it, but here: its error is raised.
+    """One run, as the scheduler would run it, but here: its error is raised.
 
     Raises TimeoutError when it takes longer than the collector's own ``timeout``. Not to be called on
     a running event loop: there, ``await collect_async(collector)``.
@@ -122,22 +122,22 @@ def collect(collector: Collector) -> None:
 
 async def collect_async(collector: Collector) -> None:
     """``collect`` for a test that runs on an event loop."""
-    flight = Flight(float(attribute(check(collector), "timeout")))
-    launch(collector.collect, flight, name=f"ferrometer-testing-{collector.name}")
-    await flight.wait()
-    if flight.outcome is None:
-        raise TimeoutError(f"collector {collector.name!r}: no answer within {flight.timeout:g} s")
-    if flight.outcome.error is not None:
-        raise flight.outcome.error
+    run = Run(float(attribute(check(collector), "timeout")))
+    launch(collector.collect, run, name=f"ferrometer-testing-{collector.name}")
+    await run.wait()
+    if run.outcome is None:
+        raise TimeoutError(f"collector {collector.name!r}: no answer within {run.timeout:g} s")
+    if run.outcome.error is not None:
+        raise run.outcome.error
 
 
 def examine(
-    make: Callable[[], _C], registry: CollectorRegistry, *, allow: Iterable[str] = (), flights: int = 2
+    make: Callable[[], _C], registry: CollectorRegistry, *, allow: Iterable[str] = (), runs: int = 2
 ) -> _C:
     """Put a collector through what the scheduler will put it through; AssertionError lists what is wrong.
 
-    It is made twice (a reload makes metrics again), opened, flown ``flights`` times, linted, its values
-    are dropped, and it is flown once more. What it showed at its best is back at the end, and the
+    It is made twice (a reload makes metrics again), opened, run ``runs`` times, linted, its values
+    are dropped, and it is runs_done once more. What it showed at its best is back at the end, and the
     collector is returned, still open.
     """
     others = {
@@ -150,13 +150,13 @@ def examine(
         hook()
     problems: list[str] = []
     before: Mapping[Sample, float] = {}
-    for _ in range(flights):
+    for _ in range(runs):
         collect(collector)
         now = samples(registry)
         problems += _counters_that_fell(registry, before, now)
         before = now
     if not before:
-        problems.append(f"{collector.name}: no sample after {flights} flights")
+        problems.append(f"{collector.name}: no sample after {runs} runs")
     problems += lint(registry, allow=allow)
     clear(collector)
     problems += _still_shown(collector.name, registry, others)

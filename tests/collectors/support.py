@@ -33,7 +33,7 @@ def own_threads() -> list[threading.Thread]:
 
 
 class Counting(Collector):
-    """Counts its flights into two gauges; `act` is what else happens in one."""
+    """Counts its runs into two gauges; `act` is what else happens in one."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class Counting(Collector):
         scope: Scope = "process",
     ) -> None:
         self.name, self.interval, self.timeout, self.stale, self.scope = name, interval, timeout, stale, scope
-        self.plain = Gauge(f"{name}_things", "Flights", registry=registry)
-        self.labelled = Gauge(f"{name}_labelled_things", "Flights", ["kind"], registry=registry)
-        self.flights = 0
+        self.plain = Gauge(f"{name}_things", "Runs", registry=registry)
+        self.labelled = Gauge(f"{name}_labelled_things", "Runs", ["kind"], registry=registry)
+        self.runs = 0
         self.act = act
 
     def collect(self) -> None:
-        self.flights += 1
+        self.runs += 1
         self.act()
-        self.plain.set(self.flights)
-        self.labelled.labels("a").set(self.flights)
+        self.plain.set(self.runs)
+        self.labelled.labels("a").set(self.runs)
 
 
 class Switch:

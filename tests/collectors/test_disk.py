@@ -62,7 +62,7 @@ def test_a_path_that_goes_takes_only_its_own_values_with_it(
     assert value(registry, "filesystem_size_bytes", path=str(mounted)) > 0
 
 
-def test_when_no_path_can_be_read_the_flight_fails(registry: PedanticRegistry, tmp_path: Path) -> None:
+def test_when_no_path_can_be_read_the_run_fails(registry: PedanticRegistry, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(CollectError, match=f"{missing}: No such file or directory") as caught:
         collect(DiskCollector([missing], registry=registry))

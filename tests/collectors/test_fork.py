@@ -56,29 +56,29 @@ def test_in_the_child_nothing_runs_until_it_is_asked_to(scope: str) -> None:
     collector = Counting(registry, scope=scope)  # type: ignore[arg-type]
     scheduler = CollectorScheduler([collector], registry=registry)
     scheduler.start()
-    until(lambda: collector.flights > 3)
+    until(lambda: collector.runs > 3)
 
     def quiet() -> None:
         assert not scheduler.running
-        before = collector.flights
+        before = collector.runs
         time.sleep(0.2)
-        assert collector.flights == before
+        assert collector.runs == before
         scheduler.stop()  # of nothing
 
     def restarted() -> None:
-        before = collector.flights
+        before = collector.runs
         with scheduler:
             if scope == "process":
-                until(lambda: collector.flights > before + 3)
+                until(lambda: collector.runs > before + 3)
                 assert value(registry, "counting_things") > before
             else:  # the parent holds the lease
                 until(lambda: scheduler.status()["counting"].state == "standby")
-                assert collector.flights == before
+                assert collector.runs == before
 
     for check in (quiet, restarted):
         in_child(check)
-        before = collector.flights
-        until(lambda before=before: collector.flights > before + 3, what="a flight of the parent")  # type: ignore[misc]
+        before = collector.runs
+        until(lambda before=before: collector.runs > before + 3, what="a run of the parent")  # type: ignore[misc]
     scheduler.stop()
     until(lambda: own_threads() == [], seconds=1)
 
@@ -90,9 +90,9 @@ def test_a_fork_in_the_middle_of_everything() -> None:
     with CollectorScheduler(collectors, registry=registry) as scheduler:
 
         def restart() -> None:
-            before = collectors[0].flights
+            before = collectors[0].runs
             with scheduler:
-                until(lambda: collectors[0].flights > before, seconds=5)
+                until(lambda: collectors[0].runs > before, seconds=5)
 
         for _ in range(10):
             in_child(restart)

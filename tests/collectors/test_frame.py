@@ -28,7 +28,7 @@ def test_it_flies_again_and_again_and_says_so(registry: CollectorRegistry) -> No
     collector = Counting(registry)
     began = time.time()
     with CollectorScheduler([collector], registry=registry) as scheduler:
-        until(lambda: collector.flights >= 5)
+        until(lambda: collector.runs >= 5)
         until(lambda: scheduler.status()["counting"].state == "ok")
         assert value(registry, "counting_things") >= 4
         assert value(registry, "ferrometer_collector_success", collector="counting") == 1
@@ -99,11 +99,11 @@ def test_a_slow_collector_times_out_and_holds_up_nobody(registry: CollectorRegis
     bad = FunctionCollector("bad", slow if kind == "sync" else slow_async, interval=0.05, timeout=0.1)
     with CollectorScheduler([bad, other], registry=registry) as scheduler:
         until(lambda: scheduler.status()["bad"].state == "failing")
-        before = other.flights
-        until(lambda: other.flights > before + 10)
+        before = other.runs
+        until(lambda: other.runs > before + 10)
         assert value(registry, "ferrometer_collector_errors_total", collector="bad", reason="timeout") >= 1
         assert value(registry, "ferrometer_collector_success", collector="bad") == 0
-        if kind == "sync":  # a thread cannot be stopped: no second flight starts beside it
+        if kind == "sync":  # a thread cannot be stopped: no second run starts beside it
             hung = {"collector": "bad", "reason": "hung"}
             until(
                 lambda: (
@@ -131,7 +131,7 @@ def test_a_late_answer_does_not_bring_back_stale_values(registry: CollectorRegis
             assert value(registry, "counting_things") == 1
             done.set()
 
-    # After the time is out, the next start is half a minute away: nothing but the flight itself can act.
+    # After the time is out, the next start is half a minute away: nothing but the run itself can act.
     scheduler = CollectorScheduler([Late(registry, interval=30, timeout=0.05)], registry=registry, grace=0.1)
     scheduler.start()
     until(lambda: scheduler.status()["counting"].state == "failing")
@@ -161,7 +161,7 @@ def test_a_failure_is_counted_by_its_reason_and_recovers(
     switch = Switch(error)
     collector = Counting(registry, switch)
     with CollectorScheduler([collector], registry=registry) as scheduler:
-        until(lambda: collector.flights >= 3)
+        until(lambda: collector.runs >= 3)
         status = scheduler.status()["counting"]
         assert (status.state, status.reason) == ("failing", reason)
         assert value(registry, "ferrometer_collector_success", collector="counting") == 0
@@ -201,7 +201,7 @@ def test_what_is_not_there_is_said_once_and_is_no_error(
     caplog.set_level(logging.INFO, "ferrometer.collectors")
     collector = Counting(registry, Switch(UnavailableError("no driver")))
     with CollectorScheduler([collector], registry=registry) as scheduler:
-        until(lambda: collector.flights >= 3)
+        until(lambda: collector.runs >= 3)
         assert scheduler.status()["counting"].state == "unavailable"
         assert value(registry, "ferrometer_collector_success", collector="counting") == 0
         assert not any(name == "ferrometer_collector_errors_total" for name, _ in samples(registry))
@@ -221,7 +221,9 @@ def test_back_off_doubles_up_to_eight_intervals(registry: CollectorRegistry) -> 
         until(lambda: len(starts) >= 6)
     gaps = [b - a for a, b in pairwise(starts)]
     for gap, expected in zip(gaps, (0.05, 0.1, 0.2, 0.4, 0.4), strict=False):
-        assert gap >= expected * 0.75 - 0.002
+        # A thread that starts late on a busy machine has less of its gap left.
+        assert gap >= expected * 0.75 - 0.1
+    assert sum(gaps[:5]) >= 1.15 * 0.75 - 0.1
     assert gaps[4] < 0.4 * 1.25 + 0.3
 
 
@@ -236,7 +238,7 @@ def test_stale_values(
     failed = threading.Event()
 
     def three_then_fail() -> None:
-        if collector.flights > 3:
+        if collector.runs > 3:
             failed.set()
             raise OSError
 
@@ -252,7 +254,7 @@ def test_stale_values(
 def test_before_the_first_success_there_is_no_value(registry: CollectorRegistry) -> None:
     collector = Counting(registry, Switch(OSError()))
     with CollectorScheduler([collector], registry=registry):
-        until(lambda: collector.flights >= 1)
+        until(lambda: collector.runs >= 1)
         assert math.isnan(value(registry, "counting_things"))
 
 
@@ -260,10 +262,10 @@ def test_stopped_collectors_show_nothing_and_may_start_again(registry: Collector
     collector = Counting(registry)
     scheduler = CollectorScheduler([collector], registry=registry)
     for _ in range(3):
-        before = collector.flights
+        before = collector.runs
         scheduler.start()
         scheduler.start()  # a second start is none
-        until(lambda before=before: collector.flights > before + 1)  # type: ignore[misc]
+        until(lambda before=before: collector.runs > before + 1)  # type: ignore[misc]
         assert len([thread for thread in own_threads() if thread.name == "ferrometer-collectors"]) == 1
         scheduler.stop()
         scheduler.stop()
@@ -276,21 +278,21 @@ def test_stopped_collectors_show_nothing_and_may_start_again(registry: Collector
 def test_collectors_come_and_go_while_it_runs(registry: CollectorRegistry) -> None:
     first, second = Counting(registry, name="first"), Counting(registry, name="second")
     with CollectorScheduler([first], registry=registry) as scheduler:
-        until(lambda: first.flights > 1)
+        until(lambda: first.runs > 1)
         scheduler.add(second)
-        until(lambda: second.flights > 1)
+        until(lambda: second.runs > 1)
         with pytest.raises(ValueError, match="there is a collector 'second' already"):
             scheduler.add(Counting(registry, name="second"))
         scheduler.remove("first")
         scheduler.remove("never there")
         until(lambda: math.isnan(value(registry, "first_things")))
-        gone, there = first.flights, second.flights
-        until(lambda: second.flights > there + 3)
-        assert first.flights <= gone + 1
+        gone, there = first.runs, second.runs
+        until(lambda: second.runs > there + 3)
+        assert first.runs <= gone + 1
         assert list(scheduler.status()) == ["second"]
 
 
-def test_open_and_close_surround_the_flights(registry: CollectorRegistry) -> None:
+def test_open_and_close_surround_the_runs(registry: CollectorRegistry) -> None:
     events: list[str] = []
 
     class Holder(Collector):

@@ -177,7 +177,7 @@ with CollectorScheduler([collector], registry=registry, application="test"):
     until(lambda: ("ferrometer_collector_success", (("collector", "gpu"),)) in samples(registry))
     until(lambda: value(registry, "ferrometer_collector_duration_seconds", collector="gpu") > 0)
     import time
-    time.sleep(0.3)  # several flights
+    time.sleep(0.3)  # several runs
     assert value(registry, "ferrometer_collector_success", collector="gpu") == 0
     assert names() - before == {{"ferrometer_collector_success", "ferrometer_collector_duration_seconds"}}
 assert lines == ["INFO collector 'gpu' unavailable: {words}"], lines

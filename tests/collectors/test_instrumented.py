@@ -146,7 +146,7 @@ import ferrometer
 from ferrometer.collectors import FunctionCollector
 
 def note():
-    with Path("flights").open("a") as file:
+    with Path("runs").open("a") as file:
         file.write(f"{os.getpid()}\\n")
 
 app = FastAPI()
@@ -161,10 +161,10 @@ def test_under_real_workers_one_flies_and_kill_9_moves_it(
     monkeypatch.delenv("FERROMETER_DIR")
     monkeypatch.delenv("FERROMETER_SHARED")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
-    flights = short_folder / "flights"
+    runs = short_folder / "runs"
 
     def pids() -> list[int]:
-        return [int(pid) for pid in flights.read_text().split()] if flights.exists() else []
+        return [int(pid) for pid in runs.read_text().split()] if runs.exists() else []
 
     with uvicorn(SERVED, short_folder, "--workers", "3") as url:
         until(lambda: len(pids()) > 20, seconds=30)

@@ -45,11 +45,11 @@ scheduler.stop()
 
 
 class Workers:
-    """Real processes with one machine-wide collector, each writing its name down at every flight."""
+    """Real processes with one machine-wide collector, each writing its name down at every run."""
 
     def __init__(self, folder: Path, program: str = WORKER) -> None:
         self._folder = folder
-        self._out = folder / "flights"
+        self._out = folder / "runs"
         self._script = folder / "worker.py"
         self._script.write_text(program)
         self.alive: dict[str, subprocess.Popen[bytes]] = {}
@@ -63,9 +63,9 @@ class Workers:
         until((self._folder / f"ready-{name}").exists, what=f"worker {name}")
 
     def since(self, line: int) -> list[str]:
-        return self.flights()[line:]
+        return self.runs()[line:]
 
-    def flights(self) -> list[str]:
+    def runs(self) -> list[str]:
         return self._out.read_text().split() if self._out.exists() else []
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
@@ -95,15 +95,15 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 def test_one_of_three_workers_flies_and_another_one_after_kill_9(workers: Workers) -> None:
     for name in ("a", "b", "c"):
         workers.start(name)
-    until(lambda: len(workers.flights()) > 10)
+    until(lambda: len(workers.runs()) > 10)
     left = {"a", "b", "c"}
     for _ in range(2):
         (holder,) = set(workers.since(-10))
         left.remove(holder)
         workers.kill(holder)
-        before = len(workers.flights())
+        before = len(workers.runs())
         began = time.monotonic()
-        until(lambda before=before: len(workers.flights()) > before + 20, what="a take-over")  # type: ignore[misc]
+        until(lambda before=before: len(workers.runs()) > before + 20, what="a take-over")  # type: ignore[misc]
         assert time.monotonic() - began < 5
         (successor,) = set(workers.since(before))
         assert successor in left
@@ -112,21 +112,21 @@ def test_one_of_three_workers_flies_and_another_one_after_kill_9(workers: Worker
 
 def test_a_worker_that_stops_hands_over(workers: Workers) -> None:
     workers.start("a")
-    until(lambda: len(workers.flights()) > 3)
+    until(lambda: len(workers.runs()) > 3)
     workers.start("b")
     workers.end("a")
-    before = len(workers.flights())
-    until(lambda: len(workers.flights()) > before + 5)
+    before = len(workers.runs())
+    until(lambda: len(workers.runs()) > before + 5)
     assert set(workers.since(before)) == {"b"}
 
 
 def test_a_frozen_worker_keeps_the_lease(workers: Workers) -> None:
     """The lock is the truth: a holder that may wake up again is still the holder."""
     workers.start("a")
-    until(lambda: len(workers.flights()) > 3)
+    until(lambda: len(workers.runs()) > 3)
     workers.start("b")
     workers.alive["a"].send_signal(signal.SIGSTOP)
-    before = len(workers.flights())
+    before = len(workers.runs())
     time.sleep(0.5)
     assert set(workers.since(before)) <= {"a"}
     workers.alive["a"].send_signal(signal.SIGCONT)
@@ -312,7 +312,7 @@ def test_without_a_lease_it_runs_and_says_so_once(
     registry = CollectorRegistry()
     collector = Counting(registry, scope="machine")
     with CollectorScheduler([collector], registry=registry):
-        until(lambda: collector.flights > 3)
+        until(lambda: collector.runs > 3)
     assert ["for want of a lease" in record.getMessage() for record in caplog.records] == [True]
 
 
@@ -322,11 +322,11 @@ def test_on_standby_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     first, second = Counting(here, scope="machine"), Counting(there, scope="machine", stale="keep")
     one, two = CollectorScheduler([first], registry=here), CollectorScheduler([second], registry=there)
     with one:
-        until(lambda: first.flights > 1)
+        until(lambda: first.runs > 1)
         two.start()
         until(lambda: two.status()["counting"].state == "standby")
         shown = {name for name, labels in samples(there) if labels}
         assert shown == set()
-    until(lambda: second.flights > 1)
+    until(lambda: second.runs > 1)
     assert {name for name, labels in samples(there) if labels} >= {"ferrometer_collector_success"}
     two.stop()

@@ -206,7 +206,7 @@ def test_tasks_are_those_of_the_applications_loop(
         runtime.open()
         tasks = [asyncio.create_task(asyncio.sleep(30)) for _ in range(40)]
         await collect_async(runtime)
-        # The forty, the application, and the flight itself.
+        # The forty, the application, and the run itself.
         assert value(registry, "asyncio_tasks") == 42
         for task in tasks:
             task.cancel()

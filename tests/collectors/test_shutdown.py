@@ -30,14 +30,14 @@ def test_a_hung_thread_does_not_hold_up_the_stop(
         began = time.monotonic()
         scheduler.stop()
         assert time.monotonic() - began < 2
-        assert "left behind in the air: hung" in caplog.text
+        assert "left behind, still running: hung" in caplog.text
         (left,) = own_threads()
         assert (left.name, left.daemon) == ("ferrometer-collector-hung", True)
     release.set()
     until(lambda: own_threads() == [])
 
 
-def test_a_flight_in_the_air_is_waited_for(registry: CollectorRegistry) -> None:
+def test_a_run_in_the_air_is_waited_for(registry: CollectorRegistry) -> None:
     events: list[str] = []
 
     class Careful(Counting):
@@ -53,7 +53,7 @@ def test_a_flight_in_the_air_is_waited_for(registry: CollectorRegistry) -> None:
     scheduler.start()
     until(lambda: "take off" in events)
     scheduler.stop()
-    assert events[-2:] == ["land", "close"], "closed under a flight"
+    assert events[-2:] == ["land", "close"], "closed under a run"
     until(lambda: own_threads() == [], seconds=1)
 
 
@@ -78,7 +78,7 @@ def test_a_coroutine_that_will_not_be_cancelled_is_left_behind_in_silence(
     scheduler.stop()
     until(lambda: own_threads() == [])
     gc.collect()
-    assert [record.getMessage() for record in caplog.records] == ["left behind in the air: stubborn"]
+    assert [record.getMessage() for record in caplog.records] == ["left behind, still running: stubborn"]
 
 
 def test_on_the_applications_loop_it_leaves_no_task(registry: CollectorRegistry) -> None:
@@ -92,7 +92,7 @@ def test_on_the_applications_loop_it_leaves_no_task(registry: CollectorRegistry)
         loop = asyncio.get_running_loop()
         ticking = FunctionCollector("tick", tick, interval=0.01)
         async with CollectorScheduler([collector, ticking], registry=registry, loop=loop):
-            await until_async(lambda: collector.flights > 3 and bool(loops))
+            await until_async(lambda: collector.runs > 3 and bool(loops))
             assert value(registry, "ferrometer_collector_success", collector="tick") == 1
             assert not any(thread.name == "ferrometer-collectors" for thread in own_threads())
         assert loops == {id(loop)}
@@ -102,7 +102,7 @@ def test_on_the_applications_loop_it_leaves_no_task(registry: CollectorRegistry)
     until(lambda: own_threads() == [], seconds=1)
 
 
-def test_a_hung_flight_does_not_hold_up_the_applications_loop(registry: CollectorRegistry) -> None:
+def test_a_hung_run_does_not_hold_up_the_applications_loop(registry: CollectorRegistry) -> None:
     release = threading.Event()
 
     async def application() -> float:
@@ -147,7 +147,7 @@ def test_a_scheduler_that_is_forgotten_ends(registry: CollectorRegistry) -> None
     collector = Counting(registry)
     scheduler = CollectorScheduler([collector], registry=registry)
     scheduler.start()
-    until(lambda: collector.flights > 1)
+    until(lambda: collector.runs > 1)
     del scheduler
     gc.collect()
     until(lambda: own_threads() == [])

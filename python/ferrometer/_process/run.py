@@ -34,7 +34,7 @@ class Aborted(Exception):
     """The run was cancelled from outside."""
 
 
-class Flight:
+class Run:
     """The state of one run; times are ``time.monotonic`` seconds."""
 
     def __init__(self, timeout: float) -> None:
@@ -101,49 +101,49 @@ class Flight:
             await event.wait()
 
 
-def launch(call: Callable[[], object], flight: Flight, *, name: str) -> None:
-    """Start ``call`` for ``flight``: a coroutine function on this event loop, else in a daemon thread.
+def launch(call: Callable[[], object], run: Run, *, name: str) -> None:
+    """Start ``call`` for ``run``: a coroutine function on this event loop, else in a daemon thread.
 
     A daemon thread, since one that hangs must not keep the process from ending.
     """
     if _on_asyncio():
-        flight.task = asyncio.get_running_loop().create_task(_fly(call, flight, name), name=name)
+        run.task = asyncio.get_running_loop().create_task(_execute(call, run, name), name=name)
     else:
         import trio
 
-        trio.lowlevel.spawn_system_task(_fly, call, flight, name, name=name)
+        trio.lowlevel.spawn_system_task(_execute, call, run, name, name=name)
 
 
-async def _fly(call: Callable[[], object], flight: Flight, name: str) -> None:
+async def _execute(call: Callable[[], object], run: Run, name: str) -> None:
     outcome = Outcome(error=Aborted())  # what stays when the event loop goes away
     try:
-        landed = await _within(flight.timeout, call, flight, name)
-        outcome = landed or Outcome(error=TimeoutError(f"no answer within {flight.timeout:g} s"))
+        answered = await _within(run.timeout, call, run, name)
+        outcome = answered or Outcome(error=TimeoutError(f"no answer within {run.timeout:g} s"))
     finally:
-        flight.settle(outcome)
-        flight.release()
+        run.settle(outcome)
+        run.release()
 
 
-async def _within(seconds: float, call: Callable[[], object], flight: Flight, name: str) -> Outcome | None:
+async def _within(seconds: float, call: Callable[[], object], run: Run, name: str) -> Outcome | None:
     # Not anyio's scope: it cancels again and again, which spins on code that swallows the cancellation.
     if _on_asyncio():
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                return await _answer(call, flight, name)
+                return await _answer(call, run, name)
         return None
     import trio
 
     with trio.move_on_after(seconds):
-        return await _answer(call, flight, name)
+        return await _answer(call, run, name)
     return None
 
 
-async def _answer(call: Callable[[], object], flight: Flight, name: str) -> Outcome:
+async def _answer(call: Callable[[], object], run: Run, name: str) -> Outcome:
     try:
         if is_async(call):
             outcome = Outcome(call())
         else:
-            outcome = await _in_thread(call, flight, name)
+            outcome = await _in_thread(call, run, name)
     except Exception as error:
         return Outcome(error=error)
     # A plain function may hand back an awaitable too, as redis.asyncio's `ping` does.
@@ -199,7 +199,7 @@ def _is_ending(error: BaseException) -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def _in_thread(call: Callable[[], object], flight: Flight, name: str) -> Outcome:
+async def _in_thread(call: Callable[[], object], run: Run, name: str) -> Outcome:
     done = anyio.Event()
     wake = _waker(done)
     outcome = Outcome()
@@ -211,15 +211,15 @@ async def _in_thread(call: Callable[[], object], flight: Flight, name: str) -> O
         except BaseException as error:
             outcome = Outcome(error=error)
         finally:
-            flight.release()
+            run.release()
             wake()
 
     context = contextvars.copy_context()
-    flight.hold()
+    run.hold()
     try:
         threading.Thread(target=context.run, args=(work,), name=name, daemon=True).start()
     except RuntimeError:  # no more threads to be had
-        flight.release()
+        run.release()
         raise
     await done.wait()
     return outcome

@@ -18,7 +18,7 @@ from ferrometer.metrics.types import Counter, Enum, Gauge, Info, MetricWrapperBa
 Scope: TypeAlias = Literal["process", "machine"]
 Stale: TypeAlias = Literal["drop", "keep", "nan"]
 
-#: Whether a flight is that of a collector that one worker runs for all.
+#: Whether a run is that of a collector that one worker runs for all.
 machine_wide: ContextVar[bool] = ContextVar("ferrometer_machine_wide", default=False)
 
 _SCOPES = ("process", "machine")
@@ -29,8 +29,8 @@ class Collector(Protocol):
     """Something that is read in the background. Inherit from it, or have the same attributes.
 
     ``collect()`` updates metrics made at construction. A plain function runs in a thread of its own
-    per flight, where it may block; a coroutine function runs on the scheduler's event loop, where it
-    must not. There is one flight at a time. It reports a failure by raising: ``CollectError`` with a
+    per run, where it may block; a coroutine function runs on the scheduler's event loop, where it
+    must not. There is one run at a time. It reports a failure by raising: ``CollectError`` with a
     reason and words that may be logged, or anything else, of which only the type is logged.
     """
 
@@ -41,7 +41,7 @@ class Collector(Protocol):
     """Seconds from start to start, ± 5 % of jitter."""
 
     timeout: float = 5.0
-    """Seconds a flight may take."""
+    """Seconds a run may take."""
 
     scope: Scope = "process"
     """``"machine"``: exactly one worker of the application runs it."""
@@ -75,7 +75,7 @@ class Collector(Protocol):
         return None  # noqa: RET501  # a body: without one, mypy takes a protocol's method for abstract
 
     def close(self) -> Awaitable[None] | None:
-        """Give back what ``open`` and ``collect`` took: connections, callbacks. More flights may follow."""
+        """Give back what ``open`` and ``collect`` took: connections, callbacks. More runs may follow."""
         return None
 
 
@@ -118,7 +118,7 @@ class FunctionCollector(Collector):
 
 
 class CollectError(Exception):
-    """A flight failed, and why is known.
+    """A run failed, and why is known.
 
     ``reason`` is a label value of ``ferrometer_collector_errors_total``: a word from a small set, such
     as ``"refused"``. The message is logged, so it must hold no secret.
@@ -172,7 +172,7 @@ def set_total(counter: Counter, total: float) -> None:
 
     A total below what the counter shows means that the counting began anew: the counter follows, as
     Prometheus expects of a restart. ``counter`` is one series: ``family.labels(...)`` where it has labels.
-    In the flight of a collector that one of several workers runs, it is the counter of all of them.
+    In the run of a collector that one of several workers runs, it is the counter of all of them.
     """
     if machine_wide.get() and shared_directory() is not None:
         _follow(counter, total)

@@ -1,4 +1,4 @@
-"""The parts of one flight that may fail each by itself, such as a statistics view without permission."""
+"""The parts of one run that may fail each by itself, such as a statistics view without permission."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _log = logging.getLogger("ferrometer.collectors")
 
 
 class Parts:
-    """``with parts("locks"): ...``: a ``CollectError`` in the block ends the block, not the flight.
+    """``with parts("locks"): ...``: a ``CollectError`` in the block ends the block, not the run.
 
     It is counted in ``ferrometer_collector_errors_total{collector,reason}``, shown in
     ``ferrometer_collector_part_success{collector,part}`` and logged once, until the part is back.
     ``UnavailableError`` (an extension that is not installed) is said once at INFO and is no error.
-    Other exceptions, and reasons in ``fatal``, leave the block: the flight is over.
+    Other exceptions, and reasons in ``fatal``, leave the block: the run is over.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class Parts:
         self._fatal = fatal
         self._success = Gauge(
             "ferrometer_collector_part_success",
-            "Whether this part of the collector's latest flight succeeded",
+            "Whether this part of the collector's latest run succeeded",
             ["collector", "part"],
             registry=registry,
             multiprocess_mode="livemin",
         )
         self._errors = Counter(
             "ferrometer_collector_errors",
-            "Flights of the collector that failed, by reason",
+            "Runs of the collector that failed, by reason",
             ["collector", "reason"],
             registry=registry,
         )
@@ -63,7 +63,7 @@ class Parts:
         self._without.pop(part, None)
 
     def clear(self) -> None:
-        """Forget how the parts are: the whole flight failed."""
+        """Forget how the parts are: the whole run failed."""
         for part in [*self._without]:
             self._success.remove(self._collector, part)
         for values in list(self._success._metrics):

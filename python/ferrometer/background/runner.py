@@ -1,4 +1,4 @@
-"""One collector under the scheduler's care: its flights, its rhythm, its state, its self-metrics."""
+"""One collector under the scheduler's care: its runs, its rhythm, its state, its self-metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, cast
 from ferrometer._core import shared_directory
 from ferrometer._process.jitter import jittered
 from ferrometer._process.local_only import OwnSeries
-from ferrometer._process.run import Flight, Outcome, is_async, launch
+from ferrometer._process.run import Outcome, Run, is_async, launch
 from ferrometer.background.collector import (
     CollectError,
     Collector,
@@ -59,14 +59,14 @@ class SelfMetrics:
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.success: Gauge = Gauge(
             "ferrometer_collector_success",
-            "Whether the latest flight of the collector succeeded",
+            "Whether the latest run of the collector succeeded",
             ["collector"],
             registry=registry,
             multiprocess_mode="livemin",
         )
         self.duration: Gauge = Gauge(
             "ferrometer_collector_duration_seconds",
-            "How long the latest flight of the collector took",
+            "How long the latest run of the collector took",
             ["collector"],
             registry=registry,
             multiprocess_mode="livemax",
@@ -80,7 +80,7 @@ class SelfMetrics:
         )
         self.errors: Counter = Counter(
             "ferrometer_collector_errors",
-            "Flights of the collector that failed, by reason",
+            "Runs of the collector that failed, by reason",
             ["collector", "reason"],
             registry=registry,
         )
@@ -111,7 +111,7 @@ def _for_all() -> Iterator[None]:
 
 
 class Watch:
-    """Flies one collector again and again."""
+    """Runs one collector again and again."""
 
     def __init__(self, collector: Collector, metrics: SelfMetrics, lease: Callable[[str], Lease]) -> None:
         self.collector: Collector = check(collector)
@@ -122,7 +122,7 @@ class Watch:
         self._make_lease = lease if attribute(collector, "scope") == "machine" else None
         self._lease: Lease | None = None
         self._lease_broken = False
-        self._flight: Flight | None = None
+        self._run: Run | None = None
         self._failures = 0
         self._reasons: set[str] = set()  # those already logged since the last success
         self.status: CollectorStatus = CollectorStatus("stopped")
@@ -130,7 +130,7 @@ class Watch:
         """Whether its loop is nobody else's."""
 
     def open(self) -> None:
-        """Before the first flight of a life of the scheduler, in the thread of whoever starts it."""
+        """Before the first run of a life of the scheduler, in the thread of whoever starts it."""
         self.status = CollectorStatus("starting")
         self._failures = 0
         self._reasons.clear()
@@ -144,30 +144,30 @@ class Watch:
                 self._failed(error)
 
     async def run(self) -> None:
-        """Fly until cancelled."""
+        """Run it until cancelled."""
         try:
             while True:
                 if not self._mine():
                     await asyncio.sleep(_jittered(min(LEASE_SECONDS, self._interval)))
                     continue
                 started = time.monotonic()
-                delay = await self.fly()
-                # From start to start; but never at once again, however long the flight was.
+                delay = await self.run_once()
+                # From start to start; but never at once again, however long the run was.
                 rest = max(delay - (time.monotonic() - started), delay * JITTER)
                 await asyncio.sleep(_to_tick(rest) if delay >= UNHURRIED else rest)
         finally:
-            await self._land()
+            await self._finish()
 
-    async def fly(self) -> float:
-        """One flight, judged; returns the seconds until the next should start."""
-        previous = self._flight
+    async def run_once(self) -> float:
+        """One run, judged; returns the seconds until the next should start."""
+        previous = self._run
         if previous is not None and not previous.over:
             return self._hung()
-        flight = self._flight = Flight(self._timeout)
-        launch(self._collect(flight), flight, name=f"ferrometer-collector-{self.name}")
-        await flight.wait()
-        outcome = flight.outcome or Outcome(error=TimeoutError(f"no answer within {self._timeout:g} s"))
-        self._metrics.duration.labels(self.name).set(flight.duration_ms() / 1000)
+        run = self._run = Run(self._timeout)
+        launch(self._collect(run), run, name=f"ferrometer-collector-{self.name}")
+        await run.wait()
+        outcome = run.outcome or Outcome(error=TimeoutError(f"no answer within {self._timeout:g} s"))
+        self._metrics.duration.labels(self.name).set(run.duration_ms() / 1000)
         if outcome.error is None:
             self._succeeded()
             idle = getattr(self.collector, "idle_interval", None)
@@ -175,12 +175,12 @@ class Watch:
         self._failed(outcome.error)
         return self._backed_off()
 
-    def _collect(self, flight: Flight) -> Callable[[], object]:
-        """The collector's ``collect``, for this flight: what it writes after its time is stale at once."""
+    def _collect(self, run: Run) -> Callable[[], object]:
+        """The collector's ``collect``, for this run: what it writes after its time is stale at once."""
         collect = self.collector.collect
 
         def too_late() -> bool:
-            late = flight.outcome is not None or flight.overdue
+            late = run.outcome is not None or run.overdue
             if late:
                 self._mark_stale()
             return late
@@ -267,7 +267,7 @@ class Watch:
             _log.log(level, "collector %r %s: %s", self.name, self.status.state, words(error))
 
     def _hung(self) -> float:
-        """The previous flight is still in the air, beyond its time: wait, and say so."""
+        """The previous run goes on beyond its time: wait, and say so."""
         self._metrics.errors.labels(self.name, "hung").inc()
         return _jittered(self._interval)
 
@@ -275,14 +275,14 @@ class Watch:
         slowest = max(self._interval, min(SLOWEST, self._interval * 8))
         return _jittered(min(self._interval * 2.0 ** min(self._failures - 1, 10), slowest), 0.25)
 
-    async def _land(self) -> None:
-        """End the flight in the air, then let the collector close what it holds."""
-        flight = self._flight
-        if flight is not None and not flight.over:
-            task = flight.task
+    async def _finish(self) -> None:
+        """End the run that goes on, then let the collector close what it holds."""
+        run = self._run
+        if run is not None and not run.over:
+            task = run.task
             if isinstance(task, asyncio.Task):
                 task.cancel()
-            while not flight.over:  # noqa: ASYNC110  # a thread ends it, on its own
+            while not run.over:  # noqa: ASYNC110  # a thread ends it, on its own
                 await asyncio.sleep(0.005)
         try:
             hook = getattr(self.collector, "close", None)
@@ -304,9 +304,9 @@ class Watch:
             self._lease.release()
 
     def abandon(self) -> bool:
-        """After a stop that waited long enough: release the lease. Whether a flight is still in the air."""
+        """After a stop that waited long enough: release the lease. Whether a run has not ended."""
         self.put_down()
-        return self._flight is not None and not self._flight.over
+        return self._run is not None and not self._run.over
 
     def _scope(self) -> AbstractContextManager[object]:
         """Whom it concerns what is written and removed: this worker, or all for which this one runs it."""

@@ -2,11 +2,11 @@
 
 | what happens                 | what the scheduler does                                                |
 |------------------------------|------------------------------------------------------------------------|
-| a flight succeeds            | the next one starts ``interval`` after its start, ± 5 %                |
+| a run succeeds               | the next one starts ``interval`` after its start, ± 5 %                |
 | it raises or times out       | success 0, counted, values marked stale, back-off up to 8 intervals    |
-| it hangs                     | the same; no second flight beside it; the others go on                 |
+| it hangs                     | the same; no second run beside it; the others go on                    |
 | another worker has the lease | values dropped, and the lease asked for every two seconds              |
-| ``stop()``                   | flights cancelled, ``close()`` called, thread joined, within ``grace`` |
+| ``stop()``                   | runs cancelled, ``close()`` called, thread joined, within ``grace``    |
 | the process forks            | nothing runs in the child until it calls ``start()`` itself            |
 """
 
@@ -29,7 +29,7 @@ from ferrometer.sharing.lease import Leases
 _log = logging.getLogger("ferrometer.collectors")
 
 GRACE = 2.0
-"""Seconds that a stop waits for flights in the air and for ``close()``."""
+"""Seconds that a stop waits for runs that have not ended and for ``close()``."""
 
 
 class CollectorScheduler:
@@ -40,7 +40,7 @@ class CollectorScheduler:
     once; by default what they have in common (see ``ferrometer.collectors.lease``). ``grace``:
     seconds that a stop may take.
 
-    A flight that cannot be stopped (a blocked system call) is left behind at ``stop()`` in its daemon
+    A run that cannot be stopped (a blocked system call) is left behind at ``stop()`` in its daemon
     thread: at most one thread per collector, which keeps neither the process nor a restart from going on.
     """
 
@@ -104,7 +104,7 @@ class CollectorScheduler:
         return {name: watch.status for name, watch in self._watches.items()}
 
     def start(self) -> None:
-        """Start the background flights, the first ones at once; a second call does nothing."""
+        """Start the background runs, the first ones at once; a second call does nothing."""
         with self._lock:
             if self._life is not None:
                 return
@@ -191,11 +191,11 @@ class _Life:
             self._call(self._begin)
 
     def spawn(self, watch: Watch) -> None:
-        """Fly one more collector; from any thread."""
+        """Run one more collector; from any thread."""
         self._call(self._spawn, watch)
 
     def cancel(self, watch: Watch) -> bool:
-        """Fly it no more; from any thread. False when there is no loop any more to do so."""
+        """Run it no more; from any thread. False when there is no loop any more to do so."""
         return self._call(self._cancel, watch)
 
     def signal(self) -> None:
@@ -247,7 +247,7 @@ class _Life:
                 await asyncio.wait(tasks, timeout=self._grace)
             left = [watch.name for watch in self._tasks if watch.abandon()]
             if left:
-                _log.warning("left behind in the air: %s", ", ".join(left))
+                _log.warning("left behind, still running: %s", ", ".join(left))
             for task in asyncio.all_tasks(self._loop) if self._own else tasks:
                 if task is not asyncio.current_task() and not task.done():
                     task._log_destroy_pending = False  # type: ignore[attr-defined]  # said above

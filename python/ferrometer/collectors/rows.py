@@ -1,4 +1,4 @@
-"""The series of a family as rows of a server's answer: set anew each flight, removed when gone."""
+"""The series of a family as rows of a server's answer: set anew each run, removed when gone."""
 
 from __future__ import annotations
 

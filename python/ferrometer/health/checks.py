@@ -1,6 +1,6 @@
 """Health checks: registered callables, run together, each within its own time.
 
-A check is one flight at a time. It flies apart from the request that asked, so a check that hangs
+A check is one run at a time. It runs apart from the request that asked, so a check that hangs
 holds neither the endpoint nor a second thread: while it hangs, the component is reported unhealthy
 at once. Results are kept for a second, so a storm of probes costs one run per second.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from ferrometer._process.run import Flight, Outcome, launch
+from ferrometer._process.run import Outcome, Run, launch
 from ferrometer.health import shared
 
 _log = logging.getLogger("ferrometer")
@@ -190,10 +190,10 @@ class HealthChecks:
         components = list(self._components.values())
         begun = [component.begin(self._cache_seconds) for component in components]
         results: dict[str, CheckResult] = {}
-        for component, flight in zip(components, begun, strict=True):
-            # One after another is enough: they fly together, and each has a deadline of its own.
-            await flight.wait()
-            results[component.name] = self._of_all(component.name, component.result(flight))
+        for component, run in zip(components, begun, strict=True):
+            # One after another is enough: they run together, and each has a deadline of its own.
+            await run.wait()
+            results[component.name] = self._of_all(component.name, component.result(run))
         return HealthReport(_status(results.values()), timestamp(), results)
 
     def _of_all(self, name: str, result: CheckResult) -> CheckResult:
@@ -219,7 +219,7 @@ class HealthChecks:
 
 
 class _Component:
-    """One check, and its one flight."""
+    """One check, and its one run."""
 
     def __init__(
         self,
@@ -237,45 +237,45 @@ class _Component:
         self._critical = critical
         self._expose_errors = expose_errors
         self._lock = threading.Lock()
-        self._flight: Flight | None = None
-        self._judged: tuple[Flight, CheckResult] | None = None
+        self._run: Run | None = None
+        self._judged: tuple[Run, CheckResult] | None = None
         self._was_healthy = True
 
-    def begin(self, cache_seconds: float) -> Flight:
-        """The flight to wait for: the one in the air, the last one while it is fresh, or a new one."""
+    def begin(self, cache_seconds: float) -> Run:
+        """The run to wait for: the present one, the last one while it is fresh, or a new one."""
         with self._lock:
-            flight = self._flight
-            if flight is None or (flight.over and (flight.aborted or flight.age() >= cache_seconds)):
-                flight = self._flight = Flight(self._timeout)
-                launch(self.check, flight, name=f"ferrometer-health-{self.name}")
-            return flight
+            run = self._run
+            if run is None or (run.over and (run.aborted or run.age() >= cache_seconds)):
+                run = self._run = Run(self._timeout)
+                launch(self.check, run, name=f"ferrometer-health-{self.name}")
+            return run
 
     def known(self) -> CheckResult | None:
-        flight = self._flight
-        if flight is None or (flight.over and flight.age() >= KNOWN_FOR):
+        run = self._run
+        if run is None or (run.over and run.age() >= KNOWN_FOR):
             return None
-        return self.result(flight) if flight.over or flight.overdue else None
+        return self.result(run) if run.over or run.overdue else None
 
     def hangs(self) -> bool:
         """Whether a run of it is late."""
-        flight = self._flight
-        return flight is not None and not flight.over and flight.overdue
+        run = self._run
+        return run is not None and not run.over and run.overdue
 
-    def result(self, flight: Flight) -> CheckResult:
-        """What the flight brought home; for one still in the air, that it is late."""
+    def result(self, run: Run) -> CheckResult:
+        """What the run ended with; for one that still runs, that it is late."""
         fresh = True
         with self._lock:
-            outcome = flight.outcome
+            outcome = run.outcome
             if outcome is None:
                 late = Outcome(error=TimeoutError("still running"))
-                result = self._judge(late, flight.duration_ms())
-            elif self._judged is not None and self._judged[0] is flight:
+                result = self._judge(late, run.duration_ms())
+            elif self._judged is not None and self._judged[0] is run:
                 result, fresh = self._judged[1], False
             else:
                 # Once: what a check returned may be a mapping that is another one each time it is looked at.
-                result = self._judge(outcome, flight.duration_ms())
-                self._judged = flight, result
-        if fresh and not flight.aborted:
+                result = self._judge(outcome, run.duration_ms())
+                self._judged = run, result
+        if fresh and not run.aborted:
             self._tell(self.name, result)
         if result.healthy != self._was_healthy:
             self._was_healthy = result.healthy

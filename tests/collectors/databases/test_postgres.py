@@ -36,8 +36,8 @@ def test_it_passes_the_examination(database: Postgres, registry: PedanticRegistr
         (version,) = [dict(labels) for name, labels in samples(registry) if name == "postgres_info"]
         assert version["version"].startswith("1")
         parts = {
-            dict(labels)["part"]: flown
-            for (name, labels), flown in samples(registry).items()
+            dict(labels)["part"]: runs_done
+            for (name, labels), runs_done in samples(registry).items()
             if name == "ferrometer_collector_part_success"
         }
         assert parts == dict.fromkeys(

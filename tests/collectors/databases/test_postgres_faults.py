@@ -156,7 +156,7 @@ def test_frozen_and_thawed(
         assert reasons(registry) == {"timeout"}
         assert not shows_values(registry)
         until(lambda: _errors(registry) >= 3)
-        assert reasons(registry) == {"timeout"}  # each flight ends: none is left hanging on the server
+        assert reasons(registry) == {"timeout"}  # each run ends: none is left hanging on the server
         own_database.thaw()
         until(lambda: success(registry) == 1)
         assert shows_values(registry)
@@ -189,7 +189,7 @@ def test_killed_in_mid_query(
     ]
 
 
-def test_a_connection_closed_between_flights_is_no_failure(
+def test_a_connection_closed_between_runs_is_no_failure(
     own_database: Postgres, registry: PedanticRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with watching(own_database.dsn(), registry, caplog):
@@ -210,21 +210,21 @@ import asyncio, os, sys
 from ferrometer import CollectorRegistry
 from ferrometer.collectors.postgres import PostgresCollector
 
-async def fly():
+async def run_once():
     await collector.collect()
     ((pid,),) = [row.values() for row in await collector._session.rows("SELECT pg_backend_pid()")]
     return pid
 
 collector = PostgresCollector(sys.argv[1], registry=CollectorRegistry())
-before = asyncio.run(fly())
+before = asyncio.run(run_once())
 child = os.fork()
 if child == 0:
-    status = 0 if asyncio.run(fly()) != before else 3  # a connection of its own
+    status = 0 if asyncio.run(run_once()) != before else 3  # a connection of its own
     asyncio.run(collector.close())
     os._exit(status)
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
-assert asyncio.run(fly()) == before  # and the parent's lives on
+assert asyncio.run(run_once()) == before  # and the parent's lives on
 asyncio.run(collector.close())
 """
 

@@ -76,7 +76,7 @@ def test_refused_then_started_then_restarted(
     assert len(messages(caplog)) <= 5
 
 
-def test_a_restart_between_flights_is_no_failure_and_counts_anew(
+def test_a_restart_between_runs_is_no_failure_and_counts_anew(
     own_store: RedisServer, registry: PedanticRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ferrometer")
@@ -133,7 +133,7 @@ def test_frozen_and_thawed(
         until(lambda: success(registry) == 1)
         own_store.freeze()
         until(lambda: success(registry) == 0)
-        # On a busy machine a flight can be taken for hung before its thread sees that its socket timed out.
+        # On a busy machine a run can be taken for hung before its thread sees that its socket timed out.
         assert {"timeout"} <= reasons(registry) <= {"timeout", "hung"}
         assert not shows_values(registry)
         own_store.thaw()
@@ -154,7 +154,7 @@ def test_the_client_killed_by_the_server(
             before = samples(registry)[_LAST]
             until(lambda before=before: samples(registry)[_LAST] > before)  # type: ignore[misc]
         assert success(registry) == 1
-    assert messages(caplog) == []  # a connection closed between flights is opened again
+    assert messages(caplog) == []  # a connection closed between runs is opened again
 
 
 _LAST = ("ferrometer_collector_last_success_timestamp_seconds", (("collector", "redis"),))

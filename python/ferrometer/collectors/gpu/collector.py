@@ -22,7 +22,7 @@ class GpuCollector(Collector):
     What a GPU, a driver or a pynvml does not support leaves out that one series. A GPU for which this process
     has no permission, as in a container that was given others, is not seen. A GPU that is lost
     loses its series, and ``ferrometer_collector_part_success{collector="gpu",part="<gpu_id>"}`` is 0;
-    the others are read on, and NVML is initialised anew before each flight until it is back.
+    the others are read on, and NVML is initialised anew before each run until it is back.
     """
 
     name = "gpu"
@@ -42,7 +42,7 @@ class GpuCollector(Collector):
         service = stats if stats is not None else GpuStats(f"{namespace}_", registry) if namespace else None
         if service is None and price_per_hour:
             raise ValueError("price_per_hour needs namespace= or stats=, where the cost is to be shown")
-        # The service's metrics stay behind an object: they outlive a flight that failed.
+        # The service's metrics stay behind an object: they outlive a run that failed.
         self._service = service
         # Without a service nobody sees this one's numbers.
         self._cost = GpuCost(service or GpuStats("", CollectorRegistry()), price_per_hour, charge)

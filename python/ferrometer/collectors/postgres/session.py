@@ -105,7 +105,7 @@ class Session:
         self._pid = os.getpid()
 
     async def rows(self, sql: str, *, first: bool = False) -> list[Row]:
-        """The answer. ``first`` of a flight: where the connection was closed since, a new one is tried."""
+        """The answer. ``first`` of a run: where the connection was closed since, a new one is tried."""
         if self._pid != os.getpid():
             # Forked: the connection is the parent's. Closing it, or letting it be collected, would end
             # the parent's session.
@@ -213,7 +213,7 @@ def abandon(connection: Any) -> None:
 
 
 def _hang_up(connection: Any) -> None:
-    """End the question in the air: whoever waits on the socket sees its end, whatever the server does."""
+    """End the question that is under way: whoever waits on the socket sees its end, come what may."""
     with suppress(Exception):
         if callable(getattr(connection, "terminate", None)):
             connection.terminate()

@@ -104,7 +104,7 @@ def _connect(url: str, timeout: float) -> Any:
     return redis.Redis.from_url(
         url,
         # A server that is frozen is only noticed by the clock. One try again: the server may have been
-        # restarted since the last flight; more would hide what is to be seen.
+        # restarted since the last run; more would hide what is to be seen.
         socket_timeout=timeout / 2,
         socket_connect_timeout=timeout / 2,
         retry=Retry(NoBackoff(), 1),

@@ -1,4 +1,4 @@
-"""Checks that hang, crowd or go wrong: one flight each, and none holds up the rest."""
+"""Checks that hang, crowd or go wrong: one run each, and none holds up the rest."""
 
 from __future__ import annotations
 
