@@ -30,7 +30,7 @@ SOURCES := $(shell find rust python \( -type f -o -type l \) \( -name '*.rs' -o 
 # One interpreter for every build of the bindings, so that cargo never rebuilds PyO3 for a new path.
 export PYO3_PYTHON := $(abspath $(PY))
 
-.PHONY: help build demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-compose real-jaeger real-otelcol real-prometheus3 real-victorialogs wheels versions needs-rust needs-rust-checkers components
+.PHONY: help build matrix demo screenshots test bench lint model fuzz torture sanitize docs clean compat gpu real-compose real-jaeger real-otelcol real-prometheus3 real-victorialogs wheels versions needs-rust needs-rust-checkers components
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ gpu: $(VENV)/.dev $(VENV)/.demo  ## every GPU family beside nvidia-smi, at rest 
 
 real-jaeger:  ## Jaeger from its Go module into .cache, for the tests of traces; some minutes, once
 	@tools/jaeger
+
+matrix: $(VENV)/.dev $(VENV)/.demo  ## environments for other versions of Starlette and FastAPI and for task queues, and the tests that need them
+	MATRIX=1 $(PY) -m pytest tests/middleware/test_matrix.py tests/jobs/test_queues.py $(ARGS)
 
 real-compose:  ## Docker Compose from its Go module into .cache, to check the generated compose.yml; some minutes, once
 	@tools/compose

@@ -1,7 +1,8 @@
 """The templates under other versions of Starlette and FastAPI, each installed into an environment of its own.
 
-The environments stay in `.matrix/`. The newest versions are those of requirements-dev.txt, under which the
-suite itself runs. What is tested is the installed package, through a link.
+The environments stay in `.matrix/`. They are installed where asked for: `make matrix`, REQUIRE_REAL=1.
+The newest versions are those of requirements-dev.txt, under which the suite itself runs. What is tested is
+the installed package, through a link.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ def environment(name: str, requirements: list[str]) -> Path:
     wanted = "\n".join([*requirements, *TOOLS])
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
+    if not {"1"} & {os.environ.get("MATRIX"), os.environ.get("REQUIRE_REAL")}:
+        words = f"needs {home.relative_to(ROOT)}, which `make matrix` installs"
+        LEDGER.missing[name] = words
+        pytest.skip(words)
     LEDGER.say(f"installs {' '.join(requirements)} into {home.relative_to(ROOT)}, once")
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
