@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benches.row import OURS, Aim, Row
+from benches.row import CONTROL, FLOOR, OURS, Aim, Row
+from benches.shared_record import Recorder
 from ferrometer.bench.peers import absent, tool
-from ferrometer.bench.rounds import Effort, Samples
+from ferrometer.bench.rounds import Effort, Samples, Subject, interleave
 
 PROMETHEUS = "Prometheus 3"
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,13 +27,15 @@ MIB = 1 << 20
 
 
 @functools.cache
-def _figures(routes: int) -> dict[str, dict[str, Any]]:
+def _figures(quick: bool) -> dict[str, dict[str, Any]]:
     """The figures by their names; none where there is no cargo."""
     cargo = tool("cargo", "https://rustup.rs")
     if cargo is None:
         return {}
     example = ["--package", "ferrometer-history", "--example", "beside_prometheus"]
-    command = [cargo, "run", "--locked", "--release", "--quiet", *example, "--", str(routes)]
+    # What `cargo test` built is there already, and right for answers; figures need the best code.
+    profile, routes = ("dev", 20) if quick else ("release", 1000)
+    command = [cargo, "run", "--locked", "--profile", profile, "--quiet", *example, "--", str(routes)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     figures = {line["figure"]: line for line in lines}
@@ -44,7 +47,7 @@ def _figures(routes: int) -> dict[str, dict[str, Any]]:
 
 
 def _of(effort: Effort) -> dict[str, dict[str, Any]]:
-    return _figures(20 if effort.quick else 1000)
+    return _figures(effort.quick)
 
 
 def _query(name: str, effort: Effort) -> Samples:
@@ -115,7 +118,34 @@ def _follow(effort: Effort) -> Samples:
     return samples
 
 
+def _recorders(key: str) -> list[Subject]:
+    """Without a history is the floor. The control does everything twice."""
+    made = {
+        FLOOR: Recorder(key, OURS, shared=False),
+        OURS: Recorder(key, OURS, shared=False, history=True),
+        CONTROL: Recorder(key, OURS, shared=False, history=True, times=2),
+    }
+    return [Subject(name, it.sample, it.check, step=it.step) for name, it in made.items()]
+
+
+def _recording(key: str, title: str) -> Row:
+    def measure(effort: Effort) -> Samples:
+        return interleave(
+            functools.partial(_recorders, key),
+            rounds=effort.rounds(240),
+            seconds=effort.seconds(0.0004),
+            title=title,
+            builds=effort.rounds(6, 1),
+        )
+
+    aims = (Aim(OURS, FLOOR, at_most=1.02),)
+    note = "floor: the same without a history; control: twice"
+    return Row(f"history_record_{key}", title, "ns", measure, aims, faster_than_control=OURS, note=note)
+
+
 ROWS = [
+    _recording("inc", "history: inc() while it records"),
+    _recording("observe", "history: observe(x) while it records"),
     Row(
         "history_day",
         "history: a day of 1 000 routes, 1 000 requests/s (Zipf)",

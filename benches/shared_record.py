@@ -24,7 +24,9 @@ VARIABLES = {OURS: "FERROMETER_DIR", CLIENT: "PROMETHEUS_MULTIPROC_DIR"}
 class Recorder:
     """A process that records, into a directory of its own or into private memory."""
 
-    def __init__(self, key: str, library: str, *, shared: bool, times: int = 1) -> None:
+    def __init__(
+        self, key: str, library: str, *, shared: bool, times: int = 1, history: bool = False
+    ) -> None:
         self.times = times
         self.shared = shared
         memory = Path("/dev/shm")
@@ -35,7 +37,7 @@ class Recorder:
         if shared:
             environment[VARIABLES[library]] = str(directory)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benches.recorder", key, library],
+            [sys.executable, "-m", "benches.recorder", key, library, *(["history"] if history else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
