@@ -359,3 +359,43 @@ while ship.counts()["sinks"]["s"]["shipped"] < 200: assert time.monotonic() < en
 """
     assert program(body % (file, wait), 100, env=environment).wait(60) == 0
     assert sorted(numbers(lines(log))) == list(range(200))
+
+
+def test_what_the_dead_left_is_given_up_a_day_after_its_last_line(tmp_path: Path) -> None:
+    _, err = run(
+        """
+share(sys.argv[1])
+ship.start([Syslog("127.0.0.1:1", name="away")], service="s")
+os.chdir(sys.argv[1])
+rings = lambda: {name for name in os.listdir() if name.endswith(".ring")}
+away = lambda what: ship.counts()["sinks"]["away"][what]
+own, children = rings(), []
+for age in (60, 2 * 86_400):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        at = time.time_ns() - age * 10**9
+        for number in range(100): _core.append_log_line(1, json.dumps({"number": number}).encode(), at)
+        os.write(write, b"x")
+        signal.pause()
+    children.append(pid)
+    os.read(read, 1)
+end = time.monotonic() + 60
+while away("queued") < 200: assert time.monotonic() < end; time.sleep(0.01)
+for pid in children: os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+# They had written for days: tmpfs is not told of a write to a page that is mapped already.
+def make_old():
+    for ring in rings() - own: os.utime(ring, (0, time.time() - 3 * 86_400))
+while not away("expired"):
+    assert time.monotonic() < end, away("trouble")
+    make_old()
+    time.sleep(0.05)
+# The shipper looks ten times a second.
+for _ in range(10): make_old(); time.sleep(0.05)
+told(ship.counts()["sinks"]["away"])
+os._exit(0)
+""",
+        tmp_path / "shared",
+    )
+    told = json.loads(err.splitlines()[-1])
+    assert (told["expired"], told["queued"]) == (100, 100)

@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The smallest ring worth having, in bytes.
 pub const LEAST: usize = 64 * 1024;
@@ -136,9 +137,28 @@ impl Ring {
         self.owner.is_alive(&self.file)
     }
 
-    /// When the owner made it or wrote to it last, in seconds since 1970, as far as the file system tells.
-    pub fn created(&self) -> f64 {
+    /// When it was made or written to last, in seconds since 1970, as far as the file system tells: of a write to a
+    /// page that is mapped already, tmpfs is told nothing.
+    pub fn written(&self) -> f64 {
         self.file.metadata().map_or(0.0, |about| about.mtime() as f64)
+    }
+
+    /// Lets the file system tell when the youngest of its records was made, if that is later than what it tells now.
+    /// Reads the whole ring.
+    pub fn date(&self) {
+        let (mut place, mut newest) = (self.region.oldest(), 0);
+        loop {
+            let batch = self.region.read(place, 1 << 16);
+            if batch.end == place {
+                break;
+            }
+            place = batch.end;
+            newest = batch.records.iter().map(|record| record.head.time_ns).fold(newest, u64::max);
+        }
+        let newest = (UNIX_EPOCH + Duration::from_nanos(newest)).min(SystemTime::now());
+        if newest.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() as f64 > self.written()) {
+            let _ = self.file.set_modified(newest);
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 const CANDIDATE: Duration = Duration::from_millis(200);
 /// How often the shipper looks for rings of new processes, and of dead ones.
 const LOOK: Duration = Duration::from_millis(100);
-/// What a dead process left is given up after so many seconds.
+/// What a dead process left is given up so many seconds after its last record.
 const EXPIRED: f64 = 86_400.0;
 
 /// Runs from its making until it is stopped.
@@ -276,8 +276,10 @@ impl Work {
                 left.push(known.clone());
                 continue;
             }
-            if crate::time::now_ns() as f64 / 1e9 - ring.created() > EXPIRED {
-                known.is_expired.store(true, Release);
+            let is_old = || crate::time::now_ns() as f64 / 1e9 - ring.written() > EXPIRED;
+            if !known.is_expired.load(Acquire) && is_old() {
+                ring.date();
+                known.is_expired.store(is_old(), Release);
             }
             if !self.is_settled(known) {
                 left.push(known.clone());
