@@ -12,7 +12,7 @@ use ferrometer_history::follower::Follower;
 use ferrometer_history::level::Plan;
 use ferrometer_history::store::Store;
 use ferrometer_history::writer::Writer;
-use ferrometer_promql::{Samples, Storage};
+use ferrometer_promql::{instant, Limits, Samples, Storage};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -247,5 +247,54 @@ fn a_clock_that_jumps_makes_gaps_and_no_rates() {
         if series.contains("_total") || series.contains("_bucket") {
             assert!(samples.floats.windows(2).all(|two| two[0].value <= two[1].value), "{series}");
         }
+    }
+}
+
+#[test]
+fn clocks_before_1970_and_in_far_years_harm_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut application = Application::new();
+    let (store, mut writer) = written(directory.path(), &mut application, START, 30);
+    // Far ahead, at the beginning, before it, at the ends of all times; and right again.
+    let wrong = [253_402_300_800_000, 0, -86_400_000, i64::MAX / 4, i64::MIN / 4];
+    for time_ms in wrong {
+        for second in 0..15 {
+            application.work();
+            look(&mut writer, &application, time_ms + second * 1000);
+        }
+    }
+    for second in 0..30 {
+        application.work();
+        look(&mut writer, &application, START + 60_000 + second * 1000);
+    }
+    let after = told(&store);
+    assert!(told(&followed(directory.path())) == after);
+    let right = |samples: &Samples| samples.floats.iter().filter(|point| point.time_ms >= START + 60_000).count();
+    assert!(
+        after.iter().any(|(series, samples)| series.contains("requests_total") && right(samples) >= 29),
+        "{after:?}"
+    );
+    for (series, samples) in &after {
+        assert!(samples.floats.windows(2).all(|two| two[0].time_ms < two[1].time_ms), "{series}");
+        assert!(samples.floats.iter().all(|point| point.time_ms <= START + 89_000), "{series}");
+    }
+}
+
+#[test]
+fn a_label_of_a_megabyte_is_remembered_and_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut application = Application::new();
+    let long = "ü\"\\\n".repeat(1 << 18);
+    let jobs = application.registry.family(Application::definition("jobs", Kind::Counter)).unwrap();
+    jobs.series(&[&*long]).unwrap().counter().inc();
+    let (store, writer) = written(directory.path(), &mut application, START, 20);
+    drop(writer);
+    for store in [&*store, &followed(directory.path())] {
+        let query = "sum(jobs_total) + count(count by (route) (jobs_total))";
+        let answer = instant(store, query, START + 19_000, &Limits::default()).unwrap().to_json();
+        assert!(answer.contains("\"2\""), "{answer}");
+        let whole = instant(store, "jobs_total", START + 19_000, &Limits::default()).unwrap().to_json();
+        let whole: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        assert!(whole["data"]["result"][0]["metric"]["route"] == *long, "another label");
     }
 }
