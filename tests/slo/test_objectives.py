@@ -105,10 +105,19 @@ def test_an_impossible_target_is_refused(target: float, days: int, words: str) -
 
 def test_what_is_refused_at_the_start() -> None:
     registry = ferrometer.CollectorRegistry()
-    with pytest.raises(
-        ValueError, match=r"must be a bound of the duration histogram, not 0.3: choose one of"
+    for objectives, words in (
+        (
+            Objectives(latency=99, latency_seconds=0.3),
+            r"'latency': .* bound .* not 0\.3: choose 0\.25 or 0\.5,",
+        ),
+        (
+            Objectives(Objective.latency(95, 2, name="chat")),
+            r"'chat': .* bound .* not 2: choose 1 or 2\.5,",
+        ),
+        (Objectives(Objective.latency(95, 999, name="slow")), r"'slow': .* not 999: choose 10, the nearest"),
     ):
-        ferrometer.instrument(Starlette(), Objectives(latency=99, latency_seconds=0.3), registry=registry)
+        with pytest.raises(ValueError, match=words):
+            ferrometer.instrument(Starlette(), objectives, registry=registry)
     with pytest.raises(ValueError, match="two objectives called 'availability'"):
         ferrometer.instrument(
             Starlette(), Objectives(Objective.availability(99), availability=99.9), registry=registry

@@ -70,8 +70,7 @@ class Objectives(Feature):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"[slo] there are two objectives called {name!r}")
-        if chosen.latency is not None:
-            _check_bound(chosen.latency_seconds, runtime)
+        _check_bounds(made, runtime)
         service = chosen.service or runtime.namespace or "application"
         for one in made:
             # A rule that cannot be is refused now, and not once the application runs.
@@ -95,17 +94,22 @@ def objectives_of(chosen: SloSettings) -> list[Objective]:
     return made
 
 
-def _check_bound(seconds: float, runtime: Runtime) -> None:
+def _check_bounds(objectives: list[Objective], runtime: Runtime) -> None:
     http = next((feature for feature in runtime.features if isinstance(feature, Http)), None)
     settings: HttpSettings | None = None if http is None else runtime.settings(http)
     bounds = (
         Histogram.DEFAULT_BUCKETS[:-1] if settings is None or settings.buckets is None else settings.buckets
     )
-    if seconds not in bounds:
-        words = ", ".join(f"{bound:g}" for bound in bounds)
+    for objective in objectives:
+        seconds = objective.seconds
+        if seconds is None or seconds in bounds:
+            continue
+        below = [bound for bound in bounds if bound < seconds][-1:]
+        above = [bound for bound in bounds if bound > seconds][:1]
+        nearest = " or ".join(f"{bound:g}" for bound in (*below, *above))
         raise ValueError(
-            f"[slo] latency_seconds must be a bound of the duration histogram, not {seconds:g}: choose one of"
-            f" {words}, or add it to buckets in [metrics]"
+            f"[slo] objective {objective.name!r}: its seconds must be a bound of the duration histogram,"
+            f" not {seconds:g}: choose {nearest}, the nearest bounds, or add it to buckets in [metrics]"
         )
 
 

@@ -54,6 +54,8 @@ class Objective:
     :param days: the period, from 28 to 35 days.
     :param least_events: alerts need so many events in their long window; a few failures at night are no
         outage.
+    :param seconds: of an objective on the duration of requests: the bound that ``errors`` asks for, which the
+        histogram must have. :meth:`latency` sets it.
 
     Raises ValueError for a target that no alert could tell from its opposite.
     """
@@ -66,6 +68,7 @@ class Objective:
     days: int = 30
     least_events: float = 100.0
     labels: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -139,6 +142,7 @@ class Objective:
             description=f"{target:g} % of the requests end within {seconds:g} s.",
             days=days,
             least_events=least,
+            seconds=seconds,
         )
 
     def groups(self, service: str, runbooks: str = "") -> tuple[Group, ...]:
