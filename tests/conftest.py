@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,15 @@ from tests.real.log_receivers import Receiver
 def registry() -> CollectorRegistry:
     """A registry of the test's own; the collectors' tests have a stricter one."""
     return CollectorRegistry()
+
+
+@pytest.fixture(autouse=True)
+def _level_of_the_root_logger() -> Iterator[None]:
+    """A test that takes logging over leaves the root logger's level to the tests after it."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture

@@ -86,7 +86,8 @@ def test_pushing_again_replaces_or_adds(gateway: str, registry: CollectorRegistr
         "push_failure_time_seconds",
     }
     push.delete_from_gateway(gateway, job="replaced")
-    assert pushed(gateway, "replaced") == {}
+    # The gateway answers 202 first, and deletes then.
+    wait_until(lambda: pushed(gateway, "replaced") == {})
 
 
 # Remote write --------------------------------------------------------------
