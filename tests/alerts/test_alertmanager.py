@@ -23,13 +23,12 @@ from ferrometer.alerts import Alerts, Group, Rule
 from ferrometer.alerts.alertmanager import Alertmanager, due
 from ferrometer.alerts.evaluate import GroupState, Sample
 from tests.alerts.test_feature import until
-from tests.real.component import ALERTMANAGER, LEDGER
+from tests.real.component import ALERTMANAGER, ALERTMANAGER_TEMPLATE, LEDGER
 from tests.real.process import Process
 from tests.real.prometheus import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the history is there on Linux only")
 
-_TEMPLATE = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 _CONFIG = """
 route:
   {{receiver: hook, group_by: [alertname], group_wait: 100ms, group_interval: 500ms, repeat_interval: 1h}}
@@ -71,9 +70,9 @@ class Receiver:
 @contextmanager
 def alertmanager(folder: Path, hook: int, config: str = _CONFIG) -> Iterator[str]:
     binary = ALERTMANAGER.require()
-    if not _TEMPLATE.exists():
+    if not ALERTMANAGER_TEMPLATE.exists():
         # Debian's binary looks there and nowhere else, so unpacking the package is not enough.
-        LEDGER.missing["alertmanager"] = f"{_TEMPLATE} is missing: {ALERTMANAGER.install}"
+        LEDGER.missing["alertmanager"] = f"{ALERTMANAGER_TEMPLATE} is missing: {ALERTMANAGER.install}"
         pytest.skip(LEDGER.missing["alertmanager"])
     (folder / "am.yml").write_text(config.format(port=hook))
     address = f"127.0.0.1:{free_port()}"

@@ -11,7 +11,7 @@ from ferrometer.alerts.packs import PACKS, pack
 from ferrometer.alerts.rule import Rule
 from ferrometer.generate.alertmanager import CHANNELS, topic
 from tests.generate.generated import check, generate, tree
-from tests.real.component import ALERTMANAGER, AMTOOL
+from tests.real.component import ALERTMANAGER, ALERTMANAGER_TEMPLATE, AMTOOL, LEDGER
 from tests.real.process import Process
 from tests.real.prometheus import free_port
 
@@ -85,6 +85,9 @@ def test_amtool_and_a_real_alertmanager_read_it(out: Path) -> None:
     assert "hooks.slack.com" not in (out / "alertmanager.yml").read_text()
     equal = {tuple(rule["equal"]) for rule in made["inhibit_rules"]}
     assert {("model",), ("session_id",)} <= equal
+    if not ALERTMANAGER_TEMPLATE.exists():
+        LEDGER.missing["alertmanager"] = f"{ALERTMANAGER_TEMPLATE} is missing: {ALERTMANAGER.install}"
+        return
     address = f"127.0.0.1:{free_port()}"
     command: list[str | Path] = [
         *(

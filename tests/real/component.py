@@ -65,6 +65,8 @@ class Component:
     def environment(self) -> dict[str, str]:
         """What it is started with: unpacked into the cache, it finds its libraries there."""
         libraries = [*CACHE.glob("usr/lib/*-linux-*"), *CACHE.glob("lib/*-linux-*")]
+        # Some lie in folders of their own, which their users know by where they were to be installed.
+        libraries += sorted({file.parent for file in CACHE.glob("usr/lib/*-linux-*/*/lib*.so*")})
         found = self.find()
         if found is None or not found.is_relative_to(CACHE) or self.npm:
             return dict(os.environ)
@@ -97,6 +99,8 @@ class Component:
 PROMETHEUS = Component("prometheus", apt="prometheus")
 PROMTOOL = Component("promtool", apt="prometheus")
 ALERTMANAGER = Component("prometheus-alertmanager", apt="prometheus-alertmanager")
+#: Debian's Alertmanager reads it from there alone, and so does not start when it is only unpacked.
+ALERTMANAGER_TEMPLATE = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 NODE_EXPORTER = Component("prometheus-node-exporter", apt="prometheus-node-exporter")
 UNSHARE = Component("unshare", apt="util-linux")
 TMUX = Component("tmux", apt="tmux")
