@@ -59,19 +59,20 @@ async def background(seconds: float, faster: float) -> float:
     for collector in collectors:
         collector.interval /= faster
         collector.collect = _counted(collector.name, collector.collect, runs)  # type: ignore[method-assign]
+        collector.idle_interval = lambda: 0.0  # type: ignore[method-assign]  # as where there are pools
     application = f"bench {time.monotonic_ns()}"
     async with CollectorScheduler(collectors, registry=registry, application=application) as scheduler:
         await asyncio.sleep(0.2)  # the first runs import what they need
         began, done = time.process_time(), dict(runs)
         await asyncio.sleep(seconds)
         used = time.process_time() - began
-        # Whatever the time was: every collector flew as often as it should, and succeeded.
+        # Whatever the time was: every collector ran as often as it should, and succeeded.
         for collector in collectors:
             expected = seconds / collector.interval
             runs_done = runs[collector.name] - done[collector.name]
             assert 0.5 * expected <= runs_done <= 1.2 * expected + 1, (collector.name, runs_done, expected)
             assert scheduler.status()[collector.name].state == "ok", scheduler.status()[collector.name]
-        assert value(registry, "asyncio_loop_lag_seconds_count") >= 0.3 * seconds / runtime._lag._period
+        assert value(registry, "asyncio_loop_lag_seconds_count") >= 0.1 * seconds / runtime._lag._period
         assert value(registry, "process_cpu_seconds_total") >= used / 2
         assert value(registry, "cache_max_entries", cache_type="cache 9") == 100
     return used
