@@ -18,9 +18,10 @@ except ImportError as error:
     raise ImportError('arq is not installed: pip install "ferrometer[arq]"') from error
 
 from ferrometer.jobs.broker import Broker
+from ferrometer.jobs.replaced import Replaced
 
 _broker = Broker("arq")
-_ORIGINALS: dict[tuple[Any, str], Any] = {}
+_methods = Replaced()
 #: Per worker and job id: the job's type, how its coroutine ended, and with what.
 _Ended = dict[str, tuple[str, str, BaseException | None]]
 _ENDED: WeakKeyDictionary[Any, _Ended] = WeakKeyDictionary()
@@ -28,27 +29,15 @@ _ENDED: WeakKeyDictionary[Any, _Ended] = WeakKeyDictionary()
 
 def install() -> None:
     """Lets arq's workers and pools in this process say what they do; once, before a worker is made."""
-    if not _ORIGINALS:
-        _replace(Worker, "__init__", _init)
-        _replace(Worker, "finish_job", _finish)
-        _replace(ArqRedis, "enqueue_job", _enqueue)
+    if not _methods:
+        _methods.replace(Worker, "__init__", _init)
+        _methods.replace(Worker, "finish_job", _finish)
+        _methods.replace(ArqRedis, "enqueue_job", _enqueue)
 
 
 def uninstall() -> None:
     """Takes that back; workers that were made meanwhile go on."""
-    for (owner, name), original in _ORIGINALS.items():
-        setattr(owner, name, original)
-    _ORIGINALS.clear()
-
-
-def _replace(owner: Any, name: str, function: Any) -> None:
-    original = _ORIGINALS[owner, name] = vars(owner)[name]
-
-    @functools.wraps(original)
-    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(original, self, *args, **kwargs)
-
-    setattr(owner, name, replaced)
+    _methods.take_back()
 
 
 async def _enqueue(original: Any, pool: Any, function: str, *args: Any, **kwargs: Any) -> Any:

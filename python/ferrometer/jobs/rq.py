@@ -6,7 +6,6 @@ makes no file; when it is killed, the worker says so.
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import Any
 
@@ -18,42 +17,31 @@ except ImportError as error:
     raise ImportError('RQ is not installed: pip install "ferrometer[rq]"') from error
 
 from ferrometer.jobs.broker import Broker
+from ferrometer.jobs.replaced import Replaced
 
 #: In the `meta` of a job that waits to be retried.
 RETRIED = "ferrometer_retried"
 
 _broker = Broker("rq")
-_ORIGINALS: dict[tuple[Any, str], Any] = {}
+_methods = Replaced()
 #: Where the methods of all workers are: a base class since 2.4.
 _WORKER: Any = next(base for base in reversed(rq.Worker.__mro__) if "perform_job" in vars(base))
 
 
 def install() -> None:
     """Lets RQ's queues and workers in this process say what they do; once."""
-    if not _ORIGINALS:
-        _replace(Queue, "_enqueue_job", _enqueue)
-        _replace(Job, "retry", _retry)
-        _replace(Job, "_handle_retry_result", _retry)
-        _replace(_WORKER, "perform_job", _perform)
-        _replace(_WORKER, "handle_work_horse_killed", _killed)
-        _replace(_WORKER, "handle_job_failure", _handle_failure)
+    if not _methods:
+        _methods.replace(Queue, "_enqueue_job", _enqueue)
+        _methods.replace(Job, "retry", _retry)
+        _methods.replace(Job, "_handle_retry_result", _retry)
+        _methods.replace(_WORKER, "perform_job", _perform)
+        _methods.replace(_WORKER, "handle_work_horse_killed", _killed)
+        _methods.replace(_WORKER, "handle_job_failure", _handle_failure)
 
 
 def uninstall() -> None:
     """Takes that back."""
-    for (owner, name), original in _ORIGINALS.items():
-        setattr(owner, name, original)
-    _ORIGINALS.clear()
-
-
-def _replace(owner: Any, name: str, function: Any) -> None:
-    original = _ORIGINALS[owner, name] = vars(owner)[name]
-
-    @functools.wraps(original)
-    def replaced(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(original, self, *args, **kwargs)
-
-    setattr(owner, name, replaced)
+    _methods.take_back()
 
 
 def _type(job: Any) -> str:
