@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 
 from ferrometer.cli import main as cli
 from tests.real.component import UNSHARE
+from tests.workers import talking
 
 BEGIN = """
 import asyncio, json, os, signal, sys, time
@@ -48,43 +48,7 @@ def wait_until_it_may_be_tried(one):
             time.sleep(0.01)
 """
 
-
-class Worker:
-    """A process that runs a program of its own, and talks in lines of JSON."""
-
-    def __init__(self, directory: Path, program: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN + textwrap.dedent(program), str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def read(self) -> object:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def write(self, word: str = "go") -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(60)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-@contextmanager
-def workers(directory: Path, program: str, count: int) -> Iterator[list[Worker]]:
-    started = [Worker(directory, program) for _ in range(count)]
-    try:
-        yield started
-    finally:
-        for worker in started:
-            worker.kill()
+workers = partial(talking.workers, BEGIN)
 
 
 def test_a_trip_counts_in_every_worker_within_a_millisecond(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from tests.workers import talking
 
 SCRAPER = """
 import json, sys
@@ -103,50 +104,4 @@ def say(value): print(json.dumps(value), flush=True)
 def listen(): return sys.stdin.readline().strip()
 """
 
-
-class Worker:
-    """A process that runs a program of its own, and talks in lines of JSON."""
-
-    def __init__(self, directory: Path, program: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", BEGIN + textwrap.dedent(program), str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def read(self) -> Any:
-        """What it says next."""
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def write(self, word: str = "go") -> None:
-        """Tells it to go on."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-
-    def kill(self) -> None:
-        """Kills it, if it lives, and waits for its end."""
-        self.process.kill()
-        self.wait()
-
-    def wait(self) -> int:
-        """Waits for its end."""
-        status = self.process.wait(120)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        return status
-
-
-@contextmanager
-def workers(directory: Path, program: str, count: int = 1) -> Iterator[list[Worker]]:
-    """Several processes with the same program."""
-    started = [Worker(directory, program) for _ in range(count)]
-    try:
-        yield started
-    finally:
-        for worker in started:
-            if worker.process.returncode is None:
-                worker.kill()
+workers = partial(talking.workers, BEGIN)

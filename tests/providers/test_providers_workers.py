@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from ferrometer.endpoints.own_port import serve_directory
-from tests.breaker.test_breaker_workers import Worker, workers
+from tests.breaker.test_breaker_workers import workers
 from tests.workers.servers import SAY_WHO, served, until
+from tests.workers.talking import Worker
 
 WORKERS = 4
 
