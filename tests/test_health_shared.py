@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 
 from ferrometer import CollectorRegistry, HealthChecks, instrument, serve_metrics
 from ferrometer.health import shared
+from ferrometer.health.feature import _on_this_loop
 from ferrometer.health.shared import SharedResults
 
 
@@ -232,3 +234,26 @@ def test_each_of_two_applications_in_a_process_runs_its_checks(
         # Each check has a series of its own, although both are called alike.
         assert value(registry, "ferrometer_health_check", "database") == 1
         assert value(registry, "ferrometer_health_check", "2:database") == 0
+
+
+def test_a_loop_that_closes_before_the_checks_begin_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def checks() -> None:
+        raise AssertionError("nobody runs them")
+
+    async def here() -> Any:
+        return _on_this_loop(checks)
+
+    def ask_and_close() -> None:
+        loop = asyncio.new_event_loop()
+        asked = threading.Thread(target=loop.run_until_complete(here()))
+        asked.start()
+        until(lambda: bool(loop._ready))  # type: ignore[attr-defined]
+        loop.call_soon(loop.stop)
+        loop.run_forever()  # makes the task, and stops before its first step
+        loop.close()
+        asked.join(60)
+        assert not asked.is_alive()
+
+    ask_and_close()
+    gc.collect()  # what is warned of here fails the test
+    assert "destroyed" not in caplog.text

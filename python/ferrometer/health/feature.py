@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 import weakref
@@ -106,10 +107,20 @@ def _on_this_loop(run: Callable[[], Any]) -> Callable[[], object] | None:
         while not ended.wait(0.2) and not loop.is_closed():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the checks took more than {TIMEOUT:g} s")
+        for task in tasks if loop.is_closed() else ():
+            _give_up(task)
         if failed:
             raise failed[0]
 
     return call
+
+
+def _give_up(task: asyncio.Task[Any]) -> None:
+    """Ends a task whose loop was closed before its first step; asyncio would warn of it as of a fault."""
+    code = task.get_coro()
+    if inspect.iscoroutine(code) and inspect.getcoroutinestate(code) == inspect.CORO_CREATED:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio does for its own
+        code.close()
 
 
 def _on_this_trio(run: Callable[[], Any]) -> Callable[[], object] | None:
