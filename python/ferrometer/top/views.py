@@ -101,13 +101,22 @@ def read(source: Source, table: Table) -> Shown:
 
 def ended(source: Source) -> float | None:
     """When the latest sample was recorded, if that is not now: of a dead application."""
-    recent = _vector(source, "max(timestamp(http_requests_in_flight))", None)
-    if recent and time.time() - _number(recent[0]) < _OLD:
-        return None
-    last = _vector(source, "max(max_over_time(timestamp(http_requests_in_flight)[1d:1m]))", None)
-    if not last or time.time() - _number(last[0]) < _OLD:
-        return None
-    return _number(last[0])
+    found = _latest(source, "max(timestamp(http_requests_in_flight))", None)
+    if found is None:
+        found = _latest(source, _last_within("5m:1s"), None)
+    if found is None and (found := _latest(source, _last_within("1d:1m"), None)) is not None:
+        # Steps of a minute see what is there at their own end: seconds tell what came after the last of them.
+        found = _latest(source, _last_within("1m:1s"), found + 60.0) or found
+    return None if found is None or time.time() - found < _OLD else found
+
+
+def _last_within(window: str) -> str:
+    return f"max(max_over_time(timestamp(http_requests_in_flight)[{window}]))"
+
+
+def _latest(source: Source, query: str, at: float | None) -> float | None:
+    answer = _vector(source, query, at)
+    return _number(answer[0]) if answer else None
 
 
 def rows(source: Source, table: Table, at: float | None) -> list[Row]:
